@@ -1,0 +1,2 @@
+# lib/analysis
+libsalvage_core_la_SOURCES +=

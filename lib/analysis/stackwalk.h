@@ -1,0 +1,33 @@
+/*
+ * The stackwalk document: rust-minidump's JSON schema, from a minidump and its symbols.
+ */
+#ifndef SAL_ANALYSIS_STACKWALK_H
+#define SAL_ANALYSIS_STACKWALK_H
+
+#include <jansson.h>
+#include "minidump/minidump.h"
+#include "symbols/supplier.h"
+
+typedef struct sal_stackwalk_opts_t {
+    sal_supplier_t *supplier;     /* NULL: no symbols */
+    const json_t *extra;          /* annotations (ModuleSignatureInfo, CPUMicrocodeVersion) or NULL */
+    size_t max_frames;            /* per thread; 0: SAL_MAX_FRAMES */
+} sal_stackwalk_opts_t;
+
+/*
+ * Walks every thread and describes the crash. *doc is a new reference. On failure err->message
+ * begins with the name minidump-stackwalk prints ("MissingThreadList", ...), " - ", the reason.
+ */
+SAL_API apr_status_t sal_stackwalk(json_t **doc, const sal_minidump_t *md,
+                                   const sal_stackwalk_opts_t *opts, apr_pool_t *p,
+                                   sal_error_t *err);
+
+/* Opens the bytes and walks them: what the processor's sandboxed child runs. */
+SAL_API apr_status_t sal_stackwalk_bytes(json_t **doc, sal_span_t dump,
+                                         const sal_stackwalk_opts_t *opts, apr_pool_t *p,
+                                         sal_error_t *err);
+
+/* The same document for people, as minidump-stackwalk --human prints it. */
+SAL_API char *sal_stackwalk_human(const json_t *doc, int brief, apr_pool_t *p);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * salvage.conf: `key value` lines shared by modules, daemon and tools (docs/salvage.conf.md).
+ *
+ * '#' starts a comment line; a value runs to the end of the line, blanks trimmed; a later line of
+ * the same key wins, except for keys that are lists (listed in conf.c), which append. An unknown
+ * key is an error that names the line and the nearest valid keys. Relative paths are relative to
+ * the directory of the file.
+ *
+ * Keys:  database          libpq conninfo
+ *        crash-store       directory of the crash store
+ *        symbol-store      directory of the symbol store
+ *        symcache          directory of built symcaches, shared by all processes of the host
+ *        symcache-size     its bound, e.g. 20G
+ *        symbols-path      (list) extra directories in Breakpad layout, searched after the store
+ *        siglists          directory of signature lists
+ *        store-unsafe-fs   on|off: accept a file system whose promises are not known
+ *        templates, htdocs directories of the pages
+ *        workers, lease, stackwalk-timeout, stackwalk-memory    the daemon's
+ */
+#ifndef SAL_BASE_CONF_H
+#define SAL_BASE_CONF_H
+
+#include "base/error.h"
+
+typedef struct sal_conf_t sal_conf_t;
+
+SAL_API apr_status_t sal_conf_read(sal_conf_t **out, const char *path, apr_pool_t *p,
+                                   sal_error_t *err);
+
+/* Value or fallback. Path-valued keys come back absolute. */
+SAL_API const char *sal_conf_get(const sal_conf_t *conf, const char *key, const char *fallback);
+
+/* All values of a list key, NULL-terminated, never NULL. */
+SAL_API const char *const *sal_conf_list(const sal_conf_t *conf, const char *key);
+
+SAL_API int sal_conf_on(const sal_conf_t *conf, const char *key, int fallback);
+SAL_API apr_int64_t sal_conf_int(const sal_conf_t *conf, const char *key, apr_int64_t fallback);
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * The crash store: one zip container a crash, made durable by the thread that received it.
+ *
+ *   STORE/crash/YYYYMMDD/xx/ID.zip     the container
+ *   STORE/pending/ID                   hard link: durable, not known to be in the database yet
+ *   STORE/processed/YYYYMMDD/xx/ID.JOB.FENCE.json.zst
+ *
+ * A container holds stored (method 0) entries: NAME.zst a dump, raw_crash.json, dump_names.json,
+ * meta.json (size and SHA-256 of each original dump). Order of calls and what a crash at each
+ * leaves behind: docs/durability.md.
+ *
+ * Thread rule: a sal_crash_store_t is shared; a writer or reader belongs to one thread.
+ */
+#ifndef SAL_CRASH_CRASH_STORE_H
+#define SAL_CRASH_CRASH_STORE_H
+
+#include <stdbool.h>
+#include <jansson.h>
+#include "base/error.h"
+#include "base/reader.h"
+
+typedef struct sal_crash_store_t sal_crash_store_t;
+
+/*
+ * Opens or makes the store and proves that it keeps its promises (O_TMPFILE, linkat, fsync, a
+ * known file system). allow_unsafe accepts a file system that is not known to keep them.
+ */
+SAL_API apr_status_t sal_crash_store_open(sal_crash_store_t **out, const char *root,
+                                          bool allow_unsafe, apr_pool_t *p, sal_error_t *err);
+
+/* ---- writing: the collector ---- */
+typedef struct sal_crash_writer_t sal_crash_writer_t;
+
+SAL_API apr_status_t sal_crash_begin(sal_crash_writer_t **out, sal_crash_store_t *store,
+                                     apr_time_t now, apr_pool_t *p, sal_error_t *err);
+/* Dumps stream in one after the other; each is compressed and hashed as it comes. */
+SAL_API apr_status_t sal_crash_dump_begin(sal_crash_writer_t *w, const char *name,
+                                          sal_error_t *err);
+SAL_API apr_status_t sal_crash_dump_data(sal_crash_writer_t *w, const void *data, apr_size_t size,
+                                         sal_error_t *err);
+/* *sha256_hex (65 bytes, may be NULL) and *size describe the original dump. */
+SAL_API apr_status_t sal_crash_dump_end(sal_crash_writer_t *w, char *sha256_hex,
+                                        apr_uint64_t *size, sal_error_t *err);
+/*
+ * Writes the raw crash document and makes the crash durable under id: fsync, both links, fsync of
+ * the directory. When this returns APR_SUCCESS the crash survives a power cut and may be
+ * acknowledged. SAL_E_EXISTS: the id was there before, nothing was overwritten.
+ */
+SAL_API apr_status_t sal_crash_commit(sal_crash_writer_t *w, const char *id, const json_t *raw,
+                                      sal_error_t *err);
+
+/* ---- reading: processor, pages, API ---- */
+typedef struct sal_crash_reader_t sal_crash_reader_t;
+
+/* APR_ENOENT if there is no such crash; SAL_E_MALFORMED if its container is damaged. */
+SAL_API apr_status_t sal_crash_open(sal_crash_reader_t **out, sal_crash_store_t *store,
+                                    const char *id, apr_pool_t *p, sal_error_t *err);
+SAL_API bool sal_crash_exists(sal_crash_store_t *store, const char *id);
+/* The raw crash document; owned by the reader's pool. */
+SAL_API apr_status_t sal_crash_raw(json_t **out, sal_crash_reader_t *r, sal_error_t *err);
+/* Names of dumps as submitted ("upload_file_minidump"), NULL-terminated. */
+SAL_API const char *const *sal_crash_dump_names(sal_crash_reader_t *r);
+/* Inflated bytes of a dump, at most max, checked against the stored SHA-256. In the pool. */
+SAL_API apr_status_t sal_crash_dump(sal_span_t *out, sal_crash_reader_t *r, const char *name,
+                                    apr_uint64_t max, apr_pool_t *p, sal_error_t *err);
+
+/* ---- processed documents ---- */
+/* Stores zstd-compressed JSON; *key names it (for processed_crash.blob and reading back). */
+SAL_API apr_status_t sal_processed_put(const char **key, sal_crash_store_t *store, const char *id,
+                                       apr_int64_t job, apr_int64_t fence, const json_t *doc,
+                                       apr_pool_t *p, sal_error_t *err);
+SAL_API apr_status_t sal_processed_get(json_t **out, sal_crash_store_t *store, const char *key,
+                                       apr_pool_t *p, sal_error_t *err);
+SAL_API apr_status_t sal_processed_remove(sal_crash_store_t *store, const char *key,
+                                          sal_error_t *err);
+
+/* ---- pending: the row thread and the sweep ---- */
+struct sal_db_t;
+/* Inserts raw_crash and crash_job rows for n ids in one transaction, then unlinks pending/ID. */
+SAL_API apr_status_t sal_pending_enqueue(sal_crash_store_t *store, const char *const *ids, int n,
+                                         bool notify, struct sal_db_t *db, apr_pool_t *p,
+                                         sal_error_t *err);
+/*
+ * Sweeps pending/: entries older than min_age seconds get their final name and their rows.
+ * *queued counts, *bad counts what was moved to STORE/bad. Safe beside others doing the same.
+ */
+SAL_API apr_status_t sal_pending_sweep(int *queued, int *bad, sal_crash_store_t *store, int min_age,
+                                       struct sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+/* Full sweep: compares the containers of [from, to] (YYYYMMDD) with raw_crash. */
+SAL_API apr_status_t sal_crash_sweep_days(int *queued, sal_crash_store_t *store, const char *from,
+                                          const char *to, struct sal_db_t *db, apr_pool_t *p,
+                                          sal_error_t *err);
+
+#endif

@@ -1,0 +1,2 @@
+# lib/crash
+libsalvage_core_la_SOURCES +=

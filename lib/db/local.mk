@@ -1,0 +1,2 @@
+# lib/db
+libsalvage_core_la_SOURCES +=

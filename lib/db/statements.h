@@ -1,0 +1,7 @@
+/* Every SQL statement of the library, by the room that uses it. No include guard: read as an X-macro. */
+#include "db/statements/auth.def"
+#include "db/statements/crash.def"
+#include "db/statements/process.def"
+#include "db/statements/queue.def"
+#include "db/statements/search.def"
+#include "db/statements/symbols.def"

@@ -1,0 +1,2 @@
+# lib/jobs
+libsalvage_core_la_SOURCES +=

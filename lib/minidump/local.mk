@@ -1,0 +1,2 @@
+# lib/minidump
+libsalvage_core_la_SOURCES +=

@@ -1,0 +1,2 @@
+# lib/process
+libsalvage_core_la_SOURCES +=

@@ -1,0 +1,2 @@
+# lib/queue
+libsalvage_core_la_SOURCES +=

@@ -1,0 +1,68 @@
+/*
+ * The queue: one table, claimed with FOR UPDATE SKIP LOCKED under a lease with a fence.
+ *
+ * ready -> leased -> done (row deleted) | ready again (back-off) | dead. A lease that expires
+ * counts as lost; the second loss flags safe mode (no stackwalker), the third is death.
+ * Numbers and transitions: docs/queue.md.
+ */
+#ifndef SAL_QUEUE_QUEUE_H
+#define SAL_QUEUE_QUEUE_H
+
+#include "db/db.h"
+
+typedef enum { SAL_LANE_PRIORITY = 0, SAL_LANE_STANDARD = 1, SAL_LANE_REPROCESS = 2 } sal_lane_t;
+
+typedef struct sal_job_t {
+    int64_t id, fence;
+    const char *crash_id;     /* 36 characters, lower case */
+    const char *ruleset;      /* "default" */
+    sal_lane_t lane;
+    int attempts;             /* this one included */
+    int lost;                 /* leases that expired before */
+    int safe_mode;            /* skip the stackwalker */
+} sal_job_t;
+
+/* Queues a crash; an equal ready job is only raised in priority. notify: also NOTIFY crash_job. */
+SAL_API apr_status_t sal_queue_put(sal_db_t *db, const char *crash_id, const char *ruleset,
+                                   sal_lane_t lane, int notify, apr_pool_t *p, sal_error_t *err);
+
+/* Claims up to max jobs (one lane a call by the lane rule); *jobs is an array in p. */
+SAL_API apr_status_t sal_queue_claim(sal_job_t **jobs, int *n, int max, const char *worker,
+                                     int lease_seconds, sal_db_t *db, apr_pool_t *p,
+                                     sal_error_t *err);
+
+/* Prolongs a lease; SAL_E_FENCED if it is no longer ours. */
+SAL_API apr_status_t sal_queue_renew(const sal_job_t *job, int lease_seconds, sal_db_t *db,
+                                     apr_pool_t *p, sal_error_t *err);
+
+/*
+ * Ends a job. Call it first inside the transaction that stores the result; SAL_E_FENCED means
+ * roll back and discard.
+ */
+SAL_API apr_status_t sal_queue_done(const sal_job_t *job, sal_db_t *db, apr_pool_t *p,
+                                    sal_error_t *err);
+
+/* Back to ready with a back-off that grows with attempts; error is kept for the reader. */
+SAL_API apr_status_t sal_queue_retry(const sal_job_t *job, const char *error, sal_db_t *db,
+                                     apr_pool_t *p, sal_error_t *err);
+
+/* Back to ready at once without counting the attempt (drain at shutdown). */
+SAL_API apr_status_t sal_queue_return(const sal_job_t *job, sal_db_t *db, apr_pool_t *p,
+                                      sal_error_t *err);
+
+/* Dead letter, with the reason. */
+SAL_API apr_status_t sal_queue_bury(const sal_job_t *job, const char *reason, sal_db_t *db,
+                                    apr_pool_t *p, sal_error_t *err);
+
+/* Expired leases -> ready, safe mode or dead. *n counts; *dead lists the ids that died, in p. */
+SAL_API apr_status_t sal_queue_expire(int *n, const char ***dead, sal_db_t *db, apr_pool_t *p,
+                                      sal_error_t *err);
+
+typedef struct sal_queue_stats_t {
+    int64_t ready[3], leased, dead;
+    int64_t oldest_ready_seconds;
+} sal_queue_stats_t;
+SAL_API apr_status_t sal_queue_stats(sal_queue_stats_t *out, sal_db_t *db, apr_pool_t *p,
+                                     sal_error_t *err);
+
+#endif

@@ -1,0 +1,2 @@
+# lib/render
+libsalvage_core_la_SOURCES +=

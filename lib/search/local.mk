@@ -1,0 +1,2 @@
+# lib/search
+libsalvage_core_la_SOURCES +=

@@ -1,0 +1,2 @@
+# lib/signature
+libsalvage_core_la_SOURCES +=

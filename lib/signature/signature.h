@@ -1,0 +1,30 @@
+/*
+ * Crash signatures: crash data in, signature and notes out, by Socorro's algorithm and lists.
+ */
+#ifndef SAL_SIGNATURE_SIGNATURE_H
+#define SAL_SIGNATURE_SIGNATURE_H
+
+#include <jansson.h>
+#include "base/error.h"
+
+typedef struct sal_siglists_t sal_siglists_t;
+
+/* Loads irrelevant, prefix, sentinel and line-number lists of a directory. Shared by threads. */
+SAL_API apr_status_t sal_siglists_load(sal_siglists_t **out, const char *dir, apr_pool_t *p,
+                                       sal_error_t *err);
+
+typedef struct sal_signature_t {
+    const char *signature;        /* never NULL */
+    const char *proto_signature;  /* NULL if not set */
+    json_t *notes;                /* array of strings, owned by the pool */
+    json_t *debug;                /* array of strings, owned by the pool */
+} sal_signature_t;
+
+/* Crash data of a processed crash, as Socorro's convert_to_crash_data makes it. New reference. */
+SAL_API json_t *sal_crash_data_of(const json_t *processed);
+
+/* Never fails: a rule that fails leaves a note. */
+SAL_API void sal_signature_make(sal_signature_t *out, const json_t *crash_data,
+                                const sal_siglists_t *lists, apr_pool_t *p);
+
+#endif

@@ -1,0 +1,2 @@
+# lib/store
+libsalvage_core_la_SOURCES +=

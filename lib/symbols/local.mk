@@ -1,0 +1,2 @@
+# lib/symbols
+libsalvage_core_la_SOURCES +=

@@ -1,0 +1,25 @@
+/*
+ * Names and ids of modules, and the path of their symbols.
+ *
+ * Canonical debug id: 32 upper-case hex digits and the age in lower-case hex; lookups compare
+ * without case. Source: docs/symbols.md.
+ */
+#ifndef SAL_SYMBOLS_MODULE_ID_H
+#define SAL_SYMBOLS_MODULE_ID_H
+
+#include <stdbool.h>
+#include "base/error.h"
+
+/* Debug id of an ELF build id (first 16 bytes as a GUID, then "0"). out holds 34. */
+SAL_API void sal_debug_id_of_build_id(char out[34], const void *build_id, apr_size_t size);
+
+/* True for one to many hex digits that are not all zero. */
+SAL_API bool sal_debug_id_valid(const char *id);
+
+/* "xul.pdb" -> "xul.sym", "libc.so.6" -> "libc.so.6.sym". */
+SAL_API const char *sal_symbols_leaf(const char *debug_file, apr_pool_t *p);
+
+/* One component of a key: non-empty, not "." or "..", no forbidden character, <= 255 bytes. */
+SAL_API bool sal_symbols_name_valid(const char *s, apr_size_t len);
+
+#endif

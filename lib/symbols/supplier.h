@@ -1,0 +1,58 @@
+/*
+ * The process's table of mapped symcaches: one per process, shared by all threads and modules.
+ *
+ * A module is looked for in the symbol store and then in each symbols path (Breakpad layout). Its
+ * symcache is built once per module and host, under a file lock (one builder, others wait and
+ * adopt), and mapped once per process. What was not found is remembered for a while. An entry in
+ * use is never unmapped; idle ones go when the bound in bytes is passed.
+ */
+#ifndef SAL_SYMBOLS_SUPPLIER_H
+#define SAL_SYMBOLS_SUPPLIER_H
+
+#include "symbols/symcache.h"
+
+typedef struct sal_supplier_t sal_supplier_t;
+
+/* Finds the text of a module's symbols; fills an absolute path (plain, gzip or zstd). */
+typedef apr_status_t (*sal_sym_find_fn)(const char **path, const char *debug_file,
+                                        const char *debug_id, void *baton, apr_pool_t *p,
+                                        sal_error_t *err);
+
+typedef struct sal_supplier_opts_t {
+    const char *symcache_dir;           /* built files; made if missing */
+    const char *symbol_store;           /* directory of mod_symbols' store, or NULL */
+    const char *const *paths;           /* Breakpad trees, NULL-terminated, or NULL */
+    apr_uint64_t max_mapped;            /* bytes; 0: 64 GiB (address space, not memory) */
+    int negative_seconds;               /* how long "not found" is believed; 0: 60 */
+    sal_sym_find_fn find;               /* extra source, asked last; or NULL */
+    void *find_baton;
+} sal_supplier_opts_t;
+
+SAL_API apr_status_t sal_supplier_make(sal_supplier_t **out, const sal_supplier_opts_t *opts,
+                                       apr_pool_t *p, sal_error_t *err);
+
+/*
+ * The process's one supplier: made by the first call (its opts count), given to every later caller.
+ * It lives in a pool of its own until the process ends. Thread-safe.
+ */
+SAL_API apr_status_t sal_supplier_shared(sal_supplier_t **out, const sal_supplier_opts_t *opts,
+                                         sal_error_t *err);
+
+typedef enum { SAL_SYM_FOUND, SAL_SYM_MISSING, SAL_SYM_CORRUPT } sal_sym_state_t;
+
+typedef struct sal_sym_ref_t {
+    const sal_symcache_t *cache;        /* NULL unless state is SAL_SYM_FOUND */
+    sal_sym_state_t state;
+    const char *reason;                 /* of CORRUPT and MISSING, for the reader */
+    void *entry;                        /* opaque */
+} sal_sym_ref_t;
+
+/*
+ * Takes a reference; give it back with sal_supplier_release, else the mapping stays. Waits for a
+ * builder if there is one. Thread-safe.
+ */
+SAL_API void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char *debug_file,
+                              const char *debug_id, apr_pool_t *p);
+SAL_API void sal_supplier_release(sal_supplier_t *s, sal_sym_ref_t *ref);
+
+#endif

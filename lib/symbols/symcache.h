@@ -1,0 +1,93 @@
+/*
+ * Symcaches: a Breakpad .sym in a compact, position-independent file that is mapped, never loaded.
+ *
+ * One file serves symbolication (functions, lines, inlines, publics) and unwinding (STACK CFI,
+ * STACK WIN). Readers check bounds on open and before every use: a damaged file gives no answer or
+ * a wrong one, never a fault. A published file is never modified, only replaced or unlinked.
+ * Format: docs/symcache.md.
+ *
+ * Thread rule: an open symcache is read-only and shared freely.
+ */
+#ifndef SAL_SYMBOLS_SYMCACHE_H
+#define SAL_SYMBOLS_SYMCACHE_H
+
+#include <stdbool.h>
+#include "base/error.h"
+#include "base/reader.h"
+
+typedef struct sal_symcache_t sal_symcache_t;
+
+typedef struct sal_symcache_info_t {
+    const char *os, *arch, *debug_id, *debug_file;   /* of the MODULE line */
+    const char *code_id, *url, *generator;           /* INFO lines, "" if none */
+    uint64_t source_size;                            /* bytes of the .sym */
+    uint32_t functions, lines, inlines, publics, cfi, win, files;
+    uint32_t skipped_lines;                          /* damaged lines of the source */
+    uint64_t file_size;
+} sal_symcache_info_t;
+
+/*
+ * Builds path from the text of a .sym, plain or gzip or zstd (told by its first bytes). One linear
+ * pass; damaged lines are skipped and counted. SAL_E_MALFORMED if there is no MODULE line.
+ * The file appears as a whole (temporary name beside it, rename).
+ */
+SAL_API apr_status_t sal_symcache_build(const char *path, const char *sym_path, apr_pool_t *p,
+                                        sal_error_t *err);
+
+/* The same from memory. */
+SAL_API apr_status_t sal_symcache_build_mem(const char *path, sal_span_t text, apr_pool_t *p,
+                                            sal_error_t *err);
+
+/* Maps a symcache; unmapped with the pool. SAL_E_MALFORMED: rebuild it. */
+SAL_API apr_status_t sal_symcache_open(sal_symcache_t **out, const char *path, apr_pool_t *p,
+                                       sal_error_t *err);
+SAL_API void sal_symcache_info(const sal_symcache_t *c, sal_symcache_info_t *out);
+
+/* Text is not NUL-terminated and points into the mapping. */
+typedef struct sal_str_t { const char *s; uint32_t len; } sal_str_t;
+
+typedef struct sal_sym_frame_t {
+    sal_str_t function;
+    sal_str_t file;               /* len 0: unknown */
+    uint32_t line;                /* 0: unknown */
+} sal_sym_frame_t;
+
+enum { SAL_SYM_MAX_INLINES = 512 };
+
+typedef struct sal_sym_hit_t {
+    sal_sym_frame_t outer;        /* the real function */
+    uint32_t function_offset;     /* start of the function or public, module relative */
+    uint32_t function_size;       /* 0 for a public */
+    uint32_t parameter_size;
+    bool is_public, is_multiple;  /* the "m" flag: folded code */
+    uint32_t n_inlines;           /* total; `inlines` of sal_symcache_lookup gets at most max */
+} sal_sym_hit_t;
+
+/*
+ * What is at a module-relative address. inlines (may be NULL) receives the inlined functions,
+ * innermost first. False: nothing is known of the address.
+ */
+SAL_API bool sal_symcache_lookup(const sal_symcache_t *c, uint64_t address, sal_sym_hit_t *hit,
+                                 sal_sym_frame_t *inlines, uint32_t max);
+
+/* STACK CFI: rules of the INIT record covering address, and the deltas at or below it, in order. */
+typedef struct sal_cfi_t {
+    uint32_t start, size;         /* range of the INIT record */
+    sal_str_t init;
+    uint32_t n_deltas;
+    uint32_t first_delta;         /* opaque */
+} sal_cfi_t;
+SAL_API bool sal_symcache_cfi(const sal_symcache_t *c, uint64_t address, sal_cfi_t *out);
+/* Rules of delta i (0 .. n_deltas-1). */
+SAL_API sal_str_t sal_symcache_cfi_delta(const sal_symcache_t *c, const sal_cfi_t *cfi, uint32_t i);
+
+/* STACK WIN, frame data (type 4) or FPO (type 0). */
+typedef struct sal_win_t {
+    uint32_t start, size, prologue, epilogue, params, saved, locals, max_stack;
+    bool has_program;
+    bool allocates_base_pointer;  /* FPO only */
+    sal_str_t program;
+} sal_win_t;
+SAL_API bool sal_symcache_win(const sal_symcache_t *c, uint64_t address, bool fpo, sal_win_t *out);
+
+#endif

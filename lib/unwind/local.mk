@@ -1,0 +1,2 @@
+# lib/unwind
+libsalvage_core_la_SOURCES +=

@@ -1,0 +1,2 @@
+# modules/common
+libweb_la_SOURCES += modules/common/reply.c

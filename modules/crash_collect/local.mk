@@ -1,0 +1,1 @@
+# modules/crash_collect
