@@ -1,0 +1,50 @@
+"""Fixtures for every Python test: a private Salvage instance and what is asked of it.
+
+Run by ./check with SALVAGE_PREFIX (an installed tree) and SALVAGE_SHARED (the shared corpus) set;
+by hand `/usr/bin/python3 -m pytest tests` uses build/stage.
+"""
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
+from instance import Instance  # noqa: E402  (the path is set above)
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def top():
+    """The source tree."""
+    return TOP
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The shared corpus; skips, loudly, where it is absent."""
+    path = pathlib.Path(os.environ.get("SALVAGE_SHARED", TOP.parent / "shared"))
+    if not (path / "data").is_dir():
+        pytest.skip(f"SKIPPED LOUDLY: the shared corpus is not at {path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def instance():
+    """One running instance for the whole session; tests use `stack`."""
+    made = Instance(pathlib.Path(os.environ.get("SALVAGE_PREFIX", TOP / "build" / "stage")), TOP)
+    made.make()
+    made.start()
+    yield made
+    made.destroy()
+
+
+@pytest.fixture
+def stack(instance):
+    """The instance, with the error-log gate: an unexpected line at warn or above fails the test."""
+    instance.error_log.mark()
+    yield instance
+    instance.restore()
+    unexpected = instance.error_log.unexpected()
+    assert not unexpected, "unexpected lines in the logs:\n" + "\n".join(unexpected)
