@@ -1,1 +1,19 @@
-# tests/fuzz
+# tests/fuzz: one source a target, three builds: replayed by `make check` (any compiler),
+# libFuzzer (configure --with-fuzzer, clang), and whatever else drives LLVMFuzzerTestOneInput.
+FUZZ_TARGETS =
+if WITH_FUZZER
+FUZZ_LIBS = -fsanitize=fuzzer libsalvage_core.la
+FUZZ_MAIN =
+noinst_PROGRAMS += $(FUZZ_TARGETS)
+else
+FUZZ_LIBS = libsalvage_core.la
+FUZZ_MAIN = tests/fuzz/replay.c
+check_PROGRAMS += $(FUZZ_TARGETS)
+endif
+
+FUZZ_SECONDS = 60
+# Builds with clang's libFuzzer, ASan and UBSan beside this build and runs every target.
+fuzz:
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(srcdir)/tests/fuzz/run.sh "$(abs_top_srcdir)" "$(abs_builddir)/fuzz-build"
+.PHONY: fuzz
+EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus
