@@ -4,9 +4,14 @@
  *
  *   ROOT/blob/aa/bb/SHA256            the stored bytes (a .sym as gzip, other kinds as they came)
  *   ROOT/key/<debug_file>/<DEBUG_ID>/<leaf>   hard link to the blob; the id upper-case
+ *   ROOT/fold/<lower-case debug_file>/<debug_file>  empty: names that differ by letter case
+ *   ROOT/try/key/..., ROOT/try/fold/...       the same for try uploads
+ *   ROOT/tmp/                         what is being written
  *
  * Published: blob fsynced, then the key link renamed into place, then the row committed. So a
- * reader sees the old file or the new one; ROOT/try/key/... holds try uploads.
+ * reader sees the old file or the new one. A blob is never modified.
+ *
+ * Thread rule: an open store is immutable and shared freely; a temporary file has one owner.
  */
 #ifndef SAL_SYMBOLS_SYMBOL_STORE_H
 #define SAL_SYMBOLS_SYMBOL_STORE_H
@@ -16,16 +21,78 @@
 
 typedef struct sal_symbol_store_t sal_symbol_store_t;
 
+/* Opens the store at root, which is made if missing; nothing below it is made before a write. */
 SAL_API apr_status_t sal_symbol_store_open(sal_symbol_store_t **out, const char *root,
                                            apr_pool_t *p, sal_error_t *err);
 
 /*
  * Path of a stored file; APR_ENOENT. The id is compared without case, the leaf of a .sym by kind.
+ * Names match exactly first, then without regard to ASCII case (the newest of several wins).
  * *gzipped tells whether the stored bytes are gzip of what the client asked for.
+ * with_try: what the regular part lacks is looked for among try uploads.
  */
 SAL_API apr_status_t sal_symbol_store_find(const char **path, bool *gzipped,
                                            sal_symbol_store_t *store, const char *debug_file,
                                            const char *debug_id, const char *leaf, bool with_try,
                                            apr_pool_t *p, sal_error_t *err);
+
+enum { SAL_SHA256_HEX = 64, SAL_SYMBOL_KEY_MAX = 300 };
+
+/* A key, `<debug_file>/<debug_id>/<leaf>`. */
+typedef struct sal_symbol_key_t {
+    const char *debug_file;
+    const char *debug_id;       /* as sent; the store and lookups upper-case it */
+    const char *leaf;
+} sal_symbol_key_t;
+
+/* Takes a key apart, in p. False unless it obeys the grammar (docs/symbols.md), UTF-8 and all. */
+SAL_API bool sal_symbol_key_parse(sal_symbol_key_t *out, const char *text, apr_size_t len,
+                                  apr_pool_t *p);
+
+/* True for a file whose stored form is gzip of the text: the leaf ends in ".sym", any case. */
+SAL_API bool sal_symbol_leaf_is_sym(const char *leaf);
+
+/* A file in ROOT/tmp that is becoming a blob; unlinked with its pool unless committed. */
+typedef struct sal_symbol_temp_t sal_symbol_temp_t;
+
+SAL_API apr_status_t sal_symbol_temp_begin(sal_symbol_temp_t **out, sal_symbol_store_t *store,
+                                           apr_pool_t *p, sal_error_t *err);
+
+/* Its descriptor, open for reading and writing until sal_symbol_temp_close. */
+SAL_API int sal_symbol_temp_fd(const sal_symbol_temp_t *temp);
+
+/* Gives the descriptor back, so that an archive of many members does not hold one for each. */
+SAL_API void sal_symbol_temp_close(sal_symbol_temp_t *temp);
+
+/* Unlinks it now. */
+SAL_API void sal_symbol_temp_drop(sal_symbol_temp_t *temp);
+
+/*
+ * Makes the file a blob, durable when this returns. sha256 is the lower-case hex digest of its
+ * bytes (trusted). A blob that is already there is kept and the file dropped.
+ */
+SAL_API apr_status_t sal_symbol_temp_commit(sal_symbol_temp_t *temp, const char *sha256,
+                                            sal_error_t *err);
+
+/* Points a key at a blob, replacing what was there; durable when this returns. */
+SAL_API apr_status_t sal_symbol_store_link(sal_symbol_store_t *store, const sal_symbol_key_t *key,
+                                           bool is_try, const char *sha256, apr_pool_t *p,
+                                           sal_error_t *err);
+
+/* Path at which exactly this key is stored, whether or not it is there. */
+SAL_API const char *sal_symbol_store_path(const sal_symbol_store_t *store,
+                                          const sal_symbol_key_t *key, bool is_try, apr_pool_t *p);
+
+/*
+ * Digest of an open stored file, 64 hex digits and NUL, from the mark left on the blob. False
+ * where the file system keeps no marks (extended attributes).
+ */
+SAL_API bool sal_symbol_store_digest(char out[SAL_SHA256_HEX + 1], int fd);
+
+/* A nameless file in the store's file system, for spooling; the caller closes it. -1: see err. */
+SAL_API int sal_symbol_store_spool(sal_symbol_store_t *store, apr_pool_t *p, sal_error_t *err);
+
+/* Removes what killed processes left in ROOT/tmp more than a day ago; returns how many. */
+SAL_API int sal_symbol_store_sweep(sal_symbol_store_t *store, apr_pool_t *p);
 
 #endif
