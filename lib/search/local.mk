@@ -1,2 +1,4 @@
 # lib/search
-libsalvage_core_la_SOURCES +=
+libsalvage_core_la_SOURCES += lib/search/fields.c lib/search/values.c lib/search/term_cache.c \
+              lib/search/terms.c lib/search/index.c
+EXTRA_DIST += lib/search/fields.def

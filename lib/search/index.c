@@ -1,0 +1,211 @@
+/*
+ * The search row of a crash: written by the processor, in the transaction that ends a job.
+ */
+#include "search/index.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "search/terms.h"
+#include "search/values.h"
+
+struct sal_search_row_t {
+    const char *uuid;
+    const char *json;             /* the row, column by column */
+};
+
+/* Every dictionary value of the document, in the order of values and their texts. */
+static sal_term_want_t *wants(int *n, const sal_values_t *v, apr_pool_t *p)
+{
+    sal_term_want_t *w;
+
+    *n = 0;
+    for (int i = 0; i < v->n; i++) {
+        *n += v->value[i].n;
+    }
+    w = apr_pcalloc(p, sizeof *w * (apr_size_t)(*n + 1));
+    *n = 0;
+    for (int i = 0; i < v->n; i++) {
+        const sal_value_t *value = &v->value[i];
+
+        if (value->field->store != SAL_STORE_TERM && value->field->store != SAL_STORE_TERMS) {
+            continue;
+        }
+        for (int k = 0; k < value->n; k++) {
+            w[*n].field = value->field;
+            w[(*n)++].value = value->text[k];
+        }
+    }
+    return w;
+}
+
+/* The dictionary took no more values of this field. */
+static void put_overflow(json_t *row, const sal_term_want_t *w)
+{
+    json_t *all = json_object_get(row, "overflow");
+    json_t *list;
+
+    if (!all) {
+        all = json_object();
+        json_object_set_new(row, "overflow", all);
+    }
+    list = json_object_get(all, w->field->name);
+    if (!list) {
+        list = json_array();
+        json_object_set_new(all, w->field->name, list);
+    }
+    json_array_append_new(list, json_string(w->value));
+}
+
+static const sal_term_want_t *put_terms(json_t *row, const sal_value_t *v,
+                                        const sal_term_want_t *w)
+{
+    json_t *ids = json_array();
+
+    for (int k = 0; k < v->n; k++, w++) {
+        if (w->id) {
+            json_array_append_new(ids, json_integer(w->id));
+        } else {
+            put_overflow(row, w);
+        }
+    }
+    if (json_array_size(ids) == 0) {
+        json_decref(ids);
+    } else if (v->field->store == SAL_STORE_TERM) {
+        json_object_set(row, v->field->name, json_array_get(ids, 0));
+        json_decref(ids);
+    } else {
+        json_object_set_new(row, v->field->name, ids);
+    }
+    return w;
+}
+
+static const char *row_json(const sal_values_t *v, const sal_term_want_t *w, apr_pool_t *p)
+{
+    json_t *row = sal_json_own(json_object(), p);
+
+    json_object_set_new(row, "uuid", json_string(v->uuid));
+    json_object_set_new(row, "date", json_string(sal_time_iso(v->date, p)));
+    if (v->overflow) {
+        json_object_set(row, "overflow", v->overflow);
+    }
+    for (int i = 0; i < v->n; i++) {
+        const sal_value_t *value = &v->value[i];
+        const char *name = value->field->name;
+
+        switch (value->field->store) {
+        case SAL_STORE_TERM:
+        case SAL_STORE_TERMS:
+            w = put_terms(row, value, w);
+            break;
+        case SAL_STORE_TEXT:
+            json_object_set_new(row, name, json_string(value->text[0]));
+            break;
+        case SAL_STORE_DOUBLE:
+            json_object_set_new(row, name, json_real(value->d));
+            break;
+        case SAL_STORE_BOOL:
+            json_object_set_new(row, name, json_boolean(value->i));
+            break;
+        default:
+            json_object_set_new(row, name, json_integer(value->i));
+        }
+    }
+    if (v->n_removed) {
+        json_t *list = json_array();
+
+        for (int i = 0; i < v->n_removed; i++) {
+            json_array_append_new(list, json_integer(v->removed[i]));
+        }
+        json_object_set_new(row, "removed_fields", list);
+    }
+    return sal_json_text(row, p);
+}
+
+/* ATTACH waits for searches only as long as lock_timeout; then it is tried again. */
+static apr_status_t make_partition(apr_time_t moment, sal_db_t *db, apr_pool_t *p,
+                                   sal_error_t *err)
+{
+    sal_error_t e = { 0 };
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int attempt = 0; attempt < 5; attempt++) {
+        rv = sal_db_exec(db, &sal_s_search_partition, NULL, p, &e, SAL_V_TIME(moment));
+        if (rv != SAL_E_DB || strcmp(e.sqlstate, "55P03") != 0) {
+            break;
+        }
+    }
+    if (rv != APR_SUCCESS && err) {
+        *err = e;
+    }
+    return rv;
+}
+
+apr_status_t sal_search_partitions(sal_db_t *db, apr_time_t now, int weeks, apr_pool_t *p,
+                                   sal_error_t *err)
+{
+    static const apr_time_t week = APR_INT64_C(7) * 24 * 3600 * APR_USEC_PER_SEC;
+
+    for (int i = -1; i <= weeks; i++) {
+        apr_status_t rv = make_partition(now + i * week, db, p, err);
+
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t sal_search_prepare(sal_search_row_t **row, const json_t *processed, sal_db_t *db,
+                                apr_pool_t *p, sal_error_t *err)
+{
+    sal_values_t *values;
+    sal_term_want_t *w;
+    apr_status_t rv;
+    int n;
+
+    rv = sal_values_collect(&values, processed, p, err);
+    if (rv == APR_SUCCESS) {
+        rv = make_partition(values->date, db, p, err);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    w = wants(&n, values, p);
+    rv = sal_terms_resolve(w, n, db, p, err);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    *row = apr_pcalloc(p, sizeof **row);
+    (*row)->uuid = values->uuid;
+    (*row)->json = row_json(values, w, p);
+    return APR_SUCCESS;
+}
+
+apr_status_t sal_search_store(const sal_search_row_t *row, sal_db_t *db, apr_pool_t *p,
+                              sal_error_t *err)
+{
+    apr_status_t rv;
+
+    rv = sal_db_exec(db, &sal_s_search_crash_drop, NULL, p, err, SAL_V_TEXT(row->uuid));
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    return sal_db_exec(db, &sal_s_search_crash_add, NULL, p, err, SAL_V_JSON(row->json));
+}
+
+apr_status_t sal_search_has(bool *has, const char *crash_id, sal_db_t *db, apr_pool_t *p,
+                            sal_error_t *err)
+{
+    sal_rows_t *rows;
+    apr_status_t rv;
+
+    rv = sal_db_exec(db, &sal_s_search_crash_has, &rows, p, err, SAL_V_TEXT(crash_id));
+    if (rv == APR_SUCCESS) {
+        *has = sal_rows_bool(rows, 0, 0);
+    }
+    return rv;
+}
