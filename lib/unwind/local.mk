@@ -1,2 +1,4 @@
 # lib/unwind
-libsalvage_core_la_SOURCES +=
+libsalvage_core_la_SOURCES += lib/unwind/unwind.h lib/unwind/unwind_private.h lib/unwind/unwind.c \
+    lib/unwind/dump_symbols.c lib/unwind/cfi.c lib/unwind/win.c lib/unwind/scan.c \
+    lib/unwind/amd64.c lib/unwind/x86.c lib/unwind/arm.c lib/unwind/arm64.c lib/unwind/mips.c

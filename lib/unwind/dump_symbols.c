@@ -1,0 +1,78 @@
+/*
+ * Symbols of one dump's modules: each is fetched on first use and given back with the pool. Not for
+ * more than one thread at a time.
+ */
+#include "unwind/unwind_private.h"
+
+#include "base/text.h"
+
+struct sal_dump_symbols_t {
+    const sal_minidump_t *md;
+    sal_supplier_t *supplier;
+    apr_pool_t *pool;
+    sal_sym_ref_t *refs;          /* by index of the module */
+    bool *fetched;
+};
+
+static apr_status_t release(void *data)
+{
+    sal_dump_symbols_t *s = data;
+
+    for (size_t i = 0; i < s->md->n_modules; i++) {
+        if (s->fetched[i] && s->supplier) {
+            sal_supplier_release(s->supplier, &s->refs[i]);
+        }
+    }
+    return APR_SUCCESS;
+}
+
+sal_dump_symbols_t *sal_dump_symbols_make(const sal_minidump_t *md, sal_supplier_t *supplier,
+                                          apr_pool_t *p)
+{
+    sal_dump_symbols_t *s = apr_pcalloc(p, sizeof(*s));
+
+    s->md = md;
+    s->supplier = supplier;
+    s->pool = p;
+    s->refs = apr_pcalloc(p, (md->n_modules + 1) * sizeof(*s->refs));
+    s->fetched = apr_pcalloc(p, (md->n_modules + 1) * sizeof(*s->fetched));
+    apr_pool_cleanup_register(p, s, release, apr_pool_cleanup_null);
+    return s;
+}
+
+/* Index of a module of this dump; n_modules for a stranger. */
+static size_t index_of(const sal_dump_symbols_t *s, const sal_md_module_t *module)
+{
+    if (!module || module < s->md->modules || module >= s->md->modules + s->md->n_modules) {
+        return s->md->n_modules;
+    }
+    return (size_t)(module - s->md->modules);
+}
+
+const sal_sym_ref_t *sal_dump_symbols_get(sal_dump_symbols_t *s, const sal_md_module_t *module)
+{
+    size_t i = index_of(s, module);
+    const char *name;
+
+    /* Without a debug file or id there is nothing to ask for: not even "missing" is known. */
+    if (i == s->md->n_modules || !s->supplier || !module->debug_file || !module->debug_id[0]) {
+        return NULL;
+    }
+    if (!s->fetched[i]) {
+        name = sal_basename(module->debug_file);
+        if (!*name) {
+            name = sal_basename(module->name);
+        }
+        s->fetched[i] = true;
+        sal_supplier_get(&s->refs[i], s->supplier, name, module->debug_id, s->pool);
+    }
+    return &s->refs[i];
+}
+
+const sal_sym_ref_t *sal_dump_symbols_peek(const sal_dump_symbols_t *s,
+                                           const sal_md_module_t *module)
+{
+    size_t i = index_of(s, module);
+
+    return i < s->md->n_modules && s->fetched[i] ? &s->refs[i] : NULL;
+}

@@ -1,0 +1,191 @@
+/*
+ * The walk: from the registers of a thread to its frames, one caller at a time, until no strategy
+ * finds another or the result makes no progress. Knows no CPU but through sal_unwinder_t, and
+ * nothing of reports. Rules: docs/stackwalk.md.
+ */
+#include "unwind/unwind_private.h"
+
+#include <apr_tables.h>
+
+enum {
+    LOWEST_PC = 4096,             /* nobody maps the first page */
+    MAX_SCANS = 16384
+};
+
+static const sal_unwinder_t *const unwinders[] = {
+    &sal_unwind_x86, &sal_unwind_amd64, &sal_unwind_arm, &sal_unwind_arm64, &sal_unwind_mips,
+    &sal_unwind_mips64,
+};
+
+static const sal_unwinder_t *unwinder_of(sal_cpu_t cpu)
+{
+    for (size_t i = 0; i < sizeof(unwinders) / sizeof(unwinders[0]); i++) {
+        if (unwinders[i]->cpu == cpu) {
+            return unwinders[i];
+        }
+    }
+    return NULL;
+}
+
+const char *sal_trust_name(sal_trust_t t)
+{
+    switch (t) {
+    case SAL_TRUST_SCAN:
+        return "scan";
+    case SAL_TRUST_CFI_SCAN:
+        return "cfi_scan";
+    case SAL_TRUST_FRAME_POINTER:
+        return "frame_pointer";
+    case SAL_TRUST_CFI:
+        return "cfi";
+    case SAL_TRUST_PREWALKED:
+        return "prewalked";
+    case SAL_TRUST_CONTEXT:
+        return "context";
+    default:
+        return "non";
+    }
+}
+
+bool sal_stack_load(const sal_stack_t *s, uint64_t address, uint64_t *v)
+{
+    uint32_t narrow;
+
+    if (address < s->base) {
+        return false;
+    }
+    if (s->pointer_size == 8) {
+        return sal_span_u64(&s->bytes, address - s->base, v);
+    }
+    if (!sal_span_u32(&s->bytes, address - s->base, &narrow)) {
+        return false;
+    }
+    *v = narrow;
+    return true;
+}
+
+const sal_symcache_t *sal_walk_symbols(const sal_walk_t *w, const sal_md_module_t *module)
+{
+    const sal_sym_ref_t *ref;
+
+    if (!w->syms || !module) {
+        return NULL;
+    }
+    ref = sal_dump_symbols_get(w->syms, module);
+    return ref && ref->state == SAL_SYM_FOUND ? ref->cache : NULL;
+}
+
+/* The thread's own copy of its stack, else what the memory list holds there; at last, what it
+ * holds at the stack pointer (a thread may run on another stack than its first). */
+static void pick_stack(sal_stack_t *stack, const sal_minidump_t *md, const sal_md_thread_t *thread,
+                       const sal_regs_t *context, const sal_cpu_desc_t *cpu)
+{
+    const sal_md_memory_t *region;
+    uint64_t sp = 0;
+    bool has_sp = sal_reg_get(context, cpu->sp, &sp);
+
+    stack->pointer_size = cpu->pointer_size;
+    stack->bytes = thread->stack;
+    stack->base = thread->stack_start;
+    if (stack->bytes.size == 0) {
+        region = sal_minidump_memory_at(md, thread->stack_start);
+        if (region) {
+            stack->bytes = region->bytes;
+            stack->base = region->base;
+        }
+    }
+    if (has_sp && (stack->bytes.size == 0 || sp < stack->base
+                   || !sal_span_has(&stack->bytes, sp - stack->base, 8))) {
+        region = sal_minidump_memory_at(md, sp);
+        if (region) {
+            stack->bytes = region->bytes;
+            stack->base = region->base;
+        }
+    }
+    if (stack->bytes.size && stack->base > UINT64_MAX - (stack->bytes.size - 1)) {
+        stack->bytes.size = 0;
+    }
+}
+
+/* arm64 signs pointers in the bits above the address space; modules may widen what counts. */
+static uint64_t auth_mask(const sal_minidump_t *md)
+{
+    uint64_t top = (UINT64_C(1) << 47) - 1, mask = 1;
+
+    for (size_t i = 0; i < md->n_modules; i++) {
+        uint64_t end = md->modules[i].base + md->modules[i].size;
+
+        if (end > top && end >= md->modules[i].base) {
+            top = end;
+        }
+    }
+    while (mask < top) {
+        if (mask >> 63) {
+            return UINT64_MAX;
+        }
+        mask <<= 1;
+    }
+    return mask - 1;
+}
+
+static bool makes_progress(const sal_walk_t *w, const sal_unwinder_t *u, const sal_frame_t *caller)
+{
+    const sal_frame_t *callee = sal_walk_callee(w);
+    uint64_t pc = caller->regs.value[w->cpu->pc];
+    uint64_t sp = caller->regs.value[w->cpu->sp];
+    uint64_t callee_sp = callee->regs.value[w->cpu->sp];
+
+    if (pc < LOWEST_PC || sp < callee_sp) {
+        return false;
+    }
+    return sp > callee_sp || (u->same_sp && u->same_sp(w, callee, caller));
+}
+
+static bool next_frame(sal_walk_t *w, const sal_unwinder_t *u, sal_frame_t *caller)
+{
+    memset(caller, 0, sizeof(*caller));
+    caller->regs.cpu = w->cpu->cpu;
+    if (!u->caller(w, caller) || !makes_progress(w, u, caller)) {
+        return false;
+    }
+    caller->instruction = caller->regs.value[w->cpu->pc] - (uint64_t)w->cpu->pc_adjust;
+    caller->module = sal_minidump_module_at(w->md, caller->instruction);
+    if (caller->trust == SAL_TRUST_SCAN) {
+        w->scans_left--;
+    }
+    return true;
+}
+
+apr_status_t sal_unwind(sal_frame_t **frames, size_t *n, const sal_minidump_t *md,
+                        const sal_md_thread_t *thread, const sal_regs_t *context,
+                        sal_dump_symbols_t *syms, size_t max, apr_pool_t *p, sal_error_t *err)
+{
+    const sal_cpu_desc_t *cpu = sal_cpu_desc(context->cpu);
+    const sal_unwinder_t *u = unwinder_of(context->cpu);
+    apr_array_header_t *list = apr_array_make(p, 16, sizeof(sal_frame_t));
+    sal_walk_t w = { .md = md, .cpu = cpu, .syms = syms, .scans_left = MAX_SCANS };
+    sal_frame_t frame = { .trust = SAL_TRUST_CONTEXT, .regs = *context };
+
+    *frames = NULL;
+    *n = 0;
+    if (!sal_reg_get(context, cpu->pc, &frame.instruction)) {
+        return sal_fail(err, SAL_E_UNSUPPORTED, "thread %u: its context has no program counter",
+                        thread->id);
+    }
+    frame.module = sal_minidump_module_at(md, frame.instruction);
+    APR_ARRAY_PUSH(list, sal_frame_t) = frame;
+    pick_stack(&w.stack, md, thread, context, cpu);
+    w.auth_mask = context->cpu == SAL_CPU_ARM64 ? auth_mask(md) : UINT64_MAX;
+    max = max ? max : SAL_MAX_FRAMES;
+    while (u && w.stack.bytes.size && (size_t)list->nelts < max) {
+        w.frames = (const sal_frame_t *)list->elts;
+        w.n = (size_t)list->nelts;
+        if (!next_frame(&w, u, &frame)) {
+            break;
+        }
+        APR_ARRAY_PUSH(list, sal_frame_t) = frame;
+    }
+    *frames = (sal_frame_t *)list->elts;
+    *n = (size_t)list->nelts;
+    return APR_SUCCESS;
+}
