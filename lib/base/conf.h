@@ -34,6 +34,7 @@ SAL_API const char *sal_conf_get(const sal_conf_t *conf, const char *key, const 
 SAL_API const char *const *sal_conf_list(const sal_conf_t *conf, const char *key);
 
 SAL_API int sal_conf_on(const sal_conf_t *conf, const char *key, int fallback);
+/* A number; sizes come back in bytes and durations in seconds. */
 SAL_API apr_int64_t sal_conf_int(const sal_conf_t *conf, const char *key, apr_int64_t fallback);
 
 #endif

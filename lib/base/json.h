@@ -16,7 +16,7 @@ SAL_API json_t *sal_json_own(json_t *v, apr_pool_t *p);
 SAL_API apr_status_t sal_json_parse(json_t **out, const char *text, apr_size_t len, apr_pool_t *p,
                                     sal_error_t *err);
 
-/* Compact dump in p. */
+/* Compact dump, freed with p; NULL for NULL. */
 SAL_API char *sal_json_text(const json_t *v, apr_pool_t *p);
 
 /* Keys sorted, ", " and ": ", ASCII with \uXXXX: what Python's json.dumps(sort_keys=True) writes. */
@@ -25,7 +25,7 @@ SAL_API char *sal_json_python(const json_t *v, apr_pool_t *p);
 /* String member or NULL; never the text of another type. */
 SAL_API const char *sal_json_str(const json_t *obj, const char *key);
 
-/* Member by a dotted path ("json_dump.crash_info.type"), or NULL. */
+/* Member by a dotted path ("json_dump.threads.0.frames"; digits index an array), or NULL. */
 SAL_API json_t *sal_json_path(const json_t *v, const char *path);
 
 #endif

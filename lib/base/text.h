@@ -35,6 +35,7 @@ SAL_API bool sal_time_parse(const char *s, apr_time_t *t);
 
 /* Valid UTF-8 of [s, s+len) in p: bad bytes and NUL become U+FFFD. */
 SAL_API const char *sal_utf8_clean(const char *s, apr_size_t len, apr_pool_t *p);
+/* True if sal_utf8_clean would change nothing (so NUL is not valid). */
 SAL_API bool sal_utf8_valid(const char *s, apr_size_t len);
 
 /* Cuts s in place so that at most max bytes remain and no code point is split. */
