@@ -101,16 +101,21 @@ SAL_API int sal_rows_null(const sal_rows_t *rows, int row, int col);
 /* Text of a value, "" for NULL; lives with the rows. */
 SAL_API const char *sal_rows_text(const sal_rows_t *rows, int row, int col);
 SAL_API int64_t sal_rows_int(const sal_rows_t *rows, int row, int col);   /* 0 for NULL or junk */
+SAL_API double sal_rows_double(const sal_rows_t *rows, int row, int col); /* 0 for NULL */
 SAL_API int sal_rows_bool(const sal_rows_t *rows, int row, int col);
 SAL_API apr_time_t sal_rows_time(const sal_rows_t *rows, int row, int col); /* 0 for NULL */
 /* bytea, decoded into p. */
 SAL_API const void *sal_rows_bytes(const sal_rows_t *rows, int row, int col, apr_size_t *size,
                                    apr_pool_t *p);
-/* A one-dimensional array of text or numbers, NULL-terminated, in p; empty for NULL. */
+/* A one-dimensional array of text or numbers, NULL-terminated, in p; empty for NULL.
+   A NULL element reads as "". */
 SAL_API const char **sal_rows_array(const sal_rows_t *rows, int row, int col, int *n,
                                     apr_pool_t *p);
 
 /*
+ * What a COMMIT without an answer leaves in err: SAL_E_NODB with sqlstate "08007". The caller reads
+ * again what it wrote.
+ *
  * A transaction: BEGIN, fn, COMMIT if fn returned APR_SUCCESS, else ROLLBACK. fn may run again
  * from the start (serialization failure, deadlock). The connection is idle before and after.
  */

@@ -1,2 +1,21 @@
 # lib/db
-libsalvage_core_la_SOURCES +=
+libsalvage_core_la_SOURCES += \
+    lib/db/connect.c \
+    lib/db/db.c lib/db/db.h lib/db/db_private.h \
+    lib/db/schema.c lib/db/schema.h \
+    lib/db/statements.c lib/db/statements.h \
+    lib/db/txn.c \
+    lib/db/value.c
+nodist_libsalvage_core_la_SOURCES = lib/db/migrations_gen.c
+BUILT_SOURCES += lib/db/migrations_gen.c
+CLEANFILES += lib/db/migrations_gen.c
+EXTRA_DIST += lib/db/embed-sql.sh lib/db/migrations lib/db/statements
+
+# Looked at in every build, so that a new .sql file is seen; written only when it differs, so that
+# nothing is compiled again for it.
+lib/db/migrations_gen.c: force-migrations
+	@$(MKDIR_P) lib/db
+	@$(SHELL) $(srcdir)/lib/db/embed-sql.sh $(srcdir)/lib/db/migrations > $@.tmp
+	@if cmp -s $@.tmp $@; then rm -f $@.tmp; else mv $@.tmp $@; fi
+force-migrations:
+.PHONY: force-migrations

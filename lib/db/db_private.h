@@ -1,0 +1,57 @@
+/*
+ * What the files of lib/db share: the connection with its prepared statements, parameters on the
+ * wire, results. Nothing outside the room includes this.
+ */
+#ifndef SAL_DB_DB_PRIVATE_H
+#define SAL_DB_DB_PRIVATE_H
+
+#include <apr_hash.h>
+#include "db/db.h"
+
+/*
+ * What is known of one backend. It lives as long as the connection (mod_dbd's pool or ours), not as
+ * long as the sal_db_t that borrows it, and is emptied when the backend is another one.
+ */
+typedef struct session_t {
+    apr_pool_t *pool;             /* cleared with the set */
+    apr_hash_t *prepared;         /* statement name -> name at the server */
+    int backend;                  /* PQbackendPID the set belongs to; 0 for none */
+} session_t;
+
+struct sal_db_t {
+    PGconn *conn;
+    session_t *session;
+    int in_txn;                   /* between our BEGIN and its end */
+    char txn_sqlstate[6];         /* last error of a statement in the running transaction */
+    int txn_stale;                /* it failed because a prepared statement was gone */
+};
+
+/* Parameters as libpq wants them, all in one pool. */
+typedef struct wire_t {
+    const char **values;
+    int *lengths, *formats;
+    Oid *types;                   /* 0 but for bytea, for statements that are not prepared */
+} wire_t;
+
+apr_status_t sal_db_wire(wire_t *out, const sal_val_t *params, int n, const char *what,
+                         apr_pool_t *p, sal_error_t *err);
+
+/* Takes over res; it is cleared with p. */
+sal_rows_t *sal_db_rows(PGresult *res, apr_pool_t *p);
+
+/* Session settings that results rely on; called for each new backend. */
+apr_status_t sal_db_settle(sal_db_t *db, sal_error_t *err);
+
+/* Fills err from a failed result (or the connection if res is NULL or it broke). Clears res. */
+apr_status_t sal_db_error(sal_db_t *db, PGresult *res, const char *what, sal_error_t *err);
+
+/* Runs several statements of constant text (migrations), inside the caller's transaction. */
+apr_status_t sal_db_script(sal_db_t *db, const char *sql, const char *what, sal_error_t *err);
+
+/* True if the error (of a failed statement or connection) says that the backend is gone. */
+int sal_db_is_broken(const sal_db_t *db, const char *sqlstate);
+
+/* PQreset; SAL_E_NODB if that does not help. */
+apr_status_t sal_db_reset(sal_db_t *db, sal_error_t *err);
+
+#endif
