@@ -1,2 +1,2 @@
 # lib/crash
-libsalvage_core_la_SOURCES +=
+libsalvage_core_la_SOURCES += lib/crash/crash_id.c lib/crash/crash_id.h

@@ -1,2 +1,3 @@
 # modules/common
-libweb_la_SOURCES += modules/common/reply.c
+libweb_la_SOURCES += modules/common/web.h modules/common/reply.c modules/common/config.c \
+    modules/common/body.c modules/common/params.c modules/common/dbd.c

@@ -38,6 +38,12 @@ const char *web_arg_int(cmd_parms *cmd, const char *arg, apr_int64_t min, apr_in
 /* Sends the library's log lines to the error log. Call from child_init and post_config. */
 void web_log_to(server_rec *s);
 
+/*
+ * Makes a store's root directory if it is missing and gives it to httpd's run user, so that the
+ * children can write what post_config, as root, has made. Call from post_config.
+ */
+apr_status_t web_make_store_root(const char *path, apr_pool_t *p, sal_error_t *err);
+
 /* True during the rehearsal pass of start-up, in which post_config must do nothing. */
 int web_is_rehearsal(void);
 
@@ -60,6 +66,7 @@ int web_body_text(request_rec *r, apr_off_t max, char **out, apr_size_t *size);
 
 /* Decoded query or form parameters: first value or NULL; all values as an array of const char *. */
 const char *web_param(apr_table_t *params, const char *name);
+apr_array_header_t *web_param_all(apr_table_t *params, const char *name, apr_pool_t *p);
 apr_table_t *web_query(request_rec *r);                       /* repeated keys are kept */
 apr_table_t *web_form(request_rec *r, apr_size_t max);        /* urlencoded body */
 
