@@ -1,2 +1,5 @@
 # lib/minidump
-libsalvage_core_la_SOURCES +=
+libsalvage_core_la_SOURCES += lib/minidump/minidump.c lib/minidump/list.c lib/minidump/text.c \
+              lib/minidump/system.c lib/minidump/threads.c lib/minidump/modules.c \
+              lib/minidump/memory.c lib/minidump/exception.c lib/minidump/crashpad.c \
+              lib/minidump/context.c lib/minidump/internal.h

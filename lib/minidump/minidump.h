@@ -157,8 +157,15 @@ typedef struct sal_minidump_t {
     sal_md_crashpad_t crashpad;
     const char *last_error_of_thread;                     /* reserved, NULL */
 
-    /* private to the room: modules sorted by address for lookup */
+    size_t bad_records;           /* records that were unreadable, or over a limit, and left out */
+
+    /*
+     * private to the room: modules sorted by address for lookup, the directory, what is used up
+     * of the dump's share of text and annotations
+     */
     uint32_t *module_order; size_t n_module_order;
+    uint32_t directory_rva;
+    size_t text_used, pairs_used;
 } sal_minidump_t;
 
 /*
