@@ -1,1 +1,13 @@
-# tests/bench
+# tests/bench: `make bench` prints a line a figure, then a table (docs/testing.md).
+EXTRA_PROGRAMS = tests/bench/bench_fsync tests/bench/bench_symcache
+tests_bench_bench_fsync_SOURCES = tests/bench/bench_fsync.c
+tests_bench_bench_fsync_LDADD = -lpthread
+tests_bench_bench_symcache_SOURCES = tests/bench/bench_symcache.c
+tests_bench_bench_symcache_LDADD = libsalvage_core.la
+
+bench: all $(EXTRA_PROGRAMS)
+	$(MAKE) -s install >/dev/null
+	SALVAGE_PREFIX="$(prefix)" SALVAGE_BENCH="$(abs_builddir)/tests/bench" \
+	  /usr/bin/python3 "$(srcdir)/tests/bench/bench.py"
+.PHONY: bench
+EXTRA_DIST += tests/bench/bench.py tests/bench/post.lua

@@ -1,0 +1,29 @@
+-- wrk: posts the same crash report over and over; counts answers without a CrashID.
+local f = assert(io.open(os.getenv("BENCH_BODY"), "rb"))
+wrk.method = "POST"
+wrk.body = f:read("*a")
+f:close()
+wrk.headers["Content-Type"] = "multipart/form-data; boundary=" .. os.getenv("BENCH_BOUNDARY")
+
+local threads = {}
+bad = 0
+
+function setup(thread)
+    table.insert(threads, thread)
+end
+
+function response(status, headers, body)
+    if status ~= 200 or not body:find("^CrashID=bp%-") then
+        bad = bad + 1
+    end
+end
+
+function done(summary, latency, requests)
+    local total = 0
+    for _, thread in ipairs(threads) do
+        total = total + thread:get("bad")
+    end
+    print(string.format("BENCH %.1f %.3f %.3f %d", summary.requests / summary.duration * 1e6,
+        latency:percentile(50) / 1000, latency:percentile(99) / 1000,
+        total + summary.errors.connect + summary.errors.read + summary.errors.timeout))
+end
