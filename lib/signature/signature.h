@@ -1,5 +1,9 @@
 /*
  * Crash signatures: crash data in, signature and notes out, by Socorro's algorithm and lists.
+ *
+ * Crash data is the flat JSON object of docs/signature.md; a missing member counts as null. All
+ * limits count code points. Text may hold NUL until the last rules have run, so texts come with
+ * their length.
  */
 #ifndef SAL_SIGNATURE_SIGNATURE_H
 #define SAL_SIGNATURE_SIGNATURE_H
@@ -9,13 +13,18 @@
 
 typedef struct sal_siglists_t sal_siglists_t;
 
-/* Loads irrelevant, prefix, sentinel and line-number lists of a directory. Shared by threads. */
+/*
+ * Loads irrelevant, prefix, sentinel and line-number lists of a directory. Shared by threads.
+ * A missing or empty file matches nothing (and is logged); a line that is no regular expression
+ * is SAL_E_MALFORMED with the file and the line's index. APR_ENOENT: no such directory.
+ */
 SAL_API apr_status_t sal_siglists_load(sal_siglists_t **out, const char *dir, apr_pool_t *p,
                                        sal_error_t *err);
 
 typedef struct sal_signature_t {
-    const char *signature;        /* never NULL */
-    const char *proto_signature;  /* NULL if not set */
+    const char *signature;        /* never NULL; printable ASCII, at most 255 characters */
+    const char *proto_signature;  /* NULL if not set; may be megabytes, may hold NUL */
+    apr_size_t proto_size;        /* bytes of proto_signature */
     json_t *notes;                /* array of strings, owned by the pool */
     json_t *debug;                /* array of strings, owned by the pool */
 } sal_signature_t;
@@ -23,7 +32,7 @@ typedef struct sal_signature_t {
 /* Crash data of a processed crash, as Socorro's convert_to_crash_data makes it. New reference. */
 SAL_API json_t *sal_crash_data_of(const json_t *processed);
 
-/* Never fails: a rule that fails leaves a note. */
+/* Never fails: a rule that fails leaves a note. Texts live in p. */
 SAL_API void sal_signature_make(sal_signature_t *out, const json_t *crash_data,
                                 const sal_siglists_t *lists, apr_pool_t *p);
 

@@ -1,0 +1,395 @@
+/*
+ * The base signature of a native crash: frames of the crashing thread, normalised, filtered by the
+ * lists, joined. Knows frames as JSON objects of crash data and nothing of where they came from.
+ */
+#include "signature/sig_private.h"
+
+#include <ctype.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <apr_tables.h>
+
+#define MAX_FRAMES 40
+
+/* ---- one frame ---- */
+
+typedef struct frame_t {
+    const json_t *function, *file, *line, *module, *offset, *unloaded;
+} frame_t;
+
+/* Text of a value that must be a text if it is set at all; n 0 if it is not. */
+static bool text_of(sig_run_t *r, str_t *out, const json_t *v, const char *what)
+{
+    *out = (str_t){ "", 0 };
+    if (!sig_truthy(v)) {
+        return true;
+    }
+    if (!json_is_string(v)) {
+        return sig_failed(r, apr_pstrcat(r->p, what, " is not a text", NULL));
+    }
+    *out = sig_of(v);
+    return true;
+}
+
+/* The path inside a "vcs:root:path:revision", behind a drive letter, or absolute; else empty. */
+static str_t source_name(str_t file)
+{
+    size_t colon[4], n = 0;
+
+    for (size_t i = 0; i < file.n && n < 4; i++) {
+        if (file.s[i] == ':') {
+            colon[n++] = i;
+        }
+    }
+    if (n == 3) {
+        return sig_sub(file, colon[1] + 1, colon[2]);
+    }
+    if (n == 1) {
+        return sig_sub(file, colon[0] + 1, file.n);
+    }
+    return sig_starts(file, STR("/")) ? file : (str_t){ "", 0 };
+}
+
+/* Frames of Rust 1.34, whose symbols lost their path. */
+static str_t rust_134(sig_run_t *r, str_t source, str_t function)
+{
+    static const struct {
+        str_t source, function, path;
+    } lost[] = {
+        { STR("src/liballoc/raw_vec.rs"), STR("capacity_overflow"), STR("alloc::raw_vec::") },
+        { STR("src/libcore/option.rs"), STR("expect_failed"), STR("core::option::") },
+        { STR("src/libcore/panicking.rs"), STR("panic_bounds_check"), STR("core::panicking::") },
+        { STR("src/libcore/panicking.rs"), STR("panic_fmt"), STR("core::panicking::") },
+        { STR("src/libcore/panicking.rs"), STR("panic"), STR("core::panicking::") },
+        { STR("src/libcore/slice/mod.rs"), STR("slice_index_order_fail"), STR("core::slice::") },
+        { STR("src/libstd/panicking.rs"), STR("begin_panic_fmt"), STR("std::panicking::") },
+        { STR("src/libstd/panicking.rs"), STR("continue_panic_fmt"), STR("std::panicking::") },
+        { STR("src/libstd/panicking.rs"), STR("rust_panic_with_hook"), STR("std::panicking::") },
+    };
+
+    for (size_t i = 0; i < sizeof(lost) / sizeof(lost[0]); i++) {
+        if (sig_eq(source, lost[i].source) && sig_eq(function, lost[i].function)) {
+            return sig_cat(r->p, lost[i].path, function, STR(""));
+        }
+    }
+    return function;
+}
+
+/* "name.c#12": what follows the last separator, a backslash if there is one. */
+static str_t file_line(sig_run_t *r, str_t file, const json_t *line)
+{
+    const char *cut;
+    str_t end;
+
+    while (file.n && (file.s[file.n - 1] == '/' || file.s[file.n - 1] == '\\')) {
+        file.n--;
+    }
+    cut = file.n ? memrchr(file.s, '\\', file.n) : NULL;
+    cut = cut || !file.n ? cut : memrchr(file.s, '/', file.n);
+    if (cut) {
+        file = sig_sub(file, (size_t)(cut - file.s) + 1, file.n);
+    }
+    end = sig_cat(r->p, STR("#"), sig_pystr(line, r->p), STR(""));
+    return sig_cat(r->p, file, end, STR(""));
+}
+
+/* The hex digits of a text as Python's int(text, 16) reads them; false if it would refuse. */
+static bool hex_digits(buf_t *out, str_t s)
+{
+    size_t i = 0;
+    bool digit = false;
+
+    s = sig_strip(s);
+    if (s.n && (s.s[0] == '+' || s.s[0] == '-')) {
+        if (s.s[i++] == '-') {
+            sig_buf_lit(out, "-");
+        }
+    }
+    sig_buf_lit(out, "0x");
+    if (i + 1 < s.n && s.s[i] == '0' && (s.s[i + 1] | 0x20) == 'x') {
+        i += 2;
+        i += i < s.n && s.s[i] == '_';
+    }
+    for (size_t start = out->n; i < s.n; i++) {
+        char c = (char)apr_tolower(s.s[i]);
+
+        if (c == '_' && digit) {
+            digit = false;
+            continue;
+        }
+        if (!apr_isxdigit(c)) {
+            return false;
+        }
+        digit = true;
+        if (c != '0' || out->n > start) {
+            sig_buf_add(out, &c, 1);
+        }
+    }
+    if (digit && out->s[out->n - 1] == 'x') {
+        sig_buf_lit(out, "0");
+    }
+    return digit;
+}
+
+static str_t offset_text(sig_run_t *r, const json_t *offset)
+{
+    buf_t hex;
+    str_t value;
+
+    sig_buf_init(&hex, r->p);
+    if (json_is_string(offset) && hex_digits(&hex, sig_of(offset))) {
+        value = sig_buf_done(&hex);
+        return sig_cat(r->p, STR("@"), sig_eq(value, STR("-0x0")) ? STR("0x0") : value, STR(""));
+    }
+    return sig_cat(r->p, STR("@"), sig_pystr(offset, r->p), STR(""));
+}
+
+static bool unloaded_text(sig_run_t *r, str_t *out, const json_t *list)
+{
+    const json_t *first = json_array_get(list, 0);
+
+    if (!json_is_object(first)) {
+        return sig_failed(r, "unloaded_modules is not a list of objects");
+    }
+    *out = sig_cat(r->p, STR("(unloaded "), sig_pystr(json_object_get(first, "module"), r->p),
+                   STR(")"));
+    return true;
+}
+
+static bool module_text(sig_run_t *r, str_t *out, const json_t *v)
+{
+    const json_t *os = sig_get(r, "os");
+
+    if (!text_of(r, out, v, "module")) {
+        return false;
+    }
+    if (out->n && json_is_string(os) && sig_eq(sig_of(os), STR("Windows NT"))) {
+        *out = sig_replace(r, r->lists->lower, *out, "\\L$0", false);
+    }
+    while (out->n && (out->s[0] == '[' || out->s[0] == ']')) {
+        *out = sig_sub(*out, 1, out->n);
+    }
+    while (out->n && (out->s[out->n - 1] == '[' || out->s[out->n - 1] == ']')) {
+        out->n--;
+    }
+    return true;
+}
+
+static bool normalize_frame(sig_run_t *r, str_t *out, const frame_t *f)
+{
+    str_t function, file, source;
+
+    *out = (str_t){ "", 0 };
+    if (!text_of(r, &file, f->file, "file") || !text_of(r, &function, f->function, "function")) {
+        return false;
+    }
+    source = source_name(file);
+    function = rust_134(r, source, function);
+    if (function.n) {
+        return sig_ends(source, STR(".rs")) ? sig_normalize_rust(r, out, function, f->line)
+                                            : sig_normalize_cpp(r, out, function, f->line);
+    }
+    if (file.n && sig_truthy(f->line)) {
+        *out = file_line(r, file, f->line);
+        return true;
+    }
+    if (sig_truthy(f->module)) {
+        return module_text(r, out, f->module);
+    }
+    if (sig_truthy(f->unloaded)) {
+        return unloaded_text(r, out, f->unloaded);
+    }
+    if (sig_truthy(f->offset)) {
+        *out = offset_text(r, f->offset);
+    }
+    return true;
+}
+
+/* ---- the list of frames ---- */
+
+static bool add_frame(sig_run_t *r, apr_array_header_t *list, const frame_t *f)
+{
+    str_t text;
+    bool ok = normalize_frame(r, &text, f);
+
+    if (ok) {
+        /* a slice of scratch memory ends here */
+        APR_ARRAY_PUSH(list, str_t) = sig_cat(r->p, text, STR(""), STR(""));
+    }
+    apr_pool_clear(r->scratch);
+    return ok;
+}
+
+static bool add_inlines(sig_run_t *r, apr_array_header_t *list, const json_t *frame)
+{
+    const json_t *inlines = json_object_get(frame, "inlines");
+
+    if (!sig_truthy(inlines)) {
+        return true;
+    }
+    if (!json_is_array(inlines)) {
+        return sig_failed(r, "inlines is not a list");
+    }
+    for (size_t i = 0; i < json_array_size(inlines) && list->nelts < MAX_FRAMES; i++) {
+        const json_t *one = json_array_get(inlines, i);
+        frame_t f = { .module = json_object_get(frame, "module"),
+                      .offset = json_object_get(frame, "offset") };
+
+        if (!json_is_object(one)) {
+            return sig_failed(r, "inline is not an object");
+        }
+        f.function = json_object_get(one, "function");
+        f.file = json_object_get(one, "file");
+        f.line = json_object_get(one, "line");
+        if (!add_frame(r, list, &f)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool collect_frames(sig_run_t *r, apr_array_header_t *list, const json_t *frames)
+{
+    for (size_t i = 0; i < json_array_size(frames) && list->nelts < MAX_FRAMES; i++) {
+        const json_t *one = json_array_get(frames, i);
+        frame_t f;
+
+        if (!json_is_object(one)) {
+            return sig_failed(r, "frame is not an object");
+        }
+        if (!add_inlines(r, list, one)) {
+            return false;
+        }
+        if (list->nelts >= MAX_FRAMES) {
+            break;
+        }
+        f = (frame_t){ json_object_get(one, "function"), json_object_get(one, "file"),
+                       json_object_get(one, "line"), json_object_get(one, "module"),
+                       json_object_get(one, "offset"), json_object_get(one, "unloaded_modules") };
+        if (!add_frame(r, list, &f)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool thread_frames(sig_run_t *r, const json_t **frames)
+{
+    const json_t *thread, *v;
+
+    *frames = NULL;
+    if (!sig_find_thread(r, &thread) || !thread) {
+        return thread == NULL && !r->failure;
+    }
+    v = json_object_get(thread, "frames");
+    if (!v || json_is_array(v) || (!sig_truthy(v) && (json_is_object(v) || json_is_string(v)))) {
+        *frames = json_is_array(v) ? v : NULL;
+        return true;
+    }
+    return sig_failed(r, "frames is not a list of objects");
+}
+
+static str_t join(apr_array_header_t *list, apr_pool_t *p)
+{
+    buf_t out;
+
+    sig_buf_init(&out, p);
+    for (int i = 0; i < list->nelts; i++) {
+        sig_buf_lit(&out, i ? " | " : "");
+        sig_buf_str(&out, APR_ARRAY_IDX(list, i, str_t));
+    }
+    return sig_buf_done(&out);
+}
+
+/* ---- from the list to the signature ---- */
+
+/* Index of the first frame that is a sentinel, 0 if there is none. */
+static int after_sentinel(sig_run_t *r, apr_array_header_t *list)
+{
+    for (int i = 0; i < list->nelts; i++) {
+        str_t frame = APR_ARRAY_IDX(list, i, str_t);
+
+        for (size_t k = 0; k < r->lists->n_sentinels; k++) {
+            if (sig_eq(frame, r->lists->sentinels[k])) {
+                sig_debug(r, STR("CSignatureTool: sentinel; starting at \""), frame,
+                          (str_t){ apr_psprintf(r->p, "\" index %d", i), strlen("\" index ") +
+                                   strlen(apr_itoa(r->p, i)) });
+                return i;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Frames of a library without symbols: several of the same one in a row count once. */
+static bool is_bare_library(sig_run_t *r, str_t frame)
+{
+    str_t tail = sig_sub(frame, frame.n > 4 ? frame.n - 4 : 0, frame.n);
+    char low[5] = "";
+
+    (void)r;
+    if (sig_starts(frame, STR("(unloaded"))) {
+        return false;
+    }
+    for (size_t i = 0; i < tail.n; i++) {
+        low[i] = (char)apr_tolower(tail.s[i]);
+    }
+    return strcmp(low, ".dll") == 0 || (tail.n >= 3 && strcmp(low + tail.n - 3, ".so") == 0) ||
+           sig_eq(frame, STR("XUL")) || sig_eq(frame, STR("<name omitted>")) ||
+           sig_starts(frame, STR("<unknown in"));
+}
+
+static void take_frames(sig_run_t *r, apr_array_header_t *taken, apr_array_header_t *list, int i)
+{
+    for (; i < list->nelts; i++) {
+        str_t frame = APR_ARRAY_IDX(list, i, str_t);
+
+        if (frame.n == 0) {
+            sig_debug(r, STR("CSignatureTool: empty string; ignoring: \"\""), STR(""), STR(""));
+        } else if (sig_list_match(r, r->lists->irrelevant, frame)) {
+            sig_debug(r, STR("CSignatureTool: irrelevant; ignoring: \""), frame, STR("\""));
+        } else if (taken->nelts && is_bare_library(r, frame) &&
+                   sig_eq(frame, APR_ARRAY_IDX(taken, taken->nelts - 1, str_t))) {
+            continue;
+        } else {
+            APR_ARRAY_PUSH(taken, str_t) = frame;
+            if (!sig_list_match(r, r->lists->prefix, frame)) {
+                sig_debug(r, STR("CSignatureTool: not a prefix; stop: \""), frame, STR("\""));
+                return;
+            }
+            sig_debug(r, STR("CSignatureTool: prefix; continue iterating: \""), frame, STR("\""));
+        }
+    }
+}
+
+bool sig_native(sig_run_t *r)
+{
+    apr_array_header_t *list = apr_array_make(r->p, MAX_FRAMES, sizeof(str_t));
+    apr_array_header_t *taken = apr_array_make(r->p, 8, sizeof(str_t));
+    const json_t *frames;
+    int start;
+    str_t sig;
+
+    if (!thread_frames(r, &frames) || !collect_frames(r, list, frames)) {
+        return false;
+    }
+    if (list->nelts) {
+        r->proto = join(list, r->p);
+        r->has_proto = true;
+    }
+    start = after_sentinel(r, list);
+    take_frames(r, taken, list, start);
+    sig = join(taken, r->p);
+    if (sig.n == 0) {
+        const char *number = apr_psprintf(r->p, "%" APR_INT64_T_FMT, sig_crashing_thread(r));
+
+        sig_note(r, STR("CSignatureTool: no frame data for crashing thread ("),
+                 (str_t){ number, strlen(number) }, STR(")"));
+        sig = list->nelts ? APR_ARRAY_IDX(list, start, str_t)
+                          : STR("EMPTY: no frame data available");
+    }
+    if (sig.n) {
+        r->sig = sig;
+    }
+    return true;
+}

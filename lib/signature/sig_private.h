@@ -1,0 +1,71 @@
+/*
+ * What the files of the signature room share: the lists, the state of one run, the steps.
+ */
+#ifndef SAL_SIGNATURE_SIG_PRIVATE_H
+#define SAL_SIGNATURE_SIG_PRIVATE_H
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+#include "signature/sig_text.h"
+#include "signature/signature.h"
+
+struct sal_siglists_t {
+    const char *dir;
+    str_t *sentinels;
+    size_t n_sentinels;
+    pcre2_code *irrelevant, *prefix, *line_numbers;   /* NULL: matches nothing */
+    pcre2_code *lambda, *java_line, *lower;           /* fixed patterns of the algorithm */
+};
+
+/* One run. `sig` is the signature so far; a step that fails says why in `failure`. */
+typedef struct sig_run_t {
+    apr_pool_t *p, *scratch;
+    const sal_siglists_t *lists;
+    const json_t *data;
+    const char *rule;             /* class name that prefixes notes */
+    int thread_override;          /* 1: the crashing thread is taken as 0 */
+    str_t sig, proto;
+    bool has_proto;
+    const char *failure;
+    json_t *notes, *debug;
+    pcre2_match_data *match;
+    pcre2_match_context *limits;
+} sig_run_t;
+
+/* Adds "<rule>: " + the three parts to the notes or to the debug log. */
+void sig_note(sig_run_t *r, str_t a, str_t b, str_t c);
+void sig_debug(sig_run_t *r, str_t a, str_t b, str_t c);
+/* Sets the reason and returns false, so that a step ends with `return sig_failed(...)`. */
+bool sig_failed(sig_run_t *r, const char *why);
+
+/* True if the list matches at the start of text; limits reached count as no match. */
+bool sig_list_match(sig_run_t *r, const pcre2_code *list, str_t text);
+/* Every match of code replaced; the input itself if there is none or a limit is reached. */
+str_t sig_replace(sig_run_t *r, const pcre2_code *code, str_t text, const char *with, bool all);
+
+const json_t *sig_get(const sig_run_t *r, const char *key);
+/* Member of an object; NULL also if v is no object. */
+const json_t *sig_member(const json_t *v, const char *key);
+int64_t sig_crashing_thread(const sig_run_t *r);
+/* The thread object; *thread stays NULL if there is none. Fails if it is no object. */
+bool sig_find_thread(sig_run_t *r, const json_t **thread);
+
+/* normalize.c: a frame's function as it appears in signatures. line may be NULL. */
+bool sig_normalize_cpp(sig_run_t *r, str_t *out, str_t function, const json_t *line);
+bool sig_normalize_rust(sig_run_t *r, str_t *out, str_t function, const json_t *line);
+str_t sig_last_token(str_t s, apr_pool_t *p);
+typedef enum { COLLAPSE_CPP_ANGLE, COLLAPSE_CPP_PAREN, COLLAPSE_CLONE, COLLAPSE_RUST_ANGLE,
+               COLLAPSE_RUST_PAREN } collapse_t;
+str_t sig_collapse(str_t s, collapse_t kind, apr_pool_t *p);
+
+/* The base rule and its tools. Each returns false if the rule failed. */
+bool sig_rule_base(sig_run_t *r);
+bool sig_native(sig_run_t *r);
+bool sig_java_text(sig_run_t *r);
+bool sig_java_exception(sig_run_t *r);
+
+/* rules_hang.c */
+bool sig_rule_abort(sig_run_t *r);
+bool sig_rule_shutdown_timeout(sig_run_t *r);
+
+#endif
