@@ -3,3 +3,10 @@ libsalvage_core_la_SOURCES += lib/signature/crash_data.c lib/signature/java.c \
   lib/signature/native.c lib/signature/normalize.c lib/signature/rules.c \
   lib/signature/rules_hang.c lib/signature/siglists.c lib/signature/sig_text.c \
   lib/signature/sig_text.h lib/signature/sig_private.h lib/signature/signature.h
+if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_signature tests/unit/test_signature_vectors
+tests_unit_test_signature_SOURCES = tests/unit/test_signature.c
+tests_unit_test_signature_LDADD = $(UNIT_LIBS)
+tests_unit_test_signature_vectors_SOURCES = tests/unit/test_signature_vectors.c
+tests_unit_test_signature_vectors_LDADD = $(UNIT_LIBS)
+endif

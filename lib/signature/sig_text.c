@@ -208,7 +208,7 @@ str_t sig_pystr(const json_t *v, apr_pool_t *p)
     case JSON_STRING:
         return sig_of(v);
     case JSON_INTEGER:
-        text = apr_psprintf(p, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+        text = apr_psprintf(p, "%" APR_INT64_T_FMT, (apr_int64_t)json_integer_value(v));
         break;
     case JSON_REAL:
         return real_text(json_real_value(v), p);

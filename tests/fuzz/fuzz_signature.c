@@ -1,0 +1,76 @@
+/*
+ * Crash data of any shape must give a signature: printable, at most 255 characters, in linear time.
+ * A first byte of 'f' takes the rest as the name of one function instead of as JSON.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <apr_general.h>
+#include <apr_strings.h>
+#include "base/log.h"
+#include "base/text.h"
+#include "signature/signature.h"
+
+static sal_siglists_t *lists;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void silent(void *baton, sal_log_level_t level, const char *line)
+{
+    (void)baton, (void)level, (void)line;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    const char *srcdir = getenv("srcdir");
+    apr_pool_t *pool;
+
+    (void)argc, (void)argv;
+    apr_initialize();
+    apr_pool_create(&pool, NULL);
+    sal_log_sink(silent, NULL);
+    if (sal_siglists_load(&lists, apr_pstrcat(pool, srcdir ? srcdir : ".", "/conf/siglists", NULL),
+                          pool, NULL) != APR_SUCCESS &&
+        sal_siglists_load(&lists, "/", pool, NULL) != APR_SUCCESS) {
+        abort();
+    }
+    return 0;
+}
+
+static json_t *crash_data(const uint8_t *data, size_t size, apr_pool_t *p)
+{
+    if (size && data[0] == 'f') {
+        const char *name = sal_utf8_clean((const char *)data + 1, size - 1, p);
+
+        return json_pack("{s:[{s:[{s:s,s:s},{s:s}]}]}", "threads", "frames", "function", name,
+                         "file", "/a/b.rs", "function", name);
+    }
+    return json_loadb((const char *)data, size, JSON_ALLOW_NUL, NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    apr_pool_t *p;
+    sal_signature_t out;
+    json_t *in, *converted;
+
+    apr_pool_create(&p, NULL);
+    if ((in = crash_data(data, size, p)) != NULL) {
+        sal_signature_make(&out, in, lists, p);
+        for (const char *s = out.signature; *s; s++) {
+            if (*s < ' ' || *s > '~') {
+                abort();
+            }
+        }
+        if (strlen(out.signature) > 255) {
+            abort();
+        }
+        converted = sal_crash_data_of(in);
+        sal_signature_make(&out, converted, lists, p);
+        json_decref(converted);
+        json_decref(in);
+    }
+    apr_pool_destroy(p);
+    return 0;
+}

@@ -1,0 +1,220 @@
+/*
+ * Signatures with lists of our own: the loader, normalisation case by case, the tools, limits.
+ * Expected values are worked out from docs/signature.md by hand.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <apr_general.h>
+#include <apr_strings.h>
+#include "base/file.h"
+#include "base/log.h"
+#include "signature/signature.h"
+
+static apr_pool_t *pool;
+static char dir[64];
+
+static void write_list(const char *name, const char *text)
+{
+    FILE *f = fopen(apr_pstrcat(pool, dir, "/", name, NULL), "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void silent(void *baton, sal_log_level_t level, const char *line)
+{
+    (void)baton, (void)level, (void)line;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    apr_initialize();
+    apr_pool_create(&pool, NULL);
+    sal_log_sink(silent, NULL);
+    snprintf(dir, sizeof(dir), "/tmp/siglists.XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    write_list("signature_sentinels.txt", "# where it begins\n  boom::panic  \n");
+    write_list("irrelevant_signature_re.txt", "\n# plumbing\n@0x[0-9a-f]{2,}\n__libc_\n");
+    write_list("prefix_signature_re.txt", "std::\n.*\\.so\nab{2$\n");
+    write_list("signatures_with_line_numbers_re.txt", "interpret$\n");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    static const char *const names[] = { "signature_sentinels.txt", "irrelevant_signature_re.txt",
+                                         "prefix_signature_re.txt",
+                                         "signatures_with_line_numbers_re.txt" };
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        unlink(apr_pstrcat(pool, dir, "/", names[i], NULL));
+    }
+    rmdir(dir);
+    return 0;
+}
+
+static sal_siglists_t *lists(void)
+{
+    sal_siglists_t *out;
+    sal_error_t err;
+
+    assert_int_equal(sal_siglists_load(&out, dir, pool, &err), APR_SUCCESS);
+    return out;
+}
+
+static sal_signature_t make(const char *crash_data)
+{
+    json_error_t why;
+    json_t *data = json_loads(crash_data, JSON_ALLOW_NUL, &why);
+    sal_signature_t out;
+
+    assert_non_null(data);
+    sal_signature_make(&out, data, lists(), pool);
+    json_decref(data);
+    return out;
+}
+
+static const char *of_function(const char *function, const char *file)
+{
+    json_t *data = json_pack("{s:[{s:[{s:s,s:s*,s:i}]}]}", "threads", "frames", "function",
+                             function, "file", file, "line", 7);
+    sal_signature_t out;
+
+    sal_signature_make(&out, data, lists(), pool);
+    json_decref(data);
+    return out.signature;
+}
+
+static void test_normalisation(void **state)
+{
+    static const struct {
+        const char *function, *file, *want;
+    } cases[] = {
+        { "static int ns::f(int, char) const", NULL, "ns::f" },
+        { "ns::map<K, std::less<K>>::get(K const&)", NULL, "ns::map<T>::get" },
+        { "T ns::operator<(A const&, B)", NULL, "T ns::operator<" },
+        { "(anonymous namespace)::f(int)", NULL, "(anonymous namespace)::f" },
+        { "`anonymous namespace'::f(int)", NULL, "(anonymous namespace)::f" },
+        { "a::$_12::operator()(int) const", NULL, "a::$::operator()" },
+        { "f<T (*)(void)>(void) [clone .cold.3]", NULL, "f<T>" },
+        { "f(int) [clone .isra.0]", NULL, "f [clone .isra.0]" },
+        { "IPC::ParamTraits<a::b<c>>::Read(M*)", NULL, "IPC::ParamTraits<a::b<T>>::Read" },
+        { "g(a ,b)", NULL, "g" },
+        { "interpret", NULL, "interpret:7" },
+        { "interpreter", NULL, "interpreter" },
+        { "core::ops::function::FnOnce::call_once<a>::h0123456789abcdef", "/x/lib.rs",
+          "core::ops::function::FnOnce::call_once<T>" },
+        { "<a::B as c::D>::e", "/x/lib.rs", "<a::B as c::D>::e" },
+        { "f::h0123", "x.rs", "f::h0123" },
+        { "f::h0123", "c:\\x\\y.rs", "f" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_string_equal(of_function(cases[i].function, cases[i].file), cases[i].want);
+    }
+}
+
+static void test_walk(void **state)
+{
+    (void)state;
+    /* irrelevant skipped, prefix taken and walked past, stop at the first that is neither */
+    assert_string_equal(make("{\"threads\":[{\"frames\":[{\"function\":\"__libc_x\"},"
+                             "{\"module\":\"a.so\"},{\"module\":\"a.so\"},{\"offset\":\"0x00ff\"},"
+                             "{\"function\":\"std::x\"},{\"function\":\"main\"},"
+                             "{\"function\":\"never\"}]}]}").signature,
+                        "a.so | std::x | main");
+    /* a sentinel starts anew, wherever the walk would have ended */
+    assert_string_equal(make("{\"threads\":[{\"frames\":[{\"function\":\"first\"},"
+                             "{\"function\":\"boom::panic\"},{\"function\":\"x\"}]}]}").signature,
+                        "boom::panic");
+    /* a '{' that is no quantifier is literal, '$' anchors */
+    assert_string_equal(make("{\"threads\":[{\"frames\":[{\"function\":\"ab{2\"},"
+                             "{\"function\":\"x\"}]}]}").signature,
+                        "ab{2 | x");
+}
+
+static void test_failed_dump(void **state)
+{
+    sal_signature_t got = make("{\"mdsw_status_string\":\"MissingHeader\"}");
+
+    (void)state;
+    assert_string_equal(got.signature, "EMPTY: no frame data available; MissingHeader");
+    assert_null(got.proto_signature);
+    assert_int_equal(json_array_size(got.notes), 1);
+}
+
+static void test_conversion(void **state)
+{
+    json_t *doc = json_pack("{s:s,s:s,s:{s:{s:i,s:s},s:{s:s},s:[]},s:s}", "oom_allocation_size",
+                            " 12 ", "signature", "old", "json_dump", "crash_info",
+                            "crashing_thread", 3, "type", "SIGSEGV", "system_info", "os", "Linux",
+                            "threads", "extra", "x");
+    json_t *data = sal_crash_data_of(doc);
+
+    (void)state;
+    assert_int_equal(json_integer_value(json_object_get(data, "oom_allocation_size")), 12);
+    assert_int_equal(json_integer_value(json_object_get(data, "crashing_thread")), 3);
+    assert_string_equal(json_string_value(json_object_get(data, "reason")), "SIGSEGV");
+    assert_string_equal(json_string_value(json_object_get(data, "os")), "Linux");
+    assert_string_equal(json_string_value(json_object_get(data, "original_signature")), "old");
+    assert_true(json_is_null(json_object_get(data, "hang")));
+    assert_null(json_object_get(data, "java_exception"));
+    assert_null(json_object_get(data, "extra"));
+    json_decref(data);
+    json_decref(doc);
+}
+
+static void test_bad_lists(void **state)
+{
+    sal_siglists_t *out;
+    sal_error_t err;
+
+    (void)state;
+    assert_int_equal(sal_siglists_load(&out, "/nonexistent/lists", pool, &err), APR_ENOENT);
+    write_list("prefix_signature_re.txt", "# one\n\ngood\nba(d\n");
+    assert_int_equal(sal_siglists_load(&out, dir, pool, &err), SAL_E_MALFORMED);
+    assert_non_null(strstr(err.message, "prefix_signature_re.txt at line 3"));
+    write_list("prefix_signature_re.txt", "bad\xff\n");
+    assert_int_equal(sal_siglists_load(&out, dir, pool, &err), SAL_E_MALFORMED);
+    /* an empty list matches nothing: the first frame ends the walk */
+    write_list("prefix_signature_re.txt", "# nothing\n");
+    assert_string_equal(make("{\"threads\":[{\"frames\":[{\"function\":\"std::a\"},"
+                             "{\"function\":\"b\"}]}]}").signature,
+                        "std::a");
+    write_list("prefix_signature_re.txt", "std::\n.*\\.so\nab{2$\n");
+}
+
+/* A pattern that backtracks for ever ends at the match limit and counts as no match. */
+static void test_match_limit(void **state)
+{
+    char *name = apr_palloc(pool, 60001);
+
+    (void)state;
+    memset(name, 'a', 60000);
+    name[60000] = '\0';
+    write_list("prefix_signature_re.txt", "(a+)+$x\n");
+    assert_int_equal(strlen(of_function(name, NULL)), 255);
+    write_list("prefix_signature_re.txt", "std::\n.*\\.so\nab{2$\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_normalisation), cmocka_unit_test(test_walk),
+        cmocka_unit_test(test_failed_dump), cmocka_unit_test(test_conversion),
+        cmocka_unit_test(test_bad_lists), cmocka_unit_test(test_match_limit),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
