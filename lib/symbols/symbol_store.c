@@ -103,7 +103,7 @@ bool sal_symbol_key_parse(sal_symbol_key_t *out, const char *text, apr_size_t le
         return false;
     }
     out->debug_file = apr_pstrmemdup(p, text, (apr_size_t)(a - text));
-    out->debug_id = apr_pstrmemdup(p, a + 1, (apr_size_t)(b - a - 1));
+    out->debug_id = ascii_upper(apr_pstrmemdup(p, a + 1, (apr_size_t)(b - a - 1)), p);
     out->leaf = apr_pstrmemdup(p, b + 1, (apr_size_t)(end - b - 1));
     return all_hex(out->debug_id) && strlen(out->debug_id) <= 255 &&
            sal_debug_id_valid(out->debug_id);
