@@ -445,7 +445,8 @@ static apr_status_t add_file(sal_db_t *db, const sal_upload_t *up, const sal_upl
         SAL_V_TEXT(h->debug_id), SAL_V_TEXT(h->code_file), SAL_V_TEXT(h->code_id),
         SAL_V_TEXT(h->generator), SAL_V_TEXT(h->os), SAL_V_TEXT(h->arch),
         is_elf_os(h->os) ? SAL_V_TEXT(h->code_id) : SAL_V_NULL(SAL_T_TEXT),
-        SAL_V_TEXT(h->product), SAL_V_TEXT(h->version), SAL_V_TEXT(h->channel));
+        SAL_V_TEXT(h->product), SAL_V_TEXT(h->version), SAL_V_TEXT(h->channel),
+        SAL_V_TEXT(h->build));
 }
 
 static apr_status_t record_all(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)

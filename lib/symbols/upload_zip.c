@@ -202,8 +202,8 @@ static apr_status_t zip_failure(zip_error_t *e, sal_error_t *err)
     if (code == ZIP_ER_MEMORY || code == ZIP_ER_READ) {
         rv = APR_EGENERAL;
     }
-    sal_fail(err, rv, "%s", code == ZIP_ER_NOZIP ? "File is not a zip file" : zip_error_strerror(e));
-    return rv;
+    return sal_fail(err, rv, "%s",
+                    code == ZIP_ER_NOZIP ? "File is not a zip file" : zip_error_strerror(e));
 }
 
 static apr_status_t open_zip(zip_t **out, int fd, apr_pool_t *p, sal_error_t *err)

@@ -52,6 +52,7 @@ CREATE TABLE symbol_file (
   product        text,
   version        text,
   channel        text,
+  build          text,
   keep_until     timestamptz,
   last_access    timestamptz,
   hits           bigint NOT NULL DEFAULT 0,
