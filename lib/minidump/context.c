@@ -241,3 +241,32 @@ apr_status_t sal_context_read(sal_regs_t *out, const sal_span_t *raw, sal_cpu_t 
                     fits ? "is too short for one" : "does not name itself one",
                     sal_cpu_desc(cpu)->name);
 }
+
+static void store(uint8_t *out, uint64_t v, unsigned width, bool big_endian)
+{
+    for (unsigned i = 0; i < width; i++) {
+        out[big_endian ? width - 1 - i : i] = (uint8_t)(v >> (8 * i));
+    }
+}
+
+size_t sal_context_write(uint8_t *out, size_t room, const sal_regs_t *regs, bool big_endian)
+{
+    const layout_t *l = NULL;
+
+    for (size_t i = 0; !l && i < sizeof(layouts) / sizeof(layouts[0]); i++) {
+        l = layouts[i].cpu == regs->cpu ? &layouts[i] : NULL;
+    }
+    if (!l || l->size > room) {
+        return 0;
+    }
+    memset(out, 0, l->size);
+    /* the record claims control, integer and segment registers */
+    store(out + l->flags_at, l->bit | 0x7, l->flags_width, big_endian);
+    for (const run_t *r = l->runs; r->count; r++) {
+        for (unsigned i = 0; i < r->count; i++) {
+            store(out + r->offset + (size_t)i * r->width, regs->value[r->first + i], r->width,
+                  big_endian);
+        }
+    }
+    return l->size;
+}

@@ -1,7 +1,7 @@
 /*
  * CrashpadInfo: annotations of the process and of its modules.
  */
-#include "minidump/internal.h"
+#include "minidump/minidump_private.h"
 
 #include <stdio.h>
 

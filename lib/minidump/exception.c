@@ -2,7 +2,7 @@
  * Small streams about the crash and the process: Exception, BreakpadInfo, AssertionInfo, MiscInfo,
  * LinuxProcStatus, HandleData.
  */
-#include "minidump/internal.h"
+#include "minidump/minidump_private.h"
 
 #include <apr_strings.h>
 #include "base/text.h"

@@ -1,7 +1,7 @@
 /*
  * Shapes that streams have in common: locations, the two kinds of list, address maps.
  */
-#include "minidump/internal.h"
+#include "minidump/minidump_private.h"
 
 #include <stdlib.h>
 

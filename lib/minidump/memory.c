@@ -2,7 +2,7 @@
  * Captured memory (MemoryList, Memory64List) and the map of the address space (MemoryInfoList,
  * LinuxMaps), both as sorted ranges that do not overlap.
  */
-#include "minidump/internal.h"
+#include "minidump/minidump_private.h"
 
 #include <apr_strings.h>
 #include "base/text.h"

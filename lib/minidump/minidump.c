@@ -3,7 +3,7 @@
  *
  * Knows no stream's content; the other files of the room decode those.
  */
-#include "minidump/internal.h"
+#include "minidump/minidump_private.h"
 
 #include <apr_strings.h>
 

@@ -4,7 +4,7 @@
  * A module whose name or debug record is unreadable stays, without the part that is bad: a report
  * must not lose all its modules to one bad entry.
  */
-#include "minidump/internal.h"
+#include "minidump/minidump_private.h"
 
 #include <apr_strings.h>
 #include <stdio.h>

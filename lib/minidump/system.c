@@ -1,7 +1,7 @@
 /*
  * SystemInfo and LinuxCpuInfo: operating system, processor, and the texts a report shows of them.
  */
-#include "minidump/internal.h"
+#include "minidump/minidump_private.h"
 
 #include <apr_strings.h>
 #include <stdio.h>
@@ -197,7 +197,7 @@ static void name_platform(sal_minidump_t *md)
             sys->os_name = platforms[i].name;
         }
     }
-    if (!sys->os_name) {
+    if (sys->os == SAL_OS_UNKNOWN) {
         sys->os_name = apr_psprintf(md->pool, "0x%08x", sys->platform);
     }
 }
@@ -229,7 +229,7 @@ void md_read_system(sal_minidump_t *md)
     uint32_t csd;
 
     sys->csd = "";
-    sys->cpu_name = "unknown";
+    sys->cpu_name = sys->os_name = "unknown";
     if (!sal_minidump_stream(md, SAL_STREAM_SYSTEM_INFO, &s)
         || !sal_span_has(&s, 0, SYSTEM_INFO_SIZE)) {
         return;

@@ -4,7 +4,7 @@
  * Many records may point at one string, so that a small file could ask for gigabytes: all text of
  * a dump together is bounded by MD_MAX_TEXT.
  */
-#include "minidump/internal.h"
+#include "minidump/minidump_private.h"
 
 #include <apr_strings.h>
 #include "base/text.h"

@@ -1,7 +1,7 @@
 /*
  * ThreadList and ThreadNames. Stacks and contexts stay raw bytes in the file.
  */
-#include "minidump/internal.h"
+#include "minidump/minidump_private.h"
 
 #include <stdlib.h>
 

@@ -4,8 +4,8 @@
  * Each md_read_* decodes one family of streams into the object and never fails the dump; what it
  * could not read it leaves empty and counts in bad_records. Formats: docs/minidump.md.
  */
-#ifndef SAL_MINIDUMP_INTERNAL_H
-#define SAL_MINIDUMP_INTERNAL_H
+#ifndef SAL_MINIDUMP_PRIVATE_H
+#define SAL_MINIDUMP_PRIVATE_H
 
 #include "minidump/minidump.h"
 
