@@ -16,6 +16,17 @@ SAL_API void sal_debug_id_of_build_id(char out[34], const void *build_id, apr_si
 /* True for one to many hex digits that are not all zero. */
 SAL_API bool sal_debug_id_valid(const char *id);
 
+/*
+ * Canonical form of an id as it comes: 32 hex digits with an age or without (then 0), a hyphenated
+ * UUID, or a PDB 2.0 timestamp (8 digits) with its age. Of the age the first 8 digits count. False
+ * for anything else and for all zeros.
+ */
+enum { SAL_DEBUG_ID_SIZE = 41 };
+SAL_API bool sal_debug_id_canonical(char out[SAL_DEBUG_ID_SIZE], const char *id);
+
+/* The same id, written differently or not. Ids of no known form compare without case. */
+SAL_API bool sal_debug_id_same(const char *a, const char *b);
+
 /* "xul.pdb" -> "xul.sym", "libc.so.6" -> "libc.so.6.sym". */
 SAL_API const char *sal_symbols_leaf(const char *debug_file, apr_pool_t *p);
 

@@ -24,6 +24,8 @@ typedef struct sal_symcache_info_t {
     uint32_t functions, lines, inlines, publics, cfi, win, files;
     uint32_t skipped_lines;                          /* damaged lines of the source */
     uint64_t file_size;
+    const char *code_file;        /* what follows the id of INFO CODE_ID, "" if nothing */
+    uint32_t ranges;              /* of the index */
 } sal_symcache_info_t;
 
 /*
@@ -41,6 +43,17 @@ SAL_API apr_status_t sal_symcache_build_mem(const char *path, sal_span_t text, a
 /* Maps a symcache; unmapped with the pool. SAL_E_MALFORMED: rebuild it. */
 SAL_API apr_status_t sal_symcache_open(sal_symcache_t **out, const char *path, apr_pool_t *p,
                                        sal_error_t *err);
+
+/* The same on a file in memory, which must outlive it. */
+SAL_API apr_status_t sal_symcache_open_mem(sal_symcache_t **out, sal_span_t file, apr_pool_t *p,
+                                           sal_error_t *err);
+
+/* Which state of which source file it was built from; 0: from memory. See sal_symcache_stamp_of. */
+SAL_API uint64_t sal_symcache_stamp(const sal_symcache_t *c);
+struct stat;
+SAL_API uint64_t sal_symcache_stamp_of(const struct stat *st);
+
+/* Strings live as long as the symcache. */
 SAL_API void sal_symcache_info(const sal_symcache_t *c, sal_symcache_info_t *out);
 
 /* Text is not NUL-terminated and points into the mapping. */
@@ -69,6 +82,12 @@ typedef struct sal_sym_hit_t {
  */
 SAL_API bool sal_symcache_lookup(const sal_symcache_t *c, uint64_t address, sal_sym_hit_t *hit,
                                  sal_sym_frame_t *inlines, uint32_t max);
+
+/*
+ * Start of the line record that covers the address; where calls are inlined, of the outermost one:
+ * what the offset in "file : line + 0x5" counts from. UINT32_MAX if nothing is known.
+ */
+SAL_API uint32_t sal_symcache_line_base(const sal_symcache_t *c, uint64_t address);
 
 /* STACK CFI: rules of the INIT record covering address, and the deltas at or below it, in order. */
 typedef struct sal_cfi_t {
