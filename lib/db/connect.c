@@ -40,6 +40,11 @@ PGconn *sal_db_conn(sal_db_t *db)
     return db->conn;
 }
 
+unsigned sal_db_count(sal_db_t *db)
+{
+    return ++db->session->count;
+}
+
 static apr_status_t close_conn(void *conn)
 {
     PQfinish(conn);

@@ -33,6 +33,9 @@ SAL_API sal_db_t *sal_db_wrap(PGconn *conn, apr_pool_t *conn_pool, apr_pool_t *p
 
 SAL_API PGconn *sal_db_conn(sal_db_t *db);
 
+/* Counts the calls on this connection, from 1: for work to be done every nth time. */
+SAL_API unsigned sal_db_count(sal_db_t *db);
+
 typedef enum { SAL_T_TEXT, SAL_T_INT, SAL_T_BOOL, SAL_T_DOUBLE, SAL_T_BYTEA, SAL_T_TEXT_ARRAY,
                SAL_T_INT_ARRAY, SAL_T_TIME, SAL_T_JSON } sal_type_t;
 

@@ -16,6 +16,7 @@ typedef struct session_t {
     apr_pool_t *pool;             /* cleared with the set */
     apr_hash_t *prepared;         /* statement name -> name at the server */
     int backend;                  /* PQbackendPID the set belongs to; 0 for none */
+    unsigned count;               /* sal_db_count */
 } session_t;
 
 struct sal_db_t {

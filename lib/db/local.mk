@@ -4,6 +4,7 @@ libsalvage_core_la_SOURCES += \
     lib/db/db.c lib/db/db.h lib/db/db_private.h \
     lib/db/schema.c lib/db/schema.h \
     lib/db/statements.c lib/db/statements.h \
+    lib/db/token.c lib/db/token.h \
     lib/db/txn.c \
     lib/db/value.c
 nodist_libsalvage_core_la_SOURCES = lib/db/migrations_gen.c
@@ -19,3 +20,9 @@ lib/db/migrations_gen.c: force-migrations
 	@if cmp -s $@.tmp $@; then rm -f $@.tmp; else mv $@.tmp $@; fi
 force-migrations:
 .PHONY: force-migrations
+
+if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_db
+tests_unit_test_db_SOURCES = tests/unit/test_db.c tests/unit/db_fixture.c tests/unit/db_fixture.h
+tests_unit_test_db_LDADD = $(UNIT_LIBS)
+endif

@@ -37,11 +37,15 @@ typedef struct sal_token_t {
     int64_t user_id;
     int permissions;          /* enum sal_permission bits */
     const char *notes;
-    apr_time_t created, expires, last_used;
+    const char *prefix;       /* first 8 characters of its text */
+    apr_time_t created, expires, last_used;   /* 0: never */
     sal_token_state_t state;
 } sal_token_t;
 
-/* Makes a token for a user (created if missing). *plain is the only copy of its text. */
+/*
+ * Makes a token for a user (created if missing). *plain is the only copy of its text. expires 0 is
+ * never. APR_EINVAL for both upload permissions at once: the server could not tell which is meant.
+ */
 SAL_API apr_status_t sal_token_create(const char **plain, const char *user, int permissions,
                                       apr_time_t expires, const char *notes, sal_db_t *db,
                                       apr_pool_t *p, sal_error_t *err);
@@ -49,5 +53,12 @@ SAL_API apr_status_t sal_token_create(const char **plain, const char *user, int 
 /* Looks up the text a client sent. out->state says what is wrong; only SAL_TOKEN_OK may act. */
 SAL_API apr_status_t sal_token_find(sal_token_t *out, const char *sent, sal_db_t *db,
                                     apr_pool_t *p, sal_error_t *err);
+
+/* Tokens that are not revoked, newest first; of one user, or of all if user is NULL. */
+SAL_API apr_status_t sal_token_list(sal_token_t **out, int *n, const char *user, sal_db_t *db,
+                                    apr_pool_t *p, sal_error_t *err);
+
+/* From now on the token is unknown. APR_ENOENT if there is none with this id. */
+SAL_API apr_status_t sal_token_revoke(int64_t id, sal_db_t *db, apr_pool_t *p, sal_error_t *err);
 
 #endif

@@ -87,7 +87,7 @@ static const char *value_text(const sal_val_t *v, apr_pool_t *p)
 {
     switch (v->type) {
     case SAL_T_INT:
-        return apr_psprintf(p, "%lld", (long long)v->i);
+        return apr_psprintf(p, "%" APR_INT64_T_FMT, v->i);
     case SAL_T_BOOL:
         return v->i ? "t" : "f";
     case SAL_T_DOUBLE:
