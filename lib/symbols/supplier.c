@@ -1,0 +1,401 @@
+/*
+ * The table of mapped symcaches: who has what, who builds, what is given up when there is too much.
+ *
+ * One mutex guards all of it; nothing under it does I/O but unmapping. A module is an entry; what is
+ * mapped is a map of its own, so that a source that was replaced can be mapped anew while the old
+ * map is still in use. An entry that is being filled is `busy`: others wait on the condition.
+ */
+#include "symbols/supplier.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <apr_strings.h>
+#include <apr_time.h>
+#include <xxhash.h>
+#include "base/file.h"
+#include "symbols/supplier_source.h"
+
+enum { BUCKETS = 4096, MAX_ENTRIES = 100000, RECHECK_SECONDS = 5, NEGATIVE_SECONDS = 60 };
+#define DEFAULT_MAX_MAPPED (UINT64_C(64) << 30)
+
+typedef struct entry_t entry_t;
+
+typedef struct map_t {
+    entry_t *entry;               /* NULL: no longer the entry's current map */
+    const sal_symcache_t *cache;
+    apr_pool_t *pool;             /* holds the mapping */
+    uint64_t size, stamp;
+    uint32_t refs;
+} map_t;
+
+struct entry_t {
+    entry_t *next;                /* in the bucket */
+    entry_t *newer, *older;       /* by last use */
+    uint64_t hash;
+    sal_sym_state_t state;
+    bool busy, filled;
+    uint32_t waiting;             /* threads that hold a pointer to the entry */
+    apr_time_t checked;           /* when the source was last looked at */
+    map_t *map;                   /* of FOUND */
+    char reason[200];
+    size_t name_len;
+    char key[];                   /* name, NUL, id, NUL */
+};
+
+struct sal_supplier_t {
+    supply_place_t place;
+    uint64_t max_mapped;
+    apr_time_t negative;
+    pthread_mutex_t lock;
+    pthread_cond_t filled;
+    entry_t *buckets[BUCKETS];
+    entry_t *newest, *oldest;
+    sal_supplier_stats_t stats;
+};
+
+static const char *entry_id(const entry_t *e)
+{
+    return e->key + e->name_len + 1;
+}
+
+static void unlink_use(sal_supplier_t *s, entry_t *e)
+{
+    *(e->newer ? &e->newer->older : &s->newest) = e->older;
+    *(e->older ? &e->older->newer : &s->oldest) = e->newer;
+}
+
+static void link_newest(sal_supplier_t *s, entry_t *e)
+{
+    e->newer = NULL;
+    e->older = s->newest;
+    *(s->newest ? &s->newest->newer : &s->oldest) = e;
+    s->newest = e;
+}
+
+static uint64_t key_hash(const supply_key_t *key)
+{
+    return XXH3_64bits_withSeed(key->id, strlen(key->id),
+                                XXH3_64bits(key->name, strlen(key->name)));
+}
+
+static void map_free(sal_supplier_t *s, map_t *m)
+{
+    s->stats.mapped_bytes -= m->size;
+    apr_pool_destroy(m->pool);
+    free(m);
+}
+
+/* The entry's map is no longer the current one; it goes with its last reference. */
+static void drop_map(sal_supplier_t *s, entry_t *e)
+{
+    map_t *m = e->map;
+
+    e->map = NULL;
+    if (m) {
+        m->entry = NULL;
+        if (m->refs == 0) {
+            map_free(s, m);
+        }
+    }
+}
+
+static void entry_free(sal_supplier_t *s, entry_t *e)
+{
+    entry_t **at = &s->buckets[e->hash % BUCKETS];
+
+    while (*at != e) {
+        at = &(*at)->next;
+    }
+    *at = e->next;
+    unlink_use(s, e);
+    drop_map(s, e);
+    s->stats.entries--;
+    free(e);
+}
+
+static bool idle(const entry_t *e)
+{
+    return !e->busy && e->waiting == 0 && (!e->map || e->map->refs == 0);
+}
+
+/* Gives up what was not used for longest until the bounds hold. */
+static void evict(sal_supplier_t *s)
+{
+    entry_t *e = s->oldest;
+
+    while (e && (s->stats.mapped_bytes > s->max_mapped || s->stats.entries > MAX_ENTRIES)) {
+        entry_t *newer = e->newer;
+
+        if (idle(e) && (e->map || s->stats.entries > MAX_ENTRIES)) {
+            s->stats.evictions += e->map != NULL;
+            entry_free(s, e);
+        }
+        e = newer;
+    }
+}
+
+static entry_t *find_entry(sal_supplier_t *s, const supply_key_t *key, uint64_t hash)
+{
+    entry_t *e = s->buckets[hash % BUCKETS];
+
+    while (e && (e->hash != hash || strcmp(e->key, key->name) != 0 ||
+                 strcmp(entry_id(e), key->id) != 0)) {
+        e = e->next;
+    }
+    return e;
+}
+
+static entry_t *add_entry(sal_supplier_t *s, const supply_key_t *key, uint64_t hash)
+{
+    size_t name_len = strlen(key->name);
+    size_t id_len = strlen(key->id);
+    entry_t *e = calloc(1, sizeof(*e) + name_len + id_len + 2);
+
+    if (!e) {
+        return NULL;
+    }
+    e->hash = hash;
+    e->name_len = name_len;
+    memcpy(e->key, key->name, name_len + 1);
+    memcpy(e->key + name_len + 1, key->id, id_len + 1);
+    e->next = s->buckets[hash % BUCKETS];
+    s->buckets[hash % BUCKETS] = e;
+    link_newest(s, e);
+    s->stats.entries++;
+    evict(s);
+    return e;
+}
+
+/* Adopts what a look at the source brought; under the lock. */
+static void settle(sal_supplier_t *s, entry_t *e, const supply_result_t *r, apr_pool_t *pool)
+{
+    sal_symcache_info_t info;
+    map_t *m = NULL;
+
+    s->stats.builds += r->built;
+    if (r->state == SAL_SYM_FOUND && !r->unchanged) {
+        m = calloc(1, sizeof(*m));
+    }
+    if (m) {
+        sal_symcache_info(r->cache, &info);
+        *m = (map_t){ e, r->cache, pool, info.file_size, r->stamp, 0 };
+        s->stats.mapped_bytes += m->size;
+        drop_map(s, e);
+        e->map = m;
+    }
+    else {
+        apr_pool_destroy(pool);
+        if (!r->unchanged) {
+            drop_map(s, e);
+        }
+    }
+    e->state = r->state == SAL_SYM_FOUND && !e->map ? SAL_SYM_CORRUPT : r->state;
+    memcpy(e->reason, r->reason, sizeof(e->reason));
+    e->filled = true;
+    e->checked = apr_time_now();
+}
+
+/*
+ * Looks at the source with the lock given up. A first look makes others wait (`busy`); a later one
+ * does not: they go on with the map there is.
+ */
+static void look(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_pool_t *p)
+{
+    supply_result_t r;
+    apr_pool_t *map_pool = NULL;
+    apr_pool_t *scratch;
+    uint64_t have = e->map ? e->map->stamp : 0;
+
+    e->busy = !e->map;
+    e->checked = apr_time_now();
+    e->waiting++;
+    pthread_mutex_unlock(&s->lock);
+    apr_pool_create_unmanaged_ex(&map_pool, NULL, NULL);
+    apr_pool_create(&scratch, p);
+    supply_module(&r, &s->place, key, have, map_pool, scratch);
+    apr_pool_destroy(scratch);
+    pthread_mutex_lock(&s->lock);
+    e->waiting--;
+    if (r.unchanged && !e->map) {
+        r.unchanged = false;      /* cannot be: a map that is being looked at is not dropped */
+        r.state = SAL_SYM_MISSING;
+    }
+    settle(s, e, &r, map_pool);
+    e->busy = false;
+    pthread_cond_broadcast(&s->filled);
+}
+
+static bool fresh(const sal_supplier_t *s, const entry_t *e)
+{
+    apr_time_t age = apr_time_now() - e->checked;
+    apr_time_t limit = e->state == SAL_SYM_FOUND ? apr_time_from_sec(RECHECK_SECONDS) : s->negative;
+
+    return e->filled && age >= 0 && age < limit;
+}
+
+/* The entry with what is known now; under the lock. */
+static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, apr_pool_t *p)
+{
+    uint64_t hash = key_hash(key);
+    entry_t *e = find_entry(s, key, hash);
+
+    if (!e && !(e = add_entry(s, key, hash))) {
+        return NULL;
+    }
+    s->stats.lookups++;
+    while (e->busy) {
+        s->stats.waits++;
+        e->waiting++;
+        pthread_cond_wait(&s->filled, &s->lock);
+        e->waiting--;
+    }
+    if (fresh(s, e)) {
+        s->stats.hits++;
+    }
+    else {
+        look(s, e, key, p);
+    }
+    unlink_use(s, e);
+    link_newest(s, e);
+    return e;
+}
+
+void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char *debug_file,
+                      const char *debug_id, apr_pool_t *p)
+{
+    supply_key_t key;
+    entry_t *e;
+
+    *ref = (sal_sym_ref_t){ .state = SAL_SYM_MISSING };
+    ref->reason = supply_key_make(&key, debug_file, debug_id, p);
+    if (ref->reason) {
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    e = get_entry(s, &key, p);
+    if (!e) {
+        ref->reason = "out of memory";
+    }
+    else if (e->state == SAL_SYM_FOUND) {
+        e->map->refs++;
+        ref->cache = e->map->cache;
+        ref->state = SAL_SYM_FOUND;
+        ref->entry = e->map;
+        evict(s);
+    }
+    else {
+        ref->state = e->state;
+        ref->reason = apr_pstrdup(p, e->reason);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void sal_supplier_release(sal_supplier_t *s, sal_sym_ref_t *ref)
+{
+    map_t *m = ref->entry;
+
+    ref->entry = NULL;
+    ref->cache = NULL;
+    if (!m) {
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    m->refs--;
+    if (!m->entry && m->refs == 0) {
+        map_free(s, m);
+    }
+    else {
+        evict(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void sal_supplier_stats(sal_supplier_t *s, sal_supplier_stats_t *out)
+{
+    pthread_mutex_lock(&s->lock);
+    *out = s->stats;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static apr_status_t supplier_free(void *data)
+{
+    sal_supplier_t *s = data;
+
+    while (s->oldest) {
+        if (s->oldest->map) {     /* whoever still holds it is mistaken: the supplier is gone */
+            s->oldest->map->refs = 0;
+        }
+        entry_free(s, s->oldest);
+    }
+    pthread_cond_destroy(&s->filled);
+    pthread_mutex_destroy(&s->lock);
+    return APR_SUCCESS;
+}
+
+static const char *const *copy_list(const char *const *list, apr_pool_t *p)
+{
+    apr_size_t n = 0;
+    const char **out;
+
+    while (list && list[n]) {
+        n++;
+    }
+    out = apr_pcalloc(p, (n + 1) * sizeof(*out));
+    for (apr_size_t i = 0; i < n; i++) {
+        out[i] = apr_pstrdup(p, list[i]);
+    }
+    return out;
+}
+
+apr_status_t sal_supplier_make(sal_supplier_t **out, const sal_supplier_opts_t *opts, apr_pool_t *p,
+                               sal_error_t *err)
+{
+    sal_supplier_t *s = apr_pcalloc(p, sizeof(*s));
+    apr_status_t rv;
+
+    s->place.opts = *opts;
+    s->place.opts.symcache_dir = apr_pstrdup(p, opts->symcache_dir);
+    s->place.opts.symbol_store = apr_pstrdup(p, opts->symbol_store);
+    s->place.opts.paths = copy_list(opts->paths, p);
+    s->max_mapped = opts->max_mapped ? opts->max_mapped : DEFAULT_MAX_MAPPED;
+    s->negative = apr_time_from_sec(opts->negative_seconds > 0 ? opts->negative_seconds
+                                                              : NEGATIVE_SECONDS);
+    if (!opts->symcache_dir) {
+        return sal_fail(err, APR_EINVAL, "no directory for symcaches is set");
+    }
+    rv = sal_dir_make(opts->symcache_dir, 0755, 0, p, err);
+    if (rv == APR_SUCCESS && opts->symbol_store) {
+        rv = sal_symbol_store_open(&s->place.store, s->place.opts.symbol_store, p, err);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->filled, NULL);
+    apr_pool_cleanup_register(p, s, supplier_free, apr_pool_cleanup_null);
+    *out = s;
+    return APR_SUCCESS;
+}
+
+apr_status_t sal_supplier_shared(sal_supplier_t **out, const sal_supplier_opts_t *opts,
+                                 sal_error_t *err)
+{
+    static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+    static sal_supplier_t *shared;
+    apr_pool_t *pool;
+    apr_status_t rv = APR_SUCCESS;
+
+    pthread_mutex_lock(&once);
+    if (!shared) {
+        apr_pool_create_unmanaged_ex(&pool, NULL, NULL);
+        rv = sal_supplier_make(&shared, opts, pool, err);
+        if (rv != APR_SUCCESS) {
+            shared = NULL;
+            apr_pool_destroy(pool);
+        }
+    }
+    *out = shared;
+    pthread_mutex_unlock(&once);
+    return rv;
+}

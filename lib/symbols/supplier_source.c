@@ -1,0 +1,403 @@
+/*
+ * Finding the text of a module's symbols and making its symcache, one builder on a host.
+ *
+ * The lock is flock on a private descriptor: it excludes threads as well as processes, and the
+ * kernel frees it when the builder dies. Whoever gets it looks again before building. Lock files
+ * stay: unlinking one would let two builders hold "the" lock.
+ */
+#include "symbols/supplier_source.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <apr_strings.h>
+#include <xxhash.h>
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "symbols/symcache_format.h"
+#include "symbols/symfile.h"
+
+enum { STALE_TEMP_SECONDS = 3600, TOUCH_SECONDS = 3600 };
+
+const char *supply_key_make(supply_key_t *key, const char *debug_file, const char *debug_id,
+                            apr_pool_t *p)
+{
+    char canonical[SAL_DEBUG_ID_SIZE];
+
+    key->name = debug_file ? sal_basename(debug_file) : "";
+    key->sent_id = debug_id;
+    if (!key->name[0] || !debug_id || !debug_id[0]) {
+        return "the module has no debug file or no debug id";
+    }
+    if (strlen(key->name) > SUPPLY_NAME_MAX - 4 || strcmp(key->name, ".") == 0 ||
+        strcmp(key->name, "..") == 0) {
+        return "the debug file's name cannot be looked up";
+    }
+    if (sal_debug_id_canonical(canonical, debug_id)) {
+        key->id = apr_pstrdup(p, canonical);
+        return NULL;
+    }
+    if (!sal_debug_id_valid(debug_id) || strlen(debug_id) > SUPPLY_ID_MAX - 16) {
+        return "bad debug id";
+    }
+    key->id = apr_pstrdup(p, debug_id);
+    for (char *c = (char *)key->id; *c; c++) {
+        *c = *c >= 'a' && *c <= 'f' ? (char)(*c - 'a' + 'A') : *c;
+    }
+    return NULL;
+}
+
+/* A file name of any bytes; what no file system or shell minds stays as it is. */
+static const char *encode_name(const char *name, apr_pool_t *p)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@~";
+    char *out = apr_palloc(p, 3 * strlen(name) + 1);
+    char *to = out;
+
+    for (const char *s = name; *s; s++) {
+        if (strchr(plain, *s) && !(s == name && *s == '.')) {
+            *to++ = *s;
+        }
+        else {
+            to += snprintf(to, 4, "%%%02X", (unsigned char)*s);
+        }
+    }
+    *to = '\0';
+    if (to - out > 200) {         /* too long for a file name: its beginning and a hash */
+        snprintf(out + 180, 20, "%%-%016llx",
+                 (unsigned long long)XXH3_64bits(name, strlen(name)));
+    }
+    return out;
+}
+
+const char *supply_symcache_path(const supply_place_t *place, const supply_key_t *key,
+                                 apr_pool_t *p)
+{
+    uint64_t h = XXH3_64bits_withSeed(key->id, strlen(key->id),
+                                      XXH3_64bits(key->name, strlen(key->name)));
+
+    return apr_psprintf(p, "%s/v%d/%02x/%s/%s.symx", place->opts.symcache_dir, SYMX_VERSION,
+                        (unsigned)(h & 0xff), encode_name(key->name, p), key->id);
+}
+
+static bool is_file(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* DIR/leaf, or compressed beside it. */
+static const char *find_leaf(const char *dir, const char *leaf, apr_pool_t *p)
+{
+    static const char *const endings[] = { "", ".gz", ".zst" };
+
+    for (int i = 0; i < 3; i++) {
+        const char *path = apr_pstrcat(p, dir, "/", leaf, endings[i], NULL);
+
+        if (is_file(path)) {
+            return path;
+        }
+    }
+    return NULL;
+}
+
+static const char *change_case(const char *s, bool up, apr_pool_t *p)
+{
+    char *out = apr_pstrdup(p, s);
+
+    for (char *c = out; *c; c++) {
+        if (up && *c >= 'a' && *c <= 'z') {
+            *c = (char)(*c - 'a' + 'A');
+        }
+        else if (!up && *c >= 'A' && *c <= 'Z') {
+            *c = (char)(*c - 'A' + 'a');
+        }
+    }
+    return out;
+}
+
+static const char *find_in_tree(const char *root, const supply_key_t *key, apr_pool_t *p)
+{
+    const char *ids[] = { key->id, key->sent_id, change_case(key->id, true, p),
+                          change_case(key->id, false, p) };
+    const char *dir = apr_pstrcat(p, root, "/", key->name, NULL);
+    const char *leaf = sal_symbols_leaf(key->name, p);
+    struct stat st;
+
+    if (stat(dir, &st) != 0) {
+        return NULL;
+    }
+    for (int i = 0; i < 4; i++) {
+        const char *path = find_leaf(apr_pstrcat(p, dir, "/", ids[i], NULL), leaf, p);
+
+        if (path) {
+            return path;
+        }
+    }
+    return NULL;
+}
+
+typedef struct peek_t {
+    const char *id;
+    bool same;
+} peek_t;
+
+static apr_status_t peek_module(void *baton, const sal_symrec_t *rec)
+{
+    peek_t *peek = baton;
+    char id[SUPPLY_ID_MAX];
+
+    if (rec->kind == SAL_SYMREC_MODULE && rec->id.len < sizeof(id)) {
+        memcpy(id, rec->id.s, rec->id.len);
+        id[rec->id.len] = '\0';
+        peek->same = sal_debug_id_same(id, peek->id);
+    }
+    return APR_EOF;               /* the first record decides */
+}
+
+/* A symbols path may name one .sym file; it counts for the module it says it is of. */
+static bool file_is_for(const char *path, const supply_key_t *key, apr_pool_t *p)
+{
+    peek_t peek = { key->id, false };
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        sal_symfile_read_fd(sal_symfile_make(peek_module, &peek, p), fd, path, NULL, NULL);
+        close(fd);
+    }
+    return peek.same;
+}
+
+static const char *find_in_paths(const supply_place_t *place, const supply_key_t *key,
+                                 apr_pool_t *p)
+{
+    for (const char *const *path = place->opts.paths; path && *path; path++) {
+        struct stat st;
+        const char *found = NULL;
+
+        if (stat(*path, &st) != 0) {
+            continue;
+        }
+        if (S_ISDIR(st.st_mode)) {
+            found = find_in_tree(*path, key, p);
+        }
+        else if (S_ISREG(st.st_mode) && file_is_for(*path, key, p)) {
+            found = *path;
+        }
+        if (found) {
+            return found;
+        }
+    }
+    return NULL;
+}
+
+/* The text of the module's symbols; NULL with the reason. */
+static const char *find_source(const supply_place_t *place, const supply_key_t *key,
+                               supply_result_t *out, apr_pool_t *p)
+{
+    const char *path = NULL;
+    bool gzipped;
+    sal_error_t err = { 0 };
+    apr_status_t rv = APR_ENOENT;
+
+    if (place->store) {
+        rv = sal_symbol_store_find(&path, &gzipped, place->store, key->name, key->id,
+                                   sal_symbols_leaf(key->name, p), true, p, &err);
+        if (rv == APR_SUCCESS) {
+            return path;
+        }
+    }
+    if ((path = find_in_paths(place, key, p)) != NULL) {
+        return path;
+    }
+    if (place->opts.find) {
+        rv = place->opts.find(&path, key->name, key->id, place->opts.find_baton, p, &err);
+        if (rv == APR_SUCCESS) {
+            return path;
+        }
+    }
+    out->state = SAL_SYM_MISSING;
+    apr_cpystrn(out->reason, APR_STATUS_IS_ENOENT(rv) ? "not found" : err.message,
+                sizeof(out->reason));
+    return NULL;
+}
+
+/* Opens the symcache if it is there and was made from this state of the source. */
+static bool adopt(supply_result_t *out, const char *path, uint64_t stamp, apr_pool_t *map_pool)
+{
+    sal_symcache_t *cache;
+    apr_pool_t *trial;
+
+    apr_pool_create(&trial, map_pool);
+    if (sal_symcache_open(&cache, path, trial, NULL) != APR_SUCCESS ||
+        sal_symcache_stamp(cache) != stamp) {
+        apr_pool_destroy(trial);
+        return false;
+    }
+    out->cache = cache;
+    out->stamp = stamp;
+    return true;
+}
+
+/* What a builder that was killed left behind; its rename never came. */
+static void remove_stale_temps(const char *path, apr_pool_t *p)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dir = apr_pstrmemdup(p, path, (apr_size_t)(slash - path));
+    size_t len = strlen(slash + 1);
+    DIR *d = opendir(dir);
+    struct dirent *e;
+    struct stat st;
+
+    while (d && (e = readdir(d)) != NULL) {
+        if (strncmp(e->d_name, slash + 1, len) == 0 &&
+            strncmp(e->d_name + len, ".tmp.", 5) == 0 &&
+            fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            st.st_mtime < time(NULL) - STALE_TEMP_SECONDS) {
+            unlinkat(dirfd(d), e->d_name, 0);
+        }
+    }
+    if (d) {
+        closedir(d);
+    }
+}
+
+static apr_status_t lock_file(int *fd, const char *path, apr_pool_t *p, sal_error_t *err)
+{
+    const char *name = apr_pstrcat(p, path, ".lock", NULL);
+    const char *dir = apr_pstrmemdup(p, path, (apr_size_t)(strrchr(path, '/') - path));
+    apr_status_t rv = sal_dir_make(dir, 0755, 0, p, err);
+    int code;
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    *fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (*fd < 0) {
+        return sal_fail_os(err, errno, "cannot open %s", name);
+    }
+    do {
+        code = flock(*fd, LOCK_EX);
+    } while (code != 0 && errno == EINTR);
+    if (code != 0) {
+        rv = errno;
+        close(*fd);
+        return sal_fail_os(err, rv, "cannot lock %s", name);
+    }
+    return APR_SUCCESS;
+}
+
+static void failed(supply_result_t *out, const sal_error_t *err, const char *source)
+{
+    out->state = SAL_SYM_CORRUPT;
+    apr_cpystrn(out->reason, err->message, sizeof(out->reason));
+    sal_log(SAL_LOG_WARNING, 2051, "no symcache for %s: %s", source, err->message);
+}
+
+static void build_locked(supply_result_t *out, const char *path, const char *source,
+                         apr_pool_t *map_pool, apr_pool_t *scratch)
+{
+    sal_error_t err = { 0 };
+    struct stat st;
+    apr_status_t rv;
+
+    /* The source may have been replaced, and the symcache made, while we waited for the lock. */
+    if (stat(source, &st) != 0) {
+        out->state = SAL_SYM_MISSING;
+        apr_cpystrn(out->reason, "not found", sizeof(out->reason));
+        return;
+    }
+    if (adopt(out, path, sal_symcache_stamp_of(&st), map_pool)) {
+        return;
+    }
+    remove_stale_temps(path, scratch);
+    rv = sal_symcache_build(path, source, scratch, &err);
+    if (rv == APR_SUCCESS) {
+        out->built = true;
+        rv = sal_symcache_open(&out->cache, path, map_pool, &err);
+    }
+    if (rv != APR_SUCCESS) {
+        failed(out, &err, source);
+        return;
+    }
+    out->stamp = sal_symcache_stamp(out->cache);
+}
+
+static void build(supply_result_t *out, const char *path, const char *source, apr_pool_t *map_pool,
+                  apr_pool_t *scratch)
+{
+    sal_error_t err = { 0 };
+    int fd;
+
+    if (lock_file(&fd, path, scratch, &err) != APR_SUCCESS) {
+        failed(out, &err, source);
+        return;
+    }
+    build_locked(out, path, source, map_pool, scratch);
+    close(fd);
+}
+
+/* Tells whoever clears old symcaches that this one is in use; at most once an hour. */
+static void touch(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && st.st_mtime < time(NULL) - TOUCH_SECONDS) {
+        (void)!utimensat(AT_FDCWD, path, NULL, 0);
+    }
+}
+
+static void check_identity(supply_result_t *out, const supply_key_t *key)
+{
+    sal_symcache_info_t info;
+
+    sal_symcache_info(out->cache, &info);
+    if (!sal_debug_id_same(info.debug_id, key->id)) {
+        out->state = SAL_SYM_CORRUPT;
+        snprintf(out->reason, sizeof(out->reason), "the symbols are those of %.60s", info.debug_id);
+    }
+}
+
+void supply_module(supply_result_t *out, const supply_place_t *place, const supply_key_t *key,
+                   uint64_t have, apr_pool_t *map_pool, apr_pool_t *scratch)
+{
+    const char *path = supply_symcache_path(place, key, scratch);
+    const char *source;
+    struct stat st;
+    uint64_t stamp;
+
+    memset(out, 0, sizeof(*out));
+    out->state = SAL_SYM_FOUND;
+    source = find_source(place, key, out, scratch);
+    if (!source) {
+        return;
+    }
+    if (stat(source, &st) != 0) {
+        out->state = SAL_SYM_MISSING;
+        apr_cpystrn(out->reason, "not found", sizeof(out->reason));
+        return;
+    }
+    stamp = sal_symcache_stamp_of(&st);
+    if (have != 0 && stamp == have) {
+        out->unchanged = true;
+        return;
+    }
+    if (adopt(out, path, stamp, map_pool)) {
+        touch(path);
+    }
+    else {
+        build(out, path, source, map_pool, scratch);
+    }
+    if (out->state == SAL_SYM_FOUND) {
+        check_identity(out, key);
+    }
+}

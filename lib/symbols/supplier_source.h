@@ -1,0 +1,50 @@
+/*
+ * From a module's name and id to an open symcache: where the text of its symbols lies, and the file
+ * built from it. Private to the room; knows nothing of the table of maps.
+ */
+#ifndef SAL_SYMBOLS_SUPPLIER_SOURCE_H
+#define SAL_SYMBOLS_SUPPLIER_SOURCE_H
+
+#include "symbols/module_id.h"
+#include "symbols/supplier.h"
+#include "symbols/symbol_store.h"
+
+enum { SUPPLY_NAME_MAX = 255, SUPPLY_ID_MAX = 255 };
+
+/* A module as the supplier knows it: safe as path components. */
+typedef struct supply_key_t {
+    const char *name;             /* base name of the debug file */
+    const char *id;               /* canonical, or upper-case if of no known form */
+    const char *sent_id;
+} supply_key_t;
+
+/* NULL, or why there can be no symbols for such a module. */
+const char *supply_key_make(supply_key_t *key, const char *debug_file, const char *debug_id,
+                            apr_pool_t *p);
+
+typedef struct supply_place_t {   /* where things are looked for; immutable, shared */
+    sal_supplier_opts_t opts;
+    sal_symbol_store_t *store;    /* NULL: none */
+} supply_place_t;
+
+typedef struct supply_result_t {
+    sal_sym_state_t state;
+    sal_symcache_t *cache;        /* in map_pool, if FOUND and it is not what `have` says */
+    uint64_t stamp;
+    bool unchanged;               /* FOUND, and the stamp is the one the caller has */
+    bool built;
+    char reason[200];
+} supply_result_t;
+
+/* Path of a module's symcache. */
+const char *supply_symcache_path(const supply_place_t *place, const supply_key_t *key,
+                                 apr_pool_t *p);
+
+/*
+ * Finds the source, and opens its symcache into map_pool, built if need be. `have` is the stamp of
+ * the symcache the caller has mapped, 0 for none. Blocks while another process builds.
+ */
+void supply_module(supply_result_t *out, const supply_place_t *place, const supply_key_t *key,
+                   uint64_t have, apr_pool_t *map_pool, apr_pool_t *scratch);
+
+#endif
