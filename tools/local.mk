@@ -1,1 +1,8 @@
 # tools
+
+# core2md: a library of its own, so that elfutils is linked into the tool and nowhere else
+noinst_LTLIBRARIES += libcore2md.la
+libcore2md_la_SOURCES = tools/core2md.c tools/core2md.h tools/core2md_core.c tools/core2md_cpu.c \
+              tools/core2md_linux.c tools/core2md_modules.c
+libcore2md_la_CPPFLAGS = $(AM_CPPFLAGS) $(ELFUTILS_CFLAGS) -I$(srcdir)/tools
+libcore2md_la_LIBADD = $(ELFUTILS_LIBS)
