@@ -1,4 +1,14 @@
-# tools
+# tools: one command, a file per subcommand (rows in tools/commands.def)
+bin_PROGRAMS += salvage
+salvage_SOURCES = \
+    tools/cmd.h tools/commands.def \
+    tools/cmd_db.c \
+    tools/cmd_queue.c \
+    tools/cmd_token.c \
+    tools/salvage.c
+salvage_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tools
+salvage_LDADD = libcore2md.la libsalvage.la $(APR_LIBS) $(JANSSON_LIBS) $(PQ_LIBS) $(CURL_LIBS) \
+    $(ZIP_LIBS) $(ZLIB_LIBS)
 
 # core2md: a library of its own, so that elfutils is linked into the tool and nowhere else
 noinst_LTLIBRARIES += libcore2md.la

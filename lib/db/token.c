@@ -102,10 +102,6 @@ apr_status_t sal_token_create(const char **plain, const char *user, int bits, ap
     char *text = apr_palloc(p, TOKEN_TEXT + 1);
     apr_status_t rv;
 
-    if ((bits & SAL_PERM_UPLOAD_SYMBOLS) && (bits & SAL_PERM_UPLOAD_TRY_SYMBOLS)) {
-        return sal_fail(err, APR_EINVAL, "a token has upload_symbols or upload_try_symbols, "
-                                         "not both: the server could not tell which is meant");
-    }
     if ((rv = apr_generate_random_bytes(noise, sizeof(noise))) != APR_SUCCESS) {
         return sal_fail_os(err, rv, "no random bytes");
     }

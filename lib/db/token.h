@@ -44,7 +44,7 @@ typedef struct sal_token_t {
 
 /*
  * Makes a token for a user (created if missing). *plain is the only copy of its text. expires 0 is
- * never. APR_EINVAL for both upload permissions at once: the server could not tell which is meant.
+ * never.
  */
 SAL_API apr_status_t sal_token_create(const char **plain, const char *user, int permissions,
                                       apr_time_t expires, const char *notes, sal_db_t *db,

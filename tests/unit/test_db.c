@@ -597,10 +597,6 @@ static void test_token_states(void **state)
     fixture_sql(db, p, "UPDATE users SET active = false WHERE name = 'bob'");
     assert_int_equal(sal_token_find(&found, plain, db, p, NULL), APR_SUCCESS);
     assert_int_equal(found.state, SAL_TOKEN_INACTIVE_USER);
-    assert_int_equal(sal_token_create(&plain, "bob",
-                                      SAL_PERM_UPLOAD_SYMBOLS | SAL_PERM_UPLOAD_TRY_SYMBOLS, 0,
-                                      NULL, db, p, NULL),
-                     APR_EINVAL);
 }
 
 static void test_last_use_is_noted_once_a_minute(void **state)

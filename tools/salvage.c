@@ -1,0 +1,234 @@
+/*
+ * salvage: one command, a file per subcommand. Finds the subcommand and gives it its arguments;
+ * what a subcommand does is in tools/cmd_NAME.c, the list of all in tools/commands.def.
+ */
+#include "config.h"
+#include "cmd.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <apr_general.h>
+#include <apr_strings.h>
+
+#include "base/log.h"
+
+#define DEFAULT_CONF "/etc/salvage/salvage.conf"
+
+/* Not in every build: a row counts once its function is linked. */
+#define CMD(name, help) \
+    int cmd_##name(int argc, const char **argv, apr_pool_t *p) __attribute__((weak));
+#include "commands.def"
+#undef CMD
+
+typedef struct command_t {
+    const char *name;
+    const char *help;
+    int (*run)(int argc, const char **argv, apr_pool_t *p);
+} command_t;
+
+static const command_t commands[] = {
+#define CMD(name, help) { #name, help, cmd_##name },
+#include "commands.def"
+#undef CMD
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const char *running = "";  /* the subcommand, for messages */
+static const char *global_conf;   /* `salvage -c FILE ...` */
+
+/* ---- what subcommands share ---- */
+
+static void say(const char *fmt, va_list args)
+{
+    fprintf(stderr, "salvage%s%s: ", *running ? " " : "", running);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+}
+
+int cmd_fail(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    say(fmt, args);
+    va_end(args);
+    return CMD_FAILED;
+}
+
+int cmd_fail_err(const sal_error_t *err)
+{
+    return cmd_fail("%s", err->message);
+}
+
+int cmd_usage(const char *usage, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    say(fmt, args);
+    va_end(args);
+    fprintf(stderr, "usage: salvage %s\n", usage);
+    return CMD_USAGE;
+}
+
+static void option_error(void *arg, const char *fmt, ...)
+{
+    va_list args;
+
+    (void)arg;
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+}
+
+apr_getopt_t *cmd_options(int argc, const char **argv, apr_pool_t *p)
+{
+    const char **copy = apr_pmemdup(p, argv, ((apr_size_t)argc + 1) * sizeof(*argv));
+    apr_getopt_t *os;
+
+    copy[0] = apr_pstrcat(p, "salvage ", argv[0], NULL); /* what its messages start with */
+    apr_getopt_init(&os, p, argc, copy);
+    os->interleave = 1;
+    os->errfn = option_error;
+    return os;
+}
+
+sal_conf_t *cmd_conf(const char *path, apr_pool_t *p)
+{
+    sal_conf_t *conf;
+    sal_error_t err;
+
+    path = path ? path : global_conf;
+    path = path ? path : getenv("SALVAGE_CONF");
+    path = path && *path ? path : DEFAULT_CONF;
+    if (sal_conf_read(&conf, path, p, &err) != APR_SUCCESS) {
+        cmd_fail("%s; name the configuration with -c FILE or $SALVAGE_CONF", err.message);
+        return NULL;
+    }
+    return conf;
+}
+
+sal_db_t *cmd_db_open(const char *conf_path, apr_pool_t *p)
+{
+    sal_conf_t *conf = cmd_conf(conf_path, p);
+    const char *conninfo = conf ? sal_conf_get(conf, "database", NULL) : NULL;
+    sal_error_t err;
+    sal_db_t *db;
+
+    if (!conf) {
+        return NULL;
+    }
+    if (!conninfo) {
+        cmd_fail("the configuration has no line `database CONNINFO`");
+        return NULL;
+    }
+    if (sal_db_connect(&db, conninfo, p, &err) != APR_SUCCESS) {
+        cmd_fail_err(&err);
+        return NULL;
+    }
+    return db;
+}
+
+/* ---- the dispatcher ---- */
+
+static void log_line(void *baton, sal_log_level_t level, const char *line)
+{
+    (void)baton;
+    (void)level;
+    fprintf(stderr, "salvage%s%s: %s\n", *running ? " " : "", running, line);
+}
+
+/* Names are C identifiers in the table and have dashes for users. */
+static int same_name(const char *row, const char *typed)
+{
+    for (; *row && *typed; row++, typed++) {
+        if (*row != *typed && !(*row == '_' && *typed == '-')) {
+            return 0;
+        }
+    }
+    return !*row && !*typed;
+}
+
+static const command_t *find(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (commands[i].run && same_name(commands[i].name, name)) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+static void print_help(FILE *out)
+{
+    fputs("usage: salvage [-c FILE] COMMAND [ARGUMENT...]\n\n", out);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        char name[32];
+
+        apr_cpystrn(name, commands[i].name, sizeof(name));
+        for (char *c = name; *c; c++) {
+            *c = *c == '_' ? '-' : *c;
+        }
+        if (commands[i].run) {
+            fprintf(out, "  %-16s %s\n", name, commands[i].help);
+        }
+    }
+    fputs("\n`salvage COMMAND --help` and `man salvage-COMMAND` say more.\n", out);
+}
+
+/* Output that could not be written (full disk, closed pipe) is a failure too. */
+static int finish(int code)
+{
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == CMD_OK) {
+        return cmd_fail("cannot write to standard output");
+    }
+    return code;
+}
+
+static int run(int argc, const char **argv, apr_pool_t *p)
+{
+    const command_t *command;
+
+    if (argc > 2 && (!strcmp(argv[1], "-c") || !strcmp(argv[1], "--config"))) {
+        global_conf = argv[2];
+        argc -= 2;
+        argv += 2;
+    }
+    if (argc < 2) {
+        print_help(stderr);
+        return CMD_USAGE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        print_help(stdout);
+        return CMD_OK;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        puts(PACKAGE_NAME " " PACKAGE_VERSION);
+        return CMD_OK;
+    }
+    command = find(argv[1]);
+    if (!command) {
+        return cmd_usage("[-c FILE] COMMAND [ARGUMENT...]",
+                         "there is no command \"%s\"; `salvage --help` lists them", argv[1]);
+    }
+    running = argv[1];
+    return command->run(argc - 1, argv + 1, p);
+}
+
+int main(int argc, const char *const *argv, const char *const *env)
+{
+    apr_pool_t *p;
+    int code;
+
+    if (apr_app_initialize(&argc, &argv, &env) != APR_SUCCESS
+        || apr_pool_create(&p, NULL) != APR_SUCCESS) {
+        return cmd_fail("out of memory");
+    }
+    sal_log_sink(log_line, NULL);
+    code = finish(run(argc, (const char **)argv, p));
+    apr_pool_destroy(p);
+    apr_terminate();
+    return code;
+}
