@@ -25,22 +25,39 @@ static int migrate(sal_db_t *db, apr_pool_t *p)
     return CMD_OK;
 }
 
+/* Prints each migration that the database lacks. */
+static apr_status_t print_missing(int *missing, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+    int yes;
+
+    *missing = 0;
+    for (const sal_migration_t *m = sal_schema_migrations(); m->number; m++) {
+        if ((rv = sal_schema_is_applied(&yes, m->number, db, p, err)) != APR_SUCCESS) {
+            break;
+        }
+        if (!yes) {
+            ++*missing;
+            printf("missing: %04d_%s\n", m->number, m->name);
+        }
+    }
+    return rv;
+}
+
 /* Fails when something is to be done, so that scripts can ask. */
 static int status(sal_db_t *db, apr_pool_t *p)
 {
     sal_error_t err;
-    int current;
+    int current, missing;
 
     if (sal_schema_current(&current, db, p, &err) != APR_SUCCESS) {
         return cmd_fail_err(&err);
     }
     printf("database schema %d, this build knows %d\n", current, sal_schema_version());
-    for (const sal_migration_t *m = sal_schema_migrations(); m->number; m++) {
-        if (m->number > current) {
-            printf("missing: %04d_%s\n", m->number, m->name);
-        }
+    if (print_missing(&missing, db, p, &err) != APR_SUCCESS) {
+        return cmd_fail_err(&err);
     }
-    if (current < sal_schema_version()) {
+    if (missing) {
         return cmd_fail("the schema is old: run `salvage db migrate`");
     }
     if (current > sal_schema_version()) {

@@ -41,23 +41,28 @@ apr_status_t sal_schema_current(int *version, sal_db_t *db, apr_pool_t *p, sal_e
     return rv;
 }
 
+apr_status_t sal_schema_is_applied(int *yes, int number, sal_db_t *db, apr_pool_t *p,
+                                   sal_error_t *err)
+{
+    const sal_val_t params[] = { SAL_V_INT(number) };
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_run_text(db, "SELECT to_regclass('schema_migration') IS NOT NULL",
+                                      NULL, 0, &rows, p, err);
+
+    *yes = 0;
+    if (rv != APR_SUCCESS || !sal_rows_bool(rows, 0, 0)) {
+        return rv;
+    }
+    rv = sal_db_run_text(db, "SELECT 1 FROM schema_migration WHERE number = $1::int", params, 1,
+                         &rows, p, err);
+    *yes = rv == APR_SUCCESS && sal_rows_count(rows) > 0;
+    return rv;
+}
+
 typedef struct step_t {
     const sal_migration_t *migration;
     int done;                     /* applied by this call */
 } step_t;
-
-/* Another migrator may have been quicker: look again when the lock is ours. */
-static apr_status_t is_applied(int *yes, int number, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    const sal_val_t params[] = { SAL_V_INT(number) };
-    sal_rows_t *rows;
-    apr_status_t rv = sal_db_run_text(db,
-                                      "SELECT 1 FROM schema_migration WHERE number = $1::int",
-                                      params, 1, &rows, p, err);
-
-    *yes = rv == APR_SUCCESS && sal_rows_count(rows) > 0;
-    return rv;
-}
 
 static apr_status_t apply(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
 {
@@ -68,9 +73,10 @@ static apr_status_t apply(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t 
     int yes;
 
     step->done = 0;
+    /* Another migrator may have been quicker: look when the lock is ours. */
     if ((rv = sal_db_script(db, LOCK_TEXT, "lock", err)) != APR_SUCCESS
         || (rv = sal_db_script(db, TABLE_TEXT, "schema_migration", err)) != APR_SUCCESS
-        || (rv = is_applied(&yes, m->number, db, p, err)) != APR_SUCCESS || yes) {
+        || (rv = sal_schema_is_applied(&yes, m->number, db, p, err)) != APR_SUCCESS || yes) {
         return rv;
     }
     rv = sal_db_script(db, m->sql, apr_psprintf(p, "migration %04d_%s", m->number, m->name), err);

@@ -26,6 +26,10 @@ SAL_API int sal_schema_version(void);
 SAL_API apr_status_t sal_schema_current(int *version, sal_db_t *db, apr_pool_t *p,
                                         sal_error_t *err);
 
+/* Whether one migration is in the database. */
+SAL_API apr_status_t sal_schema_is_applied(int *yes, int number, sal_db_t *db, apr_pool_t *p,
+                                           sal_error_t *err);
+
 /* Applies what is missing; *applied counts. Refuses a database newer than the build. */
 SAL_API apr_status_t sal_schema_migrate(int *applied, sal_db_t *db, apr_pool_t *p,
                                         sal_error_t *err);
