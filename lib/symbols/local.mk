@@ -7,3 +7,10 @@ libsalvage_core_la_SOURCES += lib/symbols/module_id.c lib/symbols/symfile.c \
     lib/symbols/symcache_inline.c lib/symbols/symcache_merge.c lib/symbols/symcache_stack.c \
     lib/symbols/symcache_tables.c lib/symbols/symcache_write.c lib/symbols/supplier.c \
     lib/symbols/supplier_source.c
+
+if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_symcache
+tests_unit_test_symcache_SOURCES = tests/unit/test_symcache.c tests/unit/sym_oracle.c \
+    tests/unit/sym_oracle.h
+tests_unit_test_symcache_LDADD = $(UNIT_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS)
+endif
