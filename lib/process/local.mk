@@ -1,2 +1,17 @@
 # lib/process
-libsalvage_core_la_SOURCES +=
+libsalvage_core_la_SOURCES += lib/process/pipeline.c lib/process/rule.c lib/process/rule.h \
+  lib/process/rules.def lib/process/rules_copy.c lib/process/rules_crash.c \
+  lib/process/rules_dates.c lib/process/rules_dump.c lib/process/rules_java.c \
+  lib/process/rules_last.c lib/process/rules_memory.c lib/process/rules_os.c \
+  lib/process/rules_stackwalk.c lib/process/schema.c lib/process/schema.h \
+  lib/process/fields_gen.h lib/process/process.h
+nodist_libsalvage_core_la_SOURCES += lib/process/fields_gen.c
+BUILT_SOURCES += lib/process/fields_gen.c
+CLEANFILES += lib/process/fields_gen.c
+EXTRA_DIST += lib/process/embed-fields.sh
+
+lib/process/fields_gen.c: conf/schema/processed_crash.tsv conf/schema/raw_crash.tsv \
+  lib/process/embed-fields.sh
+	@$(MKDIR_P) lib/process
+	$(AM_V_GEN)$(SHELL) $(srcdir)/lib/process/embed-fields.sh $(srcdir)/conf/schema > $@.tmp
+	@mv $@.tmp $@

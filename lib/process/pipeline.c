@@ -1,0 +1,211 @@
+/*
+ * The pipeline: rulesets, notes, history, and the document of a crash that cannot be processed.
+ */
+#include "process/rule.h"
+
+#include <string.h>
+#include <apr_strings.h>
+#include <apr_time.h>
+#include "base/json.h"
+#include "base/text.h"
+#include "crash/crash_id.h"
+
+#define NOT_PROCESSED "EMPTY: crash failed to process"
+
+static const rule_t default_rules[] = {
+#define RULE(name) { #name, rule_##name },
+#include "process/rules.def"
+#undef RULE
+};
+
+static const rule_t signature_rules[] = {
+    { "SignatureGeneratorRule", rule_SignatureGeneratorRule },
+};
+
+static const struct ruleset {
+    const char *name;
+    const rule_t *rules;
+    size_t n;
+    bool overlay;                 /* starts from the whole former document */
+} rulesets[] = {
+    { "default", default_rules, sizeof(default_rules) / sizeof(default_rules[0]), false },
+    { "regenerate_signature", signature_rules, 1, true },
+};
+
+static const struct ruleset *find_ruleset(const char *name)
+{
+    for (size_t i = 0; i < sizeof(rulesets) / sizeof(rulesets[0]); i++) {
+        if (!strcmp(rulesets[i].name, name)) {
+            return &rulesets[i];
+        }
+    }
+    return NULL;
+}
+
+bool sal_process_ruleset(const char *name)
+{
+    return find_ruleset(name) != NULL;
+}
+
+static apr_time_t whole_seconds(apr_time_t t)
+{
+    return t - t % APR_USEC_PER_SEC;
+}
+
+/* "YYYY-MM-DD HH:MM:SS.ffffff+00:00" */
+static const char *note_time(apr_time_t t, apr_pool_t *p)
+{
+    apr_time_exp_t e;
+
+    apr_time_exp_gmt(&e, t);
+    return apr_psprintf(p, "%04d-%02d-%02d %02d:%02d:%02d.%06d+00:00", e.tm_year + 1900,
+                        e.tm_mon + 1, e.tm_mday, e.tm_hour, e.tm_min, e.tm_sec, e.tm_usec);
+}
+
+static const char *host_name(const sal_process_opts_t *opts)
+{
+    return opts->host ? opts->host : "unknown";
+}
+
+static const char *joined(const json_t *lines, apr_pool_t *p)
+{
+    const char *out = "";
+
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        out = apr_pstrcat(p, out, i ? "\n" : "", json_string_value(json_array_get(lines, i)),
+                          NULL);
+    }
+    return out;
+}
+
+/* The document a pass starts from. */
+static json_t *first_document(const struct ruleset *set, const json_t *previous)
+{
+    static const char *const kept[] = { "processor_notes", "processor_history" };
+    json_t *doc;
+
+    if (set->overlay && json_is_object(previous)) {
+        return json_deep_copy(previous);
+    }
+    doc = json_object();
+    for (size_t i = 0; i < 2; i++) {
+        json_t *v = json_object_get(previous, kept[i]);
+
+        if (v) {
+            json_object_set_new(doc, kept[i], json_deep_copy(v));
+        }
+    }
+    return doc;
+}
+
+static void begin(pass_t *pass)
+{
+    apr_time_t now = pass->opts->now;
+
+    rule_set(pass, "success", json_false());
+    rule_set_text(pass, "started_datetime", sal_time_iso(whole_seconds(now), pass->p));
+    rule_note(pass, ">>> Start processing: %s (%s)", note_time(now, pass->p),
+              host_name(pass->opts));
+    rule_set_text(pass, "signature", NOT_PROCESSED);
+}
+
+/* Notes of this pass become the notes; those of the last pass go to the front of the history. */
+static void end(pass_t *pass)
+{
+    json_t *history = json_object_get(pass->doc, "processor_history");
+    json_t *last = json_object_get(pass->doc, "processor_notes");
+
+    history = json_is_array(history) ? json_incref(history) : json_array();
+    if (json_string_length(last)) {
+        json_array_insert(history, 0, last);
+    }
+    rule_set(pass, "processor_history", history);
+    rule_set_text(pass, "processor_notes", joined(pass->notes, pass->p));
+    rule_set_text(pass, "completed_datetime",
+                  sal_time_iso(whole_seconds(apr_time_now()), pass->p));
+}
+
+static void run_rules(pass_t *pass, const struct ruleset *set)
+{
+    for (size_t i = 0; i < set->n && pass->fatal == APR_SUCCESS; i++) {
+        const char *why = set->rules[i].run(pass);
+
+        if (why) {
+            rule_note(pass, "ruleset '%s' rule '%s' failed: %s", set->name, set->rules[i].name,
+                      why);
+        }
+    }
+}
+
+apr_status_t sal_process_source(json_t **out, const sal_process_source_t *source,
+                                const char *ruleset, const json_t *previous,
+                                const sal_process_opts_t *opts, apr_pool_t *p, sal_error_t *err)
+{
+    const struct ruleset *set = find_ruleset(ruleset);
+    pass_t pass = { .p = p, .source = source, .opts = opts, .err = err };
+
+    *out = NULL;
+    if (!set) {
+        return sal_fail(err, APR_EINVAL, "no ruleset: %s", ruleset);
+    }
+    if (!json_is_object(source->raw)) {
+        return sal_fail(err, SAL_E_MALFORMED, "the raw crash is not a JSON object");
+    }
+    pass.fields = opts->fields ? opts->fields : sal_fields_processed(p);
+    pass.raw = sal_json_own(json_deep_copy(source->raw), p);
+    pass.notes = sal_json_own(json_array(), p);
+    pass.doc = first_document(set, previous);
+    begin(&pass);
+    run_rules(&pass, set);
+    if (pass.fatal != APR_SUCCESS) {
+        json_decref(pass.doc);
+        return pass.fatal;
+    }
+    rule_set(&pass, "success", json_true());
+    end(&pass);
+    *out = pass.doc;
+    return APR_SUCCESS;
+}
+
+static apr_status_t store_dump(sal_span_t *out, const char *name, apr_uint64_t max, void *baton,
+                               apr_pool_t *p, sal_error_t *err)
+{
+    return sal_crash_dump(out, baton, name, max, p, err);
+}
+
+apr_status_t sal_process_crash(json_t **out, sal_crash_reader_t *crash, const char *ruleset,
+                               const json_t *previous, const sal_process_opts_t *opts,
+                               apr_pool_t *p, sal_error_t *err)
+{
+    sal_process_source_t source = { .dump = store_dump, .baton = crash };
+    json_t *raw;
+    apr_status_t rv = sal_crash_raw(&raw, crash, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    source.raw = raw;
+    source.dumps = sal_crash_dump_names(crash);
+    return sal_process_source(out, &source, ruleset, previous, opts, p, err);
+}
+
+json_t *sal_process_stub(const char *crash_id, const char *reason, apr_time_t submitted,
+                         const sal_process_opts_t *opts, apr_pool_t *p)
+{
+    const char *start = sal_time_iso(whole_seconds(opts->now), p), *date;
+    char day[9];
+
+    if (submitted) {
+        date = sal_time_iso(submitted, p);
+    } else {
+        sal_crash_id_day(day, crash_id);
+        date = apr_psprintf(p, "%.4s-%.2s-%.2sT00:00:00+00:00", day, day + 4, day + 6);
+    }
+    return json_pack("{s:s,s:s,s:b,s:s,s:s,s:s,s:s,s:s,s:s,s:[]}", "crash_id", crash_id, "uuid",
+                     crash_id, "success", 0, "signature", NOT_PROCESSED, "date_processed", date,
+                     "submitted_timestamp", date, "started_datetime", start, "completed_datetime",
+                     start, "processor_notes",
+                     apr_psprintf(p, ">>> Start processing: %s (%s)\nProcessor: %s",
+                                  note_time(opts->now, p), host_name(opts), reason),
+                     "processor_history");
+}
