@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include <apr_strings.h>
+#include <apr_tables.h>
 #include "base/json.h"
 
 /* ---- R40 ---- */

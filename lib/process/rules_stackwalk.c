@@ -2,6 +2,7 @@
  * R12: walking the dumps. Every outcome of a walk becomes fields and notes; nothing a dump does
  * ends the pass.
  */
+#include "config.h"
 #include "process/rule.h"
 
 #include <string.h>
