@@ -15,5 +15,3 @@ lib/process/fields_gen.c: conf/schema/processed_crash.tsv conf/schema/raw_crash.
 	@$(MKDIR_P) lib/process
 	$(AM_V_GEN)$(SHELL) $(srcdir)/lib/process/embed-fields.sh $(srcdir)/conf/schema > $@.tmp
 	@mv $@.tmp $@
-schemadir = $(pkgdatadir)/schema
-dist_schema_DATA = conf/schema/processed_crash.tsv conf/schema/raw_crash.tsv

@@ -3,11 +3,8 @@ libsalvage_core_la_SOURCES += lib/signature/crash_data.c lib/signature/java.c \
   lib/signature/native.c lib/signature/normalize.c lib/signature/rules.c \
   lib/signature/rules_hang.c lib/signature/siglists.c lib/signature/sig_text.c \
   lib/signature/sig_text.h lib/signature/sig_private.h lib/signature/signature.h
-siglistsdir = $(pkgdatadir)/siglists
-dist_siglists_DATA = conf/siglists/irrelevant_signature_re.txt \
-  conf/siglists/prefix_signature_re.txt conf/siglists/signature_sentinels.txt \
-  conf/siglists/signatures_with_line_numbers_re.txt
-AM_CPPFLAGS += -DSAL_SIGLISTS_DIR='"$(siglistsdir)"'
+# conf/ is installed whole (conf/local.mk)
+AM_CPPFLAGS += -DSAL_SIGLISTS_DIR='"$(pkgdatadir)/siglists"'
 if WITH_CMOCKA
 check_PROGRAMS += tests/unit/test_signature tests/unit/test_signature_vectors
 tests_unit_test_signature_SOURCES = tests/unit/test_signature.c
