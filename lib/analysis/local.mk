@@ -1,2 +1,10 @@
 # lib/analysis
-libsalvage_core_la_SOURCES +=
+libsalvage_core_la_SOURCES += lib/analysis/stackwalk.h lib/analysis/analysis_private.h \
+    lib/analysis/error_codes.h lib/analysis/error_codes.inc lib/analysis/error_codes.c \
+    lib/analysis/reason.h lib/analysis/reason.c lib/analysis/reason_mac.c \
+    lib/analysis/instruction.h lib/analysis/instruction_private.h lib/analysis/instruction.c \
+    lib/analysis/instruction_text.c lib/analysis/crash.h lib/analysis/crash_info.c \
+    lib/analysis/consistency.c lib/analysis/bit_flips.c lib/analysis/json_value.c \
+    lib/analysis/system.c lib/analysis/mac_info.c lib/analysis/modules.c lib/analysis/threads.c \
+    lib/analysis/streams.c lib/analysis/stackwalk.c lib/analysis/human.c
+EXTRA_DIST += lib/analysis/make_error_codes.py tests/peers/compare_stackwalk.py

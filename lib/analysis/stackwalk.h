@@ -10,8 +10,9 @@
 
 typedef struct sal_stackwalk_opts_t {
     sal_supplier_t *supplier;     /* NULL: no symbols */
-    const json_t *extra;          /* annotations (ModuleSignatureInfo, CPUMicrocodeVersion) or NULL */
+    const json_t *extra;          /* annotations or NULL: ModuleSignatureInfo, CPUMicrocodeVersion */
     size_t max_frames;            /* per thread; 0: SAL_MAX_FRAMES */
+    bool details;                 /* for sal_stackwalk_human: also what JSON readers do not know */
 } sal_stackwalk_opts_t;
 
 /*
@@ -27,7 +28,11 @@ SAL_API apr_status_t sal_stackwalk_bytes(json_t **doc, sal_span_t dump,
                                          const sal_stackwalk_opts_t *opts, apr_pool_t *p,
                                          sal_error_t *err);
 
-/* The same document for people, as minidump-stackwalk --human prints it. */
+/*
+ * The same document for people, as minidump-stackwalk --human prints it. Of a document made without
+ * opts->details it leaves out what that does not hold: registers but the crashing ones, offsets
+ * from the start of a line, and the streams that were not understood.
+ */
 SAL_API char *sal_stackwalk_human(const json_t *doc, int brief, apr_pool_t *p);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * amd64: STACK CFI, frame pointer, scan. On Windows rbp may point up to 240 bytes into the frame, in
- * steps of 16: each place is tried.
+ * amd64: STACK CFI, frame pointer, scan. On Windows rbp may point up to 240 bytes into the frame,
+ * in steps of 16: each place is tried.
  */
 #include "unwind/unwind_private.h"
 

@@ -1,0 +1,167 @@
+/*
+ * Prints an instruction in the form that readers of stackwalk documents know: Intel order, the size
+ * word before the bracket, hexadecimal numbers. For display only.
+ */
+#include "analysis/instruction_private.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+    char *to;
+    size_t left;
+} sink_t;
+
+static void put(sink_t *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void put(sink_t *s, const char *fmt, ...)
+{
+    va_list args;
+    int n;
+
+    va_start(args, fmt);
+    n = vsnprintf(s->to, s->left, fmt, args);
+    va_end(args);
+    if (n > 0) {
+        size_t used = (size_t)n < s->left ? (size_t)n : s->left - 1;
+
+        s->to += used;
+        s->left -= used;
+    }
+}
+
+/* "jnbe" -> "ja": of the two names of a condition, the one without a doubled negation. */
+static void put_mnemonic(sink_t *s, ZydisMnemonic mnemonic)
+{
+    static const struct {
+        const char *theirs, *ours;
+    } conditions[] = { { "nbe", "a" }, { "be", "na" }, { "nl", "ge" }, { "nle", "g" } };
+    static const char *const stems[] = { "j", "set", "cmov" };
+    const char *name = ZydisMnemonicGetString(mnemonic);
+
+    if (!name) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof(stems) / sizeof(stems[0]); i++) {
+        size_t len = strlen(stems[i]);
+
+        for (size_t k = 0; strncmp(name, stems[i], len) == 0 && k < 4; k++) {
+            if (strcmp(name + len, conditions[k].theirs) == 0) {
+                put(s, "%s%s", stems[i], conditions[k].ours);
+                return;
+            }
+        }
+    }
+    put(s, "%s", name);
+}
+
+static const char *size_word(unsigned bits)
+{
+    switch (bits) {
+    case 8:
+        return "byte ";
+    case 16:
+        return "word ";
+    case 32:
+        return "dword ";
+    case 48:
+        return "far ";
+    case 64:
+        return "qword ";
+    case 80:
+        return "mword ";
+    case 128:
+        return "xmmword ";
+    case 256:
+        return "ymmword ";
+    case 512:
+        return "zmmword ";
+    default:
+        return "";
+    }
+}
+
+static void put_signed(sink_t *s, int64_t v)
+{
+    put(s, "%s0x%" PRIx64, v < 0 ? "-" : "", v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+static void put_memory(sink_t *s, const ZydisDecodedOperand *o)
+{
+    const ZydisDecodedOperandMem *m = &o->mem;
+    int64_t disp = m->disp.has_displacement ? m->disp.value : 0;
+
+    if (m->type != ZYDIS_MEMOP_TYPE_AGEN) {
+        put(s, "%s", size_word(o->size));
+    }
+    if (m->segment == ZYDIS_REGISTER_FS || m->segment == ZYDIS_REGISTER_GS) {
+        put(s, "%s:", ZydisRegisterGetString(m->segment));
+    }
+    put(s, "[");
+    if (m->base == ZYDIS_REGISTER_NONE && m->index == ZYDIS_REGISTER_NONE) {
+        /* An absolute address is shown as it is encoded, 32 bits without their sign. */
+        put(s, "0x%" PRIx64 "]", disp == (int32_t)disp ? (uint32_t)disp : (uint64_t)disp);
+        return;
+    }
+    if (m->base != ZYDIS_REGISTER_NONE) {
+        put(s, "%s", ZydisRegisterGetString(m->base));
+    }
+    if (m->index != ZYDIS_REGISTER_NONE) {
+        put(s, "%s%s * %u", m->base != ZYDIS_REGISTER_NONE ? " + " : "",
+            ZydisRegisterGetString(m->index), m->scale);
+    }
+    if (disp) {
+        put(s, " %c 0x%" PRIx64, disp < 0 ? '-' : '+',
+            disp < 0 ? 0 - (uint64_t)disp : (uint64_t)disp);
+    }
+    put(s, "]");
+}
+
+static void put_operand(sink_t *s, const ZydisDecodedOperand *o)
+{
+    switch (o->type) {
+    case ZYDIS_OPERAND_TYPE_REGISTER:
+        put(s, "%s", ZydisRegisterGetString(o->reg.value));
+        break;
+    case ZYDIS_OPERAND_TYPE_MEMORY:
+        put_memory(s, o);
+        break;
+    case ZYDIS_OPERAND_TYPE_POINTER:
+        put(s, "0x%x:0x%x", o->ptr.segment, o->ptr.offset);
+        break;
+    case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+        if (o->imm.is_relative) {
+            put(s, "$%s", o->imm.value.s < 0 ? "" : "+");
+            put_signed(s, o->imm.value.s);
+        } else if (o->imm.is_signed) {
+            put_signed(s, o->imm.value.s);
+        } else {
+            put(s, "0x%" PRIx64, (uint64_t)o->imm.value.u);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+void sal_instruction_text(char *out, size_t size, const sal_decoded_t *d)
+{
+    sink_t s = { out, size };
+
+    *out = '\0';
+    if (d->insn.attributes & ZYDIS_ATTRIB_HAS_LOCK) {
+        put(&s, "lock ");
+    }
+    if (d->insn.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE)) {
+        put(&s, "rep ");
+    } else if (d->insn.attributes & ZYDIS_ATTRIB_HAS_REPNE) {
+        put(&s, "repnz ");
+    }
+    put_mnemonic(&s, d->insn.mnemonic);
+    for (unsigned i = 0; i < d->insn.operand_count_visible; i++) {
+        put(&s, "%s", i ? ", " : " ");
+        put_operand(&s, &d->operands[i]);
+    }
+}

@@ -1,0 +1,89 @@
+/*
+ * Streams of the dump that this library does not read: listed for people, not for programs.
+ */
+#include <stdio.h>
+#include "analysis/analysis_private.h"
+
+enum { HEADER_DIRECTORY = 12, ENTRY = 12, MAX_STREAMS = 1024 };
+
+static const struct {
+    uint32_t type;
+    const char *name;
+} unimplemented[] = {
+    { 0, "UnusedStream" }, { 1, "ReservedStream0" }, { 2, "ReservedStream1" },
+    { 8, "ThreadExListStream" }, { 10, "CommentStreamA" }, { 11, "CommentStreamW" },
+    { 13, "FunctionTable" }, { 18, "HandleOperationListStream" }, { 19, "TokenStream" },
+    { 20, "JavaScriptDataStream" }, { 21, "SystemMemoryInfoStream" },
+    { 22, "ProcessVmCountersStream" }, { 23, "IptTraceStream" },
+    { 0x8000, "ceStreamNull" }, { 0x8001, "ceStreamSystemInfo" },
+    { 0x8002, "ceStreamException" }, { 0x8003, "ceStreamModuleList" },
+    { 0x8004, "ceStreamProcessList" }, { 0x8005, "ceStreamThreadList" },
+    { 0x8006, "ceStreamThreadContextList" }, { 0x8007, "ceStreamThreadCallStackList" },
+    { 0x8008, "ceStreamMemoryVirtualList" }, { 0x8009, "ceStreamMemoryPhysicalList" },
+    { 0x800a, "ceStreamBucketParameters" }, { 0x800b, "ceStreamProcessModuleMap" },
+    { 0x800c, "ceStreamDiagnosisList" }, { 0x47670006, "LinuxCmdLine" },
+    { 0x47670008, "LinuxAuxv" }, { 0x4767000a, "LinuxDsoDebug" }, { 0xffff, "LastReservedStream" },
+};
+
+static const uint32_t known[] = {
+    3, 4, 5, 6, 7, 9, 12, 14, 15, 16, 17, 24, 0x43500001, 0x47670001, 0x47670002, 0x47670003,
+    0x47670004, 0x47670005, 0x47670007, 0x47670009, 0x4b6b0002, 0x4d7a0001, 0x4d7a0002,
+    0x4d7a0003, 0x4d7a0004,
+};
+
+static const char *vendor(uint32_t type)
+{
+    if (type <= 0xffff) {
+        return "Official";
+    }
+    return type >> 16 == 0x4767   ? "Google Extension"
+           : type >> 16 == 0x4d7a ? "Mozilla Extension"
+                                  : "Unknown Extension";
+}
+
+static const char *name_of(uint32_t type)
+{
+    for (size_t i = 0; i < sizeof(unimplemented) / sizeof(unimplemented[0]); i++) {
+        if (unimplemented[i].type == type) {
+            return unimplemented[i].name;
+        }
+    }
+    return NULL;
+}
+
+static bool is_known(uint32_t type)
+{
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (known[i] == type) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* {"unimplemented": [...], "unknown": [...]}, a line of text each. */
+json_t *sal_analysis_streams(const sal_analysis_t *r)
+{
+    const sal_span_t *file = &r->md->file;
+    json_t *named = json_array(), *unknown = json_array();
+    uint32_t directory, type, rva;
+    char line[120];
+
+    if (!sal_span_u32(file, HEADER_DIRECTORY, &directory)) {
+        directory = 0;
+    }
+    for (uint32_t i = 0; i < r->md->n_streams && i < MAX_STREAMS; i++) {
+        uint64_t at = (uint64_t)directory + (uint64_t)i * ENTRY;
+        const char *name;
+
+        if (!sal_span_u32(file, at, &type) || !sal_span_u32(file, at + 8, &rva)
+            || is_known(type)) {
+            continue;
+        }
+        name = name_of(type);
+        snprintf(line, sizeof(line), "Stream 0x%08x %s%s(%s) @ 0x%08x", type, name ? name : "",
+                 name ? " " : "", vendor(type), rva);
+        json_array_append_new(name ? named : unknown, json_string(line));
+    }
+    return json_pack("{s:o,s:o}", "unimplemented", named, "unknown", unknown);
+}

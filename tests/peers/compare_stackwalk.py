@@ -1,0 +1,155 @@
+#!/usr/bin/python3
+"""Compares `salvage stackwalk --json` with minidump-stackwalk, field by field.
+
+usage: compare_stackwalk.py [--verbose] [--salvage FILE] [--peer FILE] [--symbols DIR]... DUMP...
+
+The peer is $MINIDUMP_STACKWALK or minidump-stackwalk on PATH. A line a field: how many values were
+compared, how many were equal; then the differences, each with its place. Exit code 1 if there are
+differences that are not among those that docs/stackwalk.md explains.
+"""
+import argparse
+import collections
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+FRAME_FIELDS = ("module", "module_offset", "offset", "function", "function_offset", "file", "line",
+                "trust", "missing_symbols", "inlines", "unloaded_modules")
+
+# Where we differ on purpose: docs/stackwalk.md "Where we differ".
+EXPLAINED = ("crash_info.assertion",)
+
+
+def run(command):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode(
+        "utf-8", "replace")
+
+
+class Tally:
+    def __init__(self):
+        self.same = collections.Counter()
+        self.all = collections.Counter()
+        self.differences = []
+
+    def compare(self, field, where, ours, theirs):
+        self.all[field] += 1
+        if ours == theirs:
+            self.same[field] += 1
+        else:
+            self.differences.append((field, where, ours, theirs))
+
+    def print(self, verbose):
+        for field in sorted(self.all):
+            print("%-40s %6d of %6d  %6.2f %%" % (field, self.same[field], self.all[field],
+                                                  100.0 * self.same[field] / self.all[field]))
+        shown = self.differences if verbose else self.differences[:20]
+        for field, where, ours, theirs in shown:
+            print("differs: %s %s\n  ours:   %s\n  theirs: %s" % (
+                where, field, json.dumps(ours)[:400], json.dumps(theirs)[:400]))
+        if len(shown) < len(self.differences):
+            print("... and %d more (--verbose)" % (len(self.differences) - len(shown)))
+
+    def unexplained(self):
+        return [d for d in self.differences if d[0] not in EXPLAINED]
+
+
+def normal(field, value):
+    """Order that means nothing is taken out."""
+    if field == "proc_limits" and value:
+        return sorted(value["limits"], key=lambda limit: limit["name"])
+    return value
+
+
+def compare_threads(tally, name, ours, theirs):
+    tally.compare("threads.count", name, len(ours), len(theirs))
+    for index, (a, b) in enumerate(zip(ours, theirs)):
+        where = "%s thread %d" % (name, index)
+        for key in ("frame_count", "last_error_value", "thread_id", "thread_name"):
+            tally.compare("threads." + key, where, a.get(key, "absent"), b.get(key, "absent"))
+        for number in range(max(len(a["frames"]), len(b["frames"]))):
+            x = a["frames"][number] if number < len(a["frames"]) else {}
+            y = b["frames"][number] if number < len(b["frames"]) else {}
+            for key in FRAME_FIELDS:
+                tally.compare("frames." + key, "%s frame %d" % (where, number),
+                              x.get(key, "absent"), y.get(key, "absent"))
+
+
+def compare_documents(tally, name, ours, theirs):
+    for key in sorted(set(ours) | set(theirs)):
+        a, b = ours.get(key, "absent"), theirs.get(key, "absent")
+        if key == "threads":
+            compare_threads(tally, name, a, b)
+        elif key in ("crash_info", "system_info") and isinstance(a, dict) and isinstance(b, dict):
+            for inner in sorted(set(a) | set(b)):
+                tally.compare(key + "." + inner, name, a.get(inner, "absent"),
+                              b.get(inner, "absent"))
+        elif key == "modules":
+            tally.compare("modules.count", name, len(a), len(b))
+            for x, y in zip(a, b):
+                for inner in sorted(set(x) | set(y)):
+                    tally.compare("modules." + inner, "%s %s" % (name, y.get("filename")),
+                                  x.get(inner, "absent"), y.get(inner, "absent"))
+        else:
+            tally.compare(key, name, normal(key, a), normal(key, b))
+
+
+def failure_name(stderr):
+    """The name at the start of the peer's last error line."""
+    lines = [line for line in stderr.splitlines() if line.lstrip().startswith("ERROR")]
+    return lines[-1].split()[1] if lines else stderr.strip()
+
+
+def digits(text):
+    """Confidences in one spelling: the shortest that gives the number."""
+    return re.sub(r'"confidence":([0-9.]+)', lambda m: '"confidence":%r' % float(m.group(1)), text)
+
+
+def compare_dump(tally, args, dump, cache):
+    symbols = [str(path) for path in args.symbols or []]
+    ours_command = [args.salvage, "stackwalk", "--json", "--symbols-cache", cache,
+                    "--max-frames", "1048576"]
+    theirs_command = [args.peer, "--json", "--no-color"]
+    for path in symbols:
+        ours_command += ["--symbols", path]
+        theirs_command += ["--symbols-path", path]
+    code_a, out_a, err_a = run(ours_command + [str(dump)])
+    code_b, out_b, err_b = run(theirs_command + [str(dump)])
+    name = dump.name
+    tally.compare("exit code", name, code_a, code_b)
+    if code_a or code_b:
+        tally.compare("failure", name, failure_name(err_a), failure_name(err_b))
+        return
+    compare_documents(tally, name, json.loads(out_a), json.loads(out_b))
+    if json.loads(out_a) == json.loads(out_b):
+        tally.compare("order and form of the text", name, digits(out_a) == digits(out_b), True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--salvage", default=os.environ.get("SALVAGE_BIN") or "salvage")
+    parser.add_argument("--peer", default=os.environ.get("MINIDUMP_STACKWALK")
+                        or shutil.which("minidump-stackwalk"))
+    parser.add_argument("--symbols", action="append", type=pathlib.Path)
+    parser.add_argument("dumps", nargs="+", type=pathlib.Path)
+    args = parser.parse_args()
+    if not args.peer:
+        print("skipped: no minidump-stackwalk on PATH or in $MINIDUMP_STACKWALK")
+        return 0
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as cache:
+        for dump in args.dumps:
+            compare_dump(tally, args, dump, cache)
+    tally.print(args.verbose)
+    return 1 if tally.unexplained() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
