@@ -28,11 +28,30 @@ typedef struct sal_crash_store_t sal_crash_store_t;
 SAL_API apr_status_t sal_crash_store_open(sal_crash_store_t **out, const char *root,
                                           bool allow_unsafe, apr_pool_t *p, sal_error_t *err);
 
+SAL_API const char *sal_crash_store_root(const sal_crash_store_t *store);
+/* NULL, or why this store may lose crashes in a power cut (it was opened with allow_unsafe). */
+SAL_API const char *sal_crash_store_doubt(const sal_crash_store_t *store);
+
+/* Below this much free space nothing is admitted; -1: the larger of 1 GiB and 2 %. */
+SAL_API void sal_crash_store_min_free(sal_crash_store_t *store, apr_int64_t bytes);
+
+/*
+ * May a new crash be taken in? Cheap; call it before reading a body. SAL_E_SICK: a write was lost
+ * and a probe still fails; APR_ENOSPC: no space or no inodes; APR_TIMEUP: a commit has been
+ * waiting for the disk for over 10 seconds.
+ */
+SAL_API apr_status_t sal_crash_store_admit(sal_crash_store_t *store, sal_error_t *err);
+
+/* Writes, syncs, links and removes a file: the heartbeat's question. */
+SAL_API apr_status_t sal_crash_store_probe(sal_crash_store_t *store, sal_error_t *err);
+
 /* ---- writing: the collector ---- */
 typedef struct sal_crash_writer_t sal_crash_writer_t;
 
 SAL_API apr_status_t sal_crash_begin(sal_crash_writer_t **out, sal_crash_store_t *store,
                                      apr_time_t now, apr_pool_t *p, sal_error_t *err);
+/* The id to commit under, unless the client is allowed to bring its own: its directory is open. */
+SAL_API const char *sal_crash_proposed_id(const sal_crash_writer_t *w);
 /* Dumps stream in one after the other; each is compressed and hashed as it comes. */
 SAL_API apr_status_t sal_crash_dump_begin(sal_crash_writer_t *w, const char *name,
                                           sal_error_t *err);
@@ -41,6 +60,8 @@ SAL_API apr_status_t sal_crash_dump_data(sal_crash_writer_t *w, const void *data
 /* *sha256_hex (65 bytes, may be NULL) and *size describe the original dump. */
 SAL_API apr_status_t sal_crash_dump_end(sal_crash_writer_t *w, char *sha256_hex,
                                         apr_uint64_t *size, sal_error_t *err);
+/* Takes back the dump that was begun last and not ended. */
+SAL_API apr_status_t sal_crash_dump_drop(sal_crash_writer_t *w, sal_error_t *err);
 /*
  * Writes the raw crash document and makes the crash durable under id: fsync, both links, fsync of
  * the directory. When this returns APR_SUCCESS the crash survives a power cut and may be
@@ -76,8 +97,22 @@ SAL_API apr_status_t sal_processed_remove(sal_crash_store_t *store, const char *
 
 /* ---- pending: the row thread and the sweep ---- */
 struct sal_db_t;
-/* Inserts raw_crash and crash_job rows for n ids in one transaction, then unlinks pending/ID. */
-SAL_API apr_status_t sal_pending_enqueue(sal_crash_store_t *store, const char *const *ids, int n,
+
+typedef struct sal_pending_row_t {
+    char id[37];
+    apr_time_t submitted;
+} sal_pending_row_t;
+
+/*
+ * Inserts raw_crash and crash_job rows in one statement, then unlinks pending/ID of each. A batch
+ * that the database refuses for its content is halved until the bad row is alone; that row stays
+ * in pending/ and is counted in *refused (may be NULL).
+ */
+SAL_API apr_status_t sal_pending_insert(sal_crash_store_t *store, const sal_pending_row_t *rows,
+                                        int n, bool notify, int *refused, struct sal_db_t *db,
+                                        apr_pool_t *p, sal_error_t *err);
+
+/* The same for ids whose containers are in place; the time of receipt is read from them. */SAL_API apr_status_t sal_pending_enqueue(sal_crash_store_t *store, const char *const *ids, int n,
                                          bool notify, struct sal_db_t *db, apr_pool_t *p,
                                          sal_error_t *err);
 /*
@@ -90,5 +125,8 @@ SAL_API apr_status_t sal_pending_sweep(int *queued, int *bad, sal_crash_store_t 
 SAL_API apr_status_t sal_crash_sweep_days(int *queued, sal_crash_store_t *store, const char *from,
                                           const char *to, struct sal_db_t *db, apr_pool_t *p,
                                           sal_error_t *err);
+/* Entries waiting in pending/ and the age of the oldest in seconds (0 for none); counts to max. */
+SAL_API apr_status_t sal_pending_count(int *n, int *oldest, sal_crash_store_t *store, int max,
+                                       sal_error_t *err);
 
 #endif

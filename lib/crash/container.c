@@ -1,0 +1,276 @@
+/*
+ * Writing a zip container (APPNOTE 4.3: local headers, central directory, end record; method 0).
+ * Knows nothing of crashes.
+ */
+#include "crash/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <apr_strings.h>
+#include "base/file.h"
+
+#define LOCAL_LEN 30
+#define CENTRAL_LEN 46
+#define END_LEN 22
+#define BYTES_MAX (UINT64_C(0xffffffff) - (1 << 20)) /* no zip64; room for the directory */
+#define ENTRIES_MAX 65000
+#define WRITEBACK_STEP (UINT64_C(1) << 20)
+
+typedef struct entry_t {
+    const char *name;
+    apr_uint32_t crc, size;
+    apr_uint64_t at;
+} entry_t;
+
+static void put16(unsigned char *to, apr_uint32_t v)
+{
+    to[0] = (unsigned char)v;
+    to[1] = (unsigned char)(v >> 8);
+}
+
+static void put32(unsigned char *to, apr_uint32_t v)
+{
+    put16(to, v & 0xffff);
+    put16(to + 2, v >> 16);
+}
+
+void sal_container_init(sal_container_t *c, int fd, apr_time_t now, apr_pool_t *p)
+{
+    apr_time_exp_t t;
+
+    memset(c, 0, sizeof(*c));
+    c->fd = fd;
+    c->pool = p;
+    c->entries = apr_array_make(p, 8, sizeof(entry_t));
+    c->buf = apr_palloc(p, SAL_CONTAINER_BUF);
+    apr_time_exp_gmt(&t, now);
+    if (t.tm_year >= 80) {
+        c->dos_time = (apr_uint32_t)(t.tm_year - 80) << 25 | (apr_uint32_t)(t.tm_mon + 1) << 21
+                      | (apr_uint32_t)t.tm_mday << 16 | (apr_uint32_t)t.tm_hour << 11
+                      | (apr_uint32_t)t.tm_min << 5 | (apr_uint32_t)t.tm_sec / 2;
+    }
+}
+
+static apr_uint64_t position(const sal_container_t *c)
+{
+    return c->offset + c->used;
+}
+
+static apr_status_t flush_buf(sal_container_t *c)
+{
+    apr_status_t rv = sal_fd_write_all(c->fd, c->buf, c->used);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    c->offset += c->used;
+    c->used = 0;
+    if (c->offset - c->started >= WRITEBACK_STEP) {
+        /* Bounds dirty pages and shortens the fsync; a failure shows there. */
+        sync_file_range(c->fd, (off_t)c->started, (off_t)(c->offset - c->started),
+                        SYNC_FILE_RANGE_WRITE);
+        c->started = c->offset;
+    }
+    return APR_SUCCESS;
+}
+
+/* Bytes that belong to no entry's data: headers. */
+static apr_status_t put_raw(sal_container_t *c, const void *data, apr_size_t size)
+{
+    const char *from = data;
+
+    while (size) {
+        apr_size_t n = SAL_CONTAINER_BUF - c->used;
+
+        n = n < size ? n : size;
+        memcpy(c->buf + c->used, from, n);
+        c->used += n;
+        from += n;
+        size -= n;
+        if (c->used == SAL_CONTAINER_BUF) {
+            apr_status_t rv = flush_buf(c);
+
+            if (rv != APR_SUCCESS) {
+                return rv;
+            }
+        }
+    }
+    return APR_SUCCESS;
+}
+
+/* The fields that local and central header share: version needed .. extra length. */
+static void common_fields(unsigned char *to, const sal_container_t *c, const entry_t *e)
+{
+    memset(to, 0, 26);
+    put16(to, 10); /* version 1.0 can extract */
+    put32(to + 6, c->dos_time);
+    put32(to + 10, e->crc);
+    put32(to + 14, e->size);
+    put32(to + 18, e->size);
+    put16(to + 22, (apr_uint32_t)strlen(e->name));
+}
+
+static void local_header(unsigned char *to, const sal_container_t *c, const entry_t *e)
+{
+    memcpy(to, "PK\003\004", 4);
+    common_fields(to + 4, c, e);
+}
+
+apr_status_t sal_container_begin(sal_container_t *c, const char *name)
+{
+    unsigned char header[LOCAL_LEN];
+    entry_t *e;
+    apr_status_t rv;
+
+    if (c->entries->nelts >= ENTRIES_MAX) {
+        return SAL_E_TOOBIG;
+    }
+    e = apr_array_push(c->entries);
+    *e = (entry_t){ apr_pstrdup(c->pool, name), (apr_uint32_t)crc32(0, NULL, 0), 0, position(c) };
+    local_header(header, c, e);
+    rv = put_raw(c, header, sizeof(header));
+    c->in_entry = true;
+    return rv == APR_SUCCESS ? put_raw(c, e->name, strlen(e->name)) : rv;
+}
+
+static entry_t *current(sal_container_t *c)
+{
+    return &APR_ARRAY_IDX(c->entries, c->entries->nelts - 1, entry_t);
+}
+
+char *sal_container_space(sal_container_t *c, apr_size_t *size)
+{
+    *size = SAL_CONTAINER_BUF - c->used;
+    return c->buf + c->used;
+}
+
+apr_status_t sal_container_advance(sal_container_t *c, apr_size_t size)
+{
+    entry_t *e = current(c);
+
+    if (position(c) + size > BYTES_MAX) {
+        return SAL_E_TOOBIG;
+    }
+    e->crc = (apr_uint32_t)crc32(e->crc, (const Bytef *)c->buf + c->used, (uInt)size);
+    e->size += (apr_uint32_t)size;
+    c->used += size;
+    return c->used == SAL_CONTAINER_BUF ? flush_buf(c) : APR_SUCCESS;
+}
+
+apr_status_t sal_container_write(sal_container_t *c, const void *data, apr_size_t size)
+{
+    const char *from = data;
+
+    while (size) {
+        apr_size_t room;
+        char *to = sal_container_space(c, &room);
+        apr_size_t n = room < size ? room : size;
+        apr_status_t rv;
+
+        memcpy(to, from, n);
+        rv = sal_container_advance(c, n);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        from += n;
+        size -= n;
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t pwrite_all(int fd, const unsigned char *data, apr_size_t size, apr_uint64_t at)
+{
+    while (size) {
+        ssize_t n = pwrite(fd, data, size, (off_t)at);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n < 0 ? errno : EIO;
+        }
+        data += n;
+        size -= (apr_size_t)n;
+        at += (apr_size_t)n;
+    }
+    return APR_SUCCESS;
+}
+
+/* The header may be in the file, in the buffer, or in both. */
+static apr_status_t patch_header(sal_container_t *c, const entry_t *e)
+{
+    unsigned char header[LOCAL_LEN];
+    apr_size_t in_file = 0;
+
+    local_header(header, c, e);
+    if (e->at < c->offset) {
+        apr_uint64_t left = c->offset - e->at;
+
+        in_file = left < LOCAL_LEN ? (apr_size_t)left : LOCAL_LEN;
+    }
+    if (in_file < LOCAL_LEN) {
+        memcpy(c->buf + (e->at + in_file - c->offset), header + in_file, LOCAL_LEN - in_file);
+    }
+    return pwrite_all(c->fd, header, in_file, e->at);
+}
+
+apr_status_t sal_container_end(sal_container_t *c)
+{
+    c->in_entry = false;
+    return patch_header(c, current(c));
+}
+
+apr_status_t sal_container_drop(sal_container_t *c)
+{
+    entry_t *e = current(c);
+    apr_uint64_t at = e->at;
+
+    c->in_entry = false;
+    c->entries->nelts--;
+    if (at >= c->offset) {
+        c->used = (apr_size_t)(at - c->offset);
+        return APR_SUCCESS;
+    }
+    c->used = 0;
+    c->offset = at;
+    c->started = c->started < at ? c->started : at;
+    if (ftruncate(c->fd, (off_t)at) != 0 || lseek(c->fd, (off_t)at, SEEK_SET) < 0) {
+        return errno;
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t put_central(sal_container_t *c, const entry_t *e)
+{
+    unsigned char header[CENTRAL_LEN] = { 'P', 'K', 1, 2 };
+    apr_status_t rv;
+
+    put16(header + 4, 3 << 8 | 20); /* made on Unix, version 2.0 */
+    common_fields(header + 6, c, e);
+    put32(header + 38, 0100640u << 16);
+    put32(header + 42, (apr_uint32_t)e->at);
+    rv = put_raw(c, header, sizeof(header));
+    return rv == APR_SUCCESS ? put_raw(c, e->name, strlen(e->name)) : rv;
+}
+
+apr_status_t sal_container_finish(sal_container_t *c)
+{
+    unsigned char end[END_LEN] = { 'P', 'K', 5, 6 };
+    apr_uint64_t at = position(c);
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; i < c->entries->nelts && rv == APR_SUCCESS; i++) {
+        rv = put_central(c, &APR_ARRAY_IDX(c->entries, i, entry_t));
+    }
+    put16(end + 8, (apr_uint32_t)c->entries->nelts);
+    put16(end + 10, (apr_uint32_t)c->entries->nelts);
+    put32(end + 12, (apr_uint32_t)(position(c) - at));
+    put32(end + 16, (apr_uint32_t)at);
+    if (rv == APR_SUCCESS) {
+        rv = put_raw(c, end, sizeof(end));
+    }
+    return rv == APR_SUCCESS ? flush_buf(c) : rv;
+}

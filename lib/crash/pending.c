@@ -1,0 +1,472 @@
+/*
+ * From the store to the database: rows for what is in pending/ and not known there yet. Everything
+ * here may run twice, beside itself, or be cut off anywhere: links, inserts and unlinks are
+ * idempotent (docs/durability.md).
+ */
+#include "crash/store_private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <apr_strings.h>
+#include "base/log.h"
+#include "base/text.h"
+#include "db/db.h"
+
+#define BATCH 500
+
+/* ---- rows ---- */
+
+/* Fills a row from an open container; without a readable time the day of the id has to do. */
+static apr_status_t fill_row(sal_pending_row_t *row, const char *id, sal_crash_reader_t *r,
+                             sal_error_t *err)
+{
+    apr_time_exp_t t = { 0 };
+    apr_status_t rv = sal_crash_submitted(&row->submitted, r, err);
+
+    apr_cpystrn(row->id, id, sizeof(row->id));
+    if (rv == APR_SUCCESS && row->submitted == 0) {
+        t.tm_year = 100 + (id[30] - '0') * 10 + (id[31] - '0');
+        t.tm_mon = (id[32] - '0') * 10 + (id[33] - '0') - 1;
+        t.tm_mday = (id[34] - '0') * 10 + (id[35] - '0');
+        apr_time_exp_gmt_get(&row->submitted, &t);
+    }
+    return rv;
+}
+
+static apr_status_t row_of(sal_pending_row_t *row, const char *id, sal_crash_store_t *store,
+                           apr_pool_t *p, sal_error_t *err)
+{
+    sal_crash_reader_t *r;
+    apr_pool_t *tmp; /* its own: the reader holds a descriptor until it ends */
+    apr_status_t rv;
+
+    apr_pool_create(&tmp, p);
+    rv = sal_crash_open(&r, store, id, tmp, err);
+    if (rv == APR_SUCCESS) {
+        rv = fill_row(row, id, r, err);
+    }
+    apr_pool_destroy(tmp);
+    return rv;
+}
+
+static apr_status_t insert_rows(const sal_pending_row_t *rows, int n, sal_db_t *db, apr_pool_t *p,
+                                sal_error_t *err)
+{
+    const char **ids = apr_palloc(p, (apr_size_t)n * sizeof(*ids));
+    const char **times = apr_palloc(p, (apr_size_t)n * sizeof(*times));
+
+    for (int i = 0; i < n; i++) {
+        ids[i] = rows[i].id;
+        times[i] = sal_time_iso(rows[i].submitted, p);
+    }
+    /* One statement is one transaction. */
+    return sal_db_exec(db, &sal_s_crash_enqueue, NULL, p, err, SAL_V_TEXTS(ids, (apr_size_t)n),
+                       SAL_V_TEXTS(times, (apr_size_t)n));
+}
+
+/* Classes 22, 23, 54: the values are at fault, so others of the batch may pass. */
+static bool is_content_error(apr_status_t rv, const sal_error_t *err)
+{
+    return rv == SAL_E_DB
+           && (!strncmp(err->sqlstate, "22", 2) || !strncmp(err->sqlstate, "23", 2)
+               || !strncmp(err->sqlstate, "54", 2));
+}
+
+static apr_status_t insert_halving(sal_crash_store_t *store, const sal_pending_row_t *rows, int n,
+                                   int *refused, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    apr_pool_t *tmp;
+    apr_status_t rv;
+
+    apr_pool_create(&tmp, p);
+    rv = insert_rows(rows, n, db, tmp, err);
+    apr_pool_destroy(tmp);
+    if (rv == APR_SUCCESS) {
+        for (int i = 0; i < n; i++) {
+            /* Not synced: an undone unlink costs one insert that conflicts. */
+            unlinkat(store->pending_fd, rows[i].id, 0);
+        }
+        return rv;
+    }
+    if (!is_content_error(rv, err)) {
+        return rv;
+    }
+    if (n == 1) {
+        sal_log(SAL_LOG_ERROR, 9111, "the database refuses crash %s: %s; it stays in pending/",
+                rows[0].id, err->message);
+        *refused += 1;
+        return APR_SUCCESS;
+    }
+    rv = insert_halving(store, rows, n / 2, refused, db, p, err);
+    return rv == APR_SUCCESS
+               ? insert_halving(store, rows + n / 2, n - n / 2, refused, db, p, err)
+               : rv;
+}
+
+apr_status_t sal_pending_insert(sal_crash_store_t *store, const sal_pending_row_t *rows, int n,
+                                bool notify, int *refused, sal_db_t *db, apr_pool_t *p,
+                                sal_error_t *err)
+{
+    sal_error_t own;
+    int ignored = 0;
+    apr_status_t rv;
+
+    if (n <= 0) {
+        return APR_SUCCESS;
+    }
+    err = err ? err : &own;
+    rv = insert_halving(store, rows, n, refused ? refused : &ignored, db, p, err);
+    if (rv == APR_SUCCESS && notify) {
+        /* Rows are in; that nobody was woken costs a worker's poll interval, no more. */
+        sal_db_run(db, &sal_s_crash_notify, NULL, 0, NULL, p, NULL);
+    }
+    return rv;
+}
+
+apr_status_t sal_pending_enqueue(sal_crash_store_t *store, const char *const *ids, int n,
+                                 bool notify, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    sal_pending_row_t *rows = apr_pcalloc(p, (apr_size_t)(n > 0 ? n : 1) * sizeof(*rows));
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; i < n && rv == APR_SUCCESS; i++) {
+        rv = row_of(&rows[i], ids[i], store, p, err);
+    }
+    return rv == APR_SUCCESS ? sal_pending_insert(store, rows, n, notify, NULL, db, p, err) : rv;
+}
+
+/* ---- pending sweep ---- */
+
+typedef struct sweep_t {
+    sal_crash_store_t *store;
+    sal_db_t *db;
+    apr_pool_t *pool;         /* cleared per batch */
+    int queued, bad;
+    int n;
+    sal_pending_row_t rows[BATCH];
+} sweep_t;
+
+static apr_status_t flush_sweep(sweep_t *s, sal_error_t *err)
+{
+    int refused = 0;
+    apr_status_t rv = sal_pending_insert(s->store, s->rows, s->n, true, &refused, s->db, s->pool,
+                                         err);
+
+    if (rv == APR_SUCCESS) {
+        s->queued += s->n - refused;
+    }
+    s->n = 0;
+    apr_pool_clear(s->pool);
+    return rv;
+}
+
+/* Out of the way, but kept: somebody may want to look at it. */
+static void put_aside(sweep_t *s, const char *name, const char *why)
+{
+    char target[300];
+
+    snprintf(target, sizeof(target), "%.255s", name);
+    if (renameat(s->store->pending_fd, name, s->store->bad_fd, target) == 0) {
+        s->bad++;
+        sal_log(SAL_LOG_ERROR, 9112, "pending/%.60s of crash store %s was moved to bad/: %s", name,
+                s->store->fs.root, why);
+    }
+}
+
+/* Gives a pending container its final name, durably. */
+static apr_status_t give_final_name(sal_crash_store_t *store, const char *id)
+{
+    char final[SAL_CRASH_ID_LEN + 5];
+    int dir_fd;
+    apr_status_t rv = sal_crash_open_dir(&dir_fd, store, id);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    snprintf(final, sizeof(final), "%s.zip", id);
+    if (linkat(store->pending_fd, id, dir_fd, final, 0) != 0 && errno != EEXIST) {
+        rv = errno;
+    }
+    if (rv == APR_SUCCESS) {
+        rv = sal_fs_sync(dir_fd);
+    }
+    close(dir_fd);
+    return rv;
+}
+
+static apr_status_t check_entry(sal_pending_row_t *row, int fd, const char *id, apr_pool_t *p,
+                                sal_error_t *err)
+{
+    sal_crash_reader_t *r;
+    apr_pool_t *tmp;
+    apr_status_t rv;
+
+    apr_pool_create(&tmp, p);
+    rv = sal_crash_open_fd(&r, fd, id, tmp, err);
+    if (rv == APR_SUCCESS) {
+        rv = fill_row(row, id, r, err);
+    }
+    apr_pool_destroy(tmp);
+    return rv;
+}
+
+/* Checks one entry and adds its row. A disk that fails to answer is no reason to put it aside. */
+static apr_status_t sweep_entry(sweep_t *s, const char *id, sal_error_t *err)
+{
+    sal_error_t why;
+    apr_status_t rv;
+    int fd = openat(s->store->pending_fd, id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd < 0) {
+        return errno == ENOENT ? APR_SUCCESS : sal_fail_os(err, errno, "pending/%s", id);
+    }
+    rv = check_entry(&s->rows[s->n], fd, id, s->pool, &why);
+    if (rv == SAL_E_MALFORMED) {
+        put_aside(s, id, why.message);
+        return APR_SUCCESS;
+    }
+    if (rv == APR_SUCCESS) {
+        rv = give_final_name(s->store, id);
+    }
+    if (rv != APR_SUCCESS) {
+        return sal_fail_os(err, rv, "pending/%s", id);
+    }
+    s->n++;
+    return APR_SUCCESS;
+}
+
+/* A named temporary file (".ID.tmp") that nobody holds is what a killed process left. */
+static void reap_temp(sal_crash_store_t *store, const char *name)
+{
+    int fd = openat(store->pending_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd >= 0) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+            unlinkat(store->pending_fd, name, 0);
+        }
+        close(fd);
+    }
+}
+
+static bool old_enough(sal_crash_store_t *store, const char *name, int min_age)
+{
+    struct stat st;
+
+    return fstatat(store->pending_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
+           && time(NULL) - st.st_ctime >= min_age;
+}
+
+static DIR *open_list(int dir_fd, const char *path)
+{
+    int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir && fd >= 0) {
+        close(fd);
+    }
+    return dir;
+}
+
+static apr_status_t sweep_list(sweep_t *s, DIR *dir, int min_age, sal_error_t *err)
+{
+    struct dirent *e;
+    apr_status_t rv = APR_SUCCESS;
+
+    while (rv == APR_SUCCESS && (e = readdir(dir)) != NULL) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")
+            || !old_enough(s->store, e->d_name, min_age)) {
+            continue;
+        }
+        if (e->d_name[0] == '.') {
+            reap_temp(s->store, e->d_name);
+        }
+        else if (!sal_crash_id_valid(e->d_name)) {
+            put_aside(s, e->d_name, "its name is no crash id");
+        }
+        else {
+            rv = sweep_entry(s, e->d_name, err);
+        }
+        if (rv == APR_SUCCESS && s->n == BATCH) {
+            rv = flush_sweep(s, err);
+        }
+    }
+    return rv == APR_SUCCESS ? flush_sweep(s, err) : rv;
+}
+
+apr_status_t sal_pending_sweep(int *queued, int *bad, sal_crash_store_t *store, int min_age,
+                               sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    sweep_t *s = apr_pcalloc(p, sizeof(*s));
+    int lock = openat(store->root_fd, "pending.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+    DIR *dir;
+    apr_status_t rv;
+
+    *queued = *bad = 0;
+    if (lock < 0) {
+        return sal_fail_os(err, errno, "%s/pending.lock", store->fs.root);
+    }
+    if (store->fs.give_away && fchown(lock, store->fs.uid, store->fs.gid) != 0) {
+        /* Only a lock: others then sweep without it, which does no harm. */
+    }
+    if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+        close(lock);
+        return APR_SUCCESS; /* somebody sweeps */
+    }
+    s->store = store;
+    s->db = db;
+    apr_pool_create(&s->pool, p);
+    dir = open_list(store->pending_fd, ".");
+    rv = dir ? sweep_list(s, dir, min_age, err)
+             : sal_fail_os(err, errno, "%s/pending", store->fs.root);
+    if (dir) {
+        closedir(dir);
+    }
+    close(lock);
+    apr_pool_destroy(s->pool);
+    *queued = s->queued;
+    *bad = s->bad;
+    return rv;
+}
+
+apr_status_t sal_pending_count(int *n, int *oldest, sal_crash_store_t *store, int max,
+                               sal_error_t *err)
+{
+    DIR *dir = open_list(store->pending_fd, ".");
+    time_t now = time(NULL), first = now;
+    struct dirent *e;
+
+    *n = *oldest = 0;
+    if (!dir) {
+        return sal_fail_os(err, errno, "%s/pending", store->fs.root);
+    }
+    while (*n < max && (e = readdir(dir)) != NULL) {
+        struct stat st;
+
+        if (e->d_name[0] != '.' && fstatat(store->pending_fd, e->d_name, &st, 0) == 0) {
+            *n += 1;
+            first = st.st_ctime < first ? st.st_ctime : first;
+        }
+    }
+    closedir(dir);
+    *oldest = (int)(now - first);
+    return APR_SUCCESS;
+}
+
+/* ---- full sweep ---- */
+
+typedef struct days_t {
+    sweep_t sweep;
+    const char *ids[BATCH];
+    apr_pool_t *names;        /* of ids */
+    int n;
+} days_t;
+
+/* Of the ids gathered, those without a row get one. */
+static apr_status_t flush_days(days_t *d, sal_error_t *err)
+{
+    sal_rows_t *missing;
+    apr_status_t rv;
+
+    if (d->n == 0) {
+        return APR_SUCCESS;
+    }
+    rv = sal_db_exec(d->sweep.db, &sal_s_crash_missing, &missing, d->names, err,
+                     SAL_V_TEXTS(d->ids, (apr_size_t)d->n));
+    for (int i = 0; rv == APR_SUCCESS && i < sal_rows_count(missing); i++) {
+        sal_pending_row_t *row = &d->sweep.rows[d->sweep.n];
+        sal_error_t why;
+
+        if (row_of(row, sal_rows_text(missing, i, 0), d->sweep.store, d->sweep.pool, &why)
+            == APR_SUCCESS) {
+            d->sweep.n++;
+        }
+        else { /* one unreadable container must not end the sweep */
+            sal_log(SAL_LOG_ERROR, 9113, "full sweep: %s", why.message);
+            d->sweep.bad++;
+        }
+    }
+    d->n = 0;
+    apr_pool_clear(d->names);
+    return rv == APR_SUCCESS ? flush_sweep(&d->sweep, err) : rv;
+}
+
+static apr_status_t sweep_dir(days_t *d, const char *path, sal_error_t *err)
+{
+    DIR *dir = open_list(d->sweep.store->crash_fd, path);
+    struct dirent *e;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!dir) {
+        return errno == ENOENT ? APR_SUCCESS : sal_fail_os(err, errno, "crash/%s", path);
+    }
+    while (rv == APR_SUCCESS && (e = readdir(dir)) != NULL) {
+        char id[SAL_CRASH_ID_LEN + 1];
+
+        if (strlen(e->d_name) != SAL_CRASH_ID_LEN + 4
+            || strcmp(e->d_name + SAL_CRASH_ID_LEN, ".zip")) {
+            continue;
+        }
+        apr_cpystrn(id, e->d_name, sizeof(id));
+        if (sal_crash_id_valid(id)) {
+            d->ids[d->n++] = apr_pstrdup(d->names, id);
+        }
+        if (d->n == BATCH) {
+            rv = flush_days(d, err);
+        }
+    }
+    closedir(dir);
+    return rv;
+}
+
+static apr_status_t sweep_day(days_t *d, const char *day, sal_error_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+    char path[16];
+
+    for (int xx = 0; xx < 256 && rv == APR_SUCCESS; xx++) {
+        snprintf(path, sizeof(path), "%.8s/%02x", day, (unsigned)xx);
+        rv = sweep_dir(d, path, err);
+    }
+    return rv == APR_SUCCESS ? flush_days(d, err) : rv;
+}
+
+static bool is_day(const char *s)
+{
+    return strlen(s) == 8 && strspn(s, "0123456789") == 8;
+}
+
+apr_status_t sal_crash_sweep_days(int *queued, sal_crash_store_t *store, const char *from,
+                                  const char *to, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    days_t *d = apr_pcalloc(p, sizeof(*d));
+    DIR *dir = open_list(store->crash_fd, ".");
+    struct dirent *e;
+    apr_status_t rv = APR_SUCCESS;
+
+    *queued = 0;
+    if (!dir) {
+        return sal_fail_os(err, errno, "%s/crash", store->fs.root);
+    }
+    d->sweep.store = store;
+    d->sweep.db = db;
+    apr_pool_create(&d->sweep.pool, p);
+    apr_pool_create(&d->names, p);
+    while (rv == APR_SUCCESS && (e = readdir(dir)) != NULL) {
+        if (is_day(e->d_name) && strcmp(e->d_name, from) >= 0 && strcmp(e->d_name, to) <= 0) {
+            rv = sweep_day(d, e->d_name, err);
+        }
+    }
+    closedir(dir);
+    apr_pool_destroy(d->names);
+    apr_pool_destroy(d->sweep.pool);
+    *queued = d->sweep.queued;
+    return rv;
+}

@@ -1,0 +1,57 @@
+/*
+ * The inside of the crash store: what its source files share. Private to the room.
+ */
+#ifndef SAL_CRASH_STORE_PRIVATE_H
+#define SAL_CRASH_STORE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "crash/crash_id.h"
+#include "crash/crash_store.h"
+#include "store/blob.h"
+#include "store/durable.h"
+
+#define SAL_COMMIT_SLOTS 256
+
+/* Which xx directories of a day are known to be on disk, names and all. */
+typedef struct sal_day_t {
+    char day[9];
+    unsigned char known[256];
+} sal_day_t;
+
+struct sal_crash_store_t {
+    sal_fs_t fs;
+    sal_store_t *blobs;             /* processed documents */
+    int root_fd, crash_fd, pending_fd, bad_fd;
+    const char *doubt;
+    apr_int64_t min_free;
+
+    pthread_mutex_t days_lock;      /* guards days; held over mkdir and fsync of new directories */
+    sal_day_t days[2];              /* the two used last: around midnight both are busy */
+
+    atomic_int sick;
+    atomic_llong probed;            /* apr_time of the last probe while sick */
+    atomic_llong space_checked;
+    atomic_int space_short;
+    atomic_llong commits[SAL_COMMIT_SLOTS]; /* when each running commit began, 0 for free */
+};
+
+/* "YYYYMMDD/xx" of an id. */
+void sal_crash_dir_of(char out[12], const char *id);
+
+/*
+ * Opens crash/YYYYMMDD/xx of an id, making it if need be; when it returns, its name is durable.
+ */
+apr_status_t sal_crash_open_dir(int *fd, sal_crash_store_t *store, const char *id);
+
+/* Notes a failed sync: no more crashes until a probe works. */
+void sal_crash_store_lost_write(sal_crash_store_t *store, apr_status_t rv);
+
+/* As sal_crash_open, on a descriptor that it takes over; name is for messages. */
+apr_status_t sal_crash_open_fd(sal_crash_reader_t **out, int fd, const char *name, apr_pool_t *p,
+                               sal_error_t *err);
+
+/* Time of receipt from a container's raw crash; 0 if it has none. */
+apr_status_t sal_crash_submitted(apr_time_t *out, sal_crash_reader_t *r, sal_error_t *err);
+
+#endif
