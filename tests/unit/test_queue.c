@@ -1,0 +1,718 @@
+/*
+ * The queue on a real server. Expectations come from the rules of docs/queue.md: order of lanes,
+ * leases with fences, back-off, safe mode, death, and that nothing is ever done twice.
+ */
+#include "db_fixture.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <apr_general.h>
+#include <apr_strings.h>
+#include <apr_time.h>
+
+#include "db/schema.h"
+#include "queue/queue.h"
+
+static apr_pool_t *root;
+static sal_db_t *db;
+
+static int start_test(void **state)
+{
+    apr_pool_t *p;
+
+    apr_pool_create(&p, root);
+    fixture_sql(db, p, "TRUNCATE crash_job RESTART IDENTITY");
+    *state = p;
+    return 0;
+}
+
+static int end_test(void **state)
+{
+    apr_pool_destroy(*state);
+    return 0;
+}
+
+static apr_pool_t *pool(void **state)
+{
+    return *state;
+}
+
+static const char *crash_id(int n, apr_pool_t *p)
+{
+    return apr_psprintf(p, "%08x-0000-4000-8000-000000260101", (unsigned)n);
+}
+
+static void put(int n, sal_lane_t lane, apr_pool_t *p)
+{
+    assert_int_equal(sal_queue_put(db, crash_id(n, p), "default", lane, 0, p, NULL), APR_SUCCESS);
+}
+
+/* Claims one; NULL if there is none. */
+static sal_job_t *claim(sal_db_t *d, apr_pool_t *p)
+{
+    sal_error_t err = { 0 };
+    sal_job_t *jobs;
+    int n;
+
+    if (sal_queue_claim(&jobs, &n, 1, "test", 60, d, p, &err) != APR_SUCCESS) {
+        fail_msg("%s", err.message);
+    }
+    return n ? jobs : NULL;
+}
+
+static void expect_crash(const sal_job_t *job, int n, apr_pool_t *p)
+{
+    assert_non_null(job);
+    assert_string_equal(job->crash_id, crash_id(n, p));
+}
+
+static int number(apr_pool_t *p, const char *sql)
+{
+    return (int)strtol(fixture_sql(db, p, sql), NULL, 10);
+}
+
+/* Seconds until the only ready job is due. */
+static int due_in(apr_pool_t *p)
+{
+    return number(p, "SELECT round(extract(epoch FROM run_after - now())) FROM crash_job "
+                     "WHERE state = 0");
+}
+
+static void make_due(apr_pool_t *p)
+{
+    fixture_sql(db, p, "UPDATE crash_job SET run_after = now() WHERE state = 0");
+}
+
+static int expire_all(const char ***dead, apr_pool_t *p)
+{
+    sal_error_t err = { 0 };
+    int n;
+
+    fixture_sql(db, p, "UPDATE crash_job SET lease_until = now() - interval '1 s' WHERE state = 1");
+    if (sal_queue_expire(&n, dead, db, p, &err) != APR_SUCCESS) {
+        fail_msg("%s", err.message);
+    }
+    return n;
+}
+
+/* ---- order ---- */
+
+static void test_lanes_in_order(void **state)
+{
+    static const int expected[] = { 4, 5, 2, 3, 1 };
+    apr_pool_t *p = pool(state);
+    sal_db_t *mine = fixture_connect(p);
+
+    put(1, SAL_LANE_REPROCESS, p);
+    put(2, SAL_LANE_STANDARD, p);
+    put(3, SAL_LANE_STANDARD, p);
+    put(4, SAL_LANE_PRIORITY, p);
+    put(5, SAL_LANE_PRIORITY, p);
+    for (int i = 0; i < 5; i++) {
+        expect_crash(claim(mine, p), expected[i], p);
+    }
+    assert_null(claim(mine, p));
+}
+
+static void test_every_eighth_claim_reprocesses(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_db_t *mine = fixture_connect(p);
+    int reprocessed = 0;
+
+    for (int i = 0; i < 20; i++) {
+        put(i, SAL_LANE_PRIORITY, p);
+        put(100 + i, SAL_LANE_REPROCESS, p);
+    }
+    for (int i = 1; i <= 16; i++) {
+        sal_job_t *job = claim(mine, p);
+
+        assert_int_equal(job->lane, i % 8 ? SAL_LANE_PRIORITY : SAL_LANE_REPROCESS);
+        reprocessed += job->lane == SAL_LANE_REPROCESS;
+    }
+    assert_int_equal(reprocessed, 2);
+}
+
+static void test_a_batch_is_of_one_lane_and_in_order(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_job_t *jobs;
+    int n;
+
+    for (int i = 0; i < 6; i++) {
+        put(i, i < 4 ? SAL_LANE_STANDARD : SAL_LANE_REPROCESS, p);
+    }
+    fixture_sql(db, p, "UPDATE crash_job SET run_after = now() - interval '1 min' WHERE id = 3");
+    fixture_sql(db, p, "UPDATE crash_job SET run_after = now() + interval '1 min' WHERE id = 1");
+    assert_int_equal(sal_queue_claim(&jobs, &n, 10, "w", 60, fixture_connect(p), p, NULL),
+                     APR_SUCCESS);
+    assert_int_equal(n, 3);
+    expect_crash(&jobs[0], 2, p);
+    expect_crash(&jobs[1], 1, p);
+    expect_crash(&jobs[2], 3, p);
+    assert_int_equal(jobs[0].attempts, 1);
+    assert_int_equal(jobs[0].lost, 0);
+    assert_false(jobs[0].safe_mode);
+    assert_string_equal(jobs[0].ruleset, "default");
+}
+
+static void test_put_again_only_raises(void **state)
+{
+    apr_pool_t *p = pool(state);
+
+    put(1, SAL_LANE_STANDARD, p);
+    put(1, SAL_LANE_REPROCESS, p);
+    assert_int_equal(number(p, "SELECT queue FROM crash_job"), SAL_LANE_STANDARD);
+    fixture_sql(db, p, "UPDATE crash_job SET run_after = now() + interval '1 h'");
+    put(1, SAL_LANE_PRIORITY, p);
+    assert_int_equal(number(p, "SELECT queue FROM crash_job"), SAL_LANE_PRIORITY);
+    assert_in_range(due_in(p) + 5, 0, 5);
+    assert_int_equal(number(p, "SELECT count(*) FROM crash_job"), 1);
+    assert_int_equal(sal_queue_put(db, crash_id(1, p), "other", (sal_lane_t)3, 0, p, NULL),
+                     APR_EINVAL);
+}
+
+static void test_one_pass_a_crash_at_a_time(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_job_t *jobs, *second;
+    int n;
+
+    put(1, SAL_LANE_STANDARD, p);
+    assert_int_equal(sal_queue_put(db, crash_id(1, p), "other", SAL_LANE_STANDARD, 0, p, NULL),
+                     APR_SUCCESS);
+    assert_int_equal(sal_queue_claim(&jobs, &n, 10, "w", 60, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(n, 1);
+    put(1, SAL_LANE_STANDARD, p); /* queued again while it runs: waits */
+    assert_null(claim(db, p));
+    assert_int_equal(sal_queue_done(&jobs[0], db, p, NULL), APR_SUCCESS);
+    second = claim(db, p);
+    assert_string_equal(second->ruleset, "other");
+    assert_null(claim(db, p));
+    assert_int_equal(sal_queue_done(second, db, p, NULL), APR_SUCCESS);
+    assert_string_equal(claim(db, p)->ruleset, "default");
+}
+
+/* ---- leases and fences ---- */
+
+static void test_renew_prolongs(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_job_t *job;
+
+    put(1, SAL_LANE_STANDARD, p);
+    job = claim(db, p);
+    assert_int_equal(sal_queue_renew(job, 1000, db, p, NULL), APR_SUCCESS);
+    assert_in_range(number(p, "SELECT round(extract(epoch FROM lease_until - now())) "
+                              "FROM crash_job"), 990, 1000);
+}
+
+static void test_fence_rejects_the_late_one(void **state)
+{
+    apr_pool_t *p = pool(state);
+    const char **dead;
+    sal_job_t *late, *now;
+    sal_error_t err = { 0 };
+
+    put(1, SAL_LANE_STANDARD, p);
+    late = claim(db, p);
+    assert_int_equal(expire_all(&dead, p), 1);
+    make_due(p);
+    now = claim(db, p);
+    assert_int_equal(now->id, late->id);
+    assert_int_equal(now->fence, late->fence + 1);
+    assert_int_equal(now->attempts, 2);
+    assert_int_equal(sal_queue_renew(late, 60, db, p, &err), SAL_E_FENCED);
+    assert_non_null(strstr(err.message, late->crash_id));
+    assert_int_equal(sal_queue_done(late, db, p, NULL), SAL_E_FENCED);
+    assert_int_equal(sal_queue_retry(late, "x", db, p, NULL), SAL_E_FENCED);
+    assert_int_equal(sal_queue_return(late, db, p, NULL), SAL_E_FENCED);
+    assert_int_equal(sal_queue_bury(late, "x", db, p, NULL), SAL_E_FENCED);
+    assert_int_equal(sal_queue_done(now, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(sal_queue_done(now, db, p, NULL), SAL_E_FENCED);
+    assert_int_equal(number(p, "SELECT count(*) FROM crash_job"), 0);
+}
+
+static void test_two_claimers_never_share(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_db_t *a = fixture_connect(p), *b = fixture_connect(p);
+
+    put(1, SAL_LANE_STANDARD, p);
+    put(2, SAL_LANE_STANDARD, p);
+    fixture_sql(a, p, "BEGIN");
+    expect_crash(claim(a, p), 1, p);
+    expect_crash(claim(b, p), 2, p); /* skips the locked row, does not wait */
+    assert_null(claim(b, p));
+    fixture_sql(a, p, "COMMIT");
+}
+
+typedef struct racer_t {
+    pthread_t thread;
+    apr_pool_t *p;
+    sal_db_t *db;
+    apr_status_t rv;
+    int n;
+} racer_t;
+
+static void *race_claim(void *data)
+{
+    racer_t *r = data;
+    sal_job_t *jobs;
+
+    r->rv = sal_queue_claim(&jobs, &r->n, 1, "racer", 60, r->db, r->p, NULL);
+    return NULL;
+}
+
+/*
+ * Two rule sets of one crash in the same moment. a's lease is not committed, so the racer sees no
+ * busy row, takes the older row, waits at crash_job_busy, and must come back with nothing.
+ */
+static void test_race_for_one_crash(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_db_t *a = fixture_connect(p);
+    racer_t r = { .db = fixture_connect(p), .rv = -1, .n = -1 };
+
+    apr_pool_create(&r.p, NULL);
+    put(1, SAL_LANE_STANDARD, p);
+    fixture_sql(a, p, "BEGIN");
+    expect_crash(claim(a, p), 1, p);
+    fixture_sql(db, p, apr_psprintf(p, "INSERT INTO crash_job (id, crash_id, ruleset, queue) "
+                                       "OVERRIDING SYSTEM VALUE VALUES (0, '%s', 'other', 1)",
+                                    crash_id(1, p)));
+    pthread_create(&r.thread, NULL, race_claim, &r);
+    apr_sleep(200000);
+    fixture_sql(a, p, "COMMIT");
+    pthread_join(r.thread, NULL);
+    assert_int_equal(r.rv, APR_SUCCESS);
+    assert_int_equal(r.n, 0);
+    assert_int_equal(number(p, "SELECT count(*) FROM crash_job WHERE state = 1"), 1);
+    apr_pool_destroy(r.p);
+}
+
+typedef struct finish_t {
+    const sal_job_t *job;
+    apr_status_t fail_with;
+} finish_t;
+
+static apr_status_t finish_unit(sal_db_t *d, void *baton, apr_pool_t *p, sal_error_t *err)
+{
+    const finish_t *f = baton;
+    apr_status_t rv = sal_queue_done(f->job, d, p, err);
+
+    return rv != APR_SUCCESS ? rv : f->fail_with;
+}
+
+static void test_done_belongs_to_its_transaction(void **state)
+{
+    apr_pool_t *p = pool(state);
+    finish_t f = { NULL, APR_EGENERAL };
+
+    put(1, SAL_LANE_STANDARD, p);
+    f.job = claim(db, p);
+    assert_int_equal(sal_db_txn(db, finish_unit, &f, p, NULL), APR_EGENERAL);
+    assert_int_equal(sal_queue_renew(f.job, 60, db, p, NULL), APR_SUCCESS); /* still ours */
+    f.fail_with = APR_SUCCESS;
+    assert_int_equal(sal_db_txn(db, finish_unit, &f, p, NULL), APR_SUCCESS);
+    assert_int_equal(number(p, "SELECT count(*) FROM crash_job"), 0);
+}
+
+/* ---- back to ready ---- */
+
+static void test_backoff_doubles_to_half_an_hour(void **state)
+{
+    /* least(2^attempts * 15 s, 30 min), and at most a tenth more */
+    static const int delay[] = { 30, 60, 120, 240, 480, 960, 1800, 1800, 1800 };
+    apr_pool_t *p = pool(state);
+
+    put(1, SAL_LANE_STANDARD, p);
+    for (int i = 0; i < 9; i++) {
+        sal_job_t *job = claim(db, p);
+
+        assert_int_equal(job->attempts, i + 1);
+        assert_int_equal(sal_queue_retry(job, "disk full", db, p, NULL), APR_SUCCESS);
+        assert_in_range(due_in(p), delay[i] - 1, delay[i] * 11 / 10);
+        assert_null(claim(db, p));
+        make_due(p);
+    }
+    fixture_sql(db, p, "UPDATE crash_job SET attempts = 32000"); /* no overflow, no end */
+    assert_int_equal(sal_queue_retry(claim(db, p), "x", db, p, NULL), APR_SUCCESS);
+    assert_in_range(due_in(p), 1799, 1980);
+    assert_string_equal(fixture_sql(db, p, "SELECT last_error FROM crash_job"), "x");
+}
+
+static void test_return_does_not_count(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_job_t *job;
+
+    put(1, SAL_LANE_STANDARD, p);
+    assert_int_equal(sal_queue_return(claim(db, p), db, p, NULL), APR_SUCCESS);
+    job = claim(db, p);
+    assert_non_null(job);
+    assert_int_equal(job->attempts, 1);
+    assert_int_equal(job->fence, 2);
+}
+
+static void test_retry_gives_way_to_a_new_job(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_job_t *job;
+
+    for (int by_return = 0; by_return < 2; by_return++) {
+        put(1, SAL_LANE_STANDARD, p);
+        fixture_sql(db, p, "UPDATE crash_job SET lost = 1");
+        job = claim(db, p);
+        put(1, SAL_LANE_PRIORITY, p);
+        assert_int_equal(by_return ? sal_queue_return(job, db, p, NULL)
+                                   : sal_queue_retry(job, "x", db, p, NULL), APR_SUCCESS);
+        assert_int_equal(number(p, "SELECT count(*) FROM crash_job"), 1);
+        job = claim(db, p);
+        assert_int_equal(job->lane, SAL_LANE_PRIORITY);
+        assert_int_equal(job->attempts, 1);
+        assert_int_equal(job->lost, 1); /* what is known of the crash is not forgotten */
+        assert_int_equal(sal_queue_done(job, db, p, NULL), APR_SUCCESS);
+    }
+}
+
+/* ---- expiry ---- */
+
+static void test_expiry_to_safe_mode_and_death(void **state)
+{
+    apr_pool_t *p = pool(state);
+    const char **dead;
+    sal_job_t *job;
+
+    put(1, SAL_LANE_STANDARD, p);
+    assert_false(claim(db, p)->safe_mode);
+    assert_int_equal(expire_all(&dead, p), 1);
+    assert_null(dead[0]);
+    assert_in_range(due_in(p), 29, 33);
+    make_due(p);
+
+    job = claim(db, p);
+    assert_int_equal(job->lost, 1);
+    assert_false(job->safe_mode);
+    assert_int_equal(expire_all(&dead, p), 1);
+    assert_null(dead[0]);
+
+    job = claim(db, p);
+    assert_int_equal(job->lost, 2);
+    assert_true(job->safe_mode);
+    assert_int_equal(expire_all(&dead, p), 1);
+    assert_string_equal(dead[0], crash_id(1, p));
+    assert_null(dead[1]);
+    assert_null(claim(db, p));
+    assert_int_equal(number(p, "SELECT state FROM crash_job"), 2);
+    assert_int_equal(expire_all(&dead, p), 0);
+}
+
+static void test_running_leases_do_not_expire(void **state)
+{
+    apr_pool_t *p = pool(state);
+    const char **dead;
+    int n;
+
+    put(1, SAL_LANE_STANDARD, p);
+    assert_non_null(claim(db, p));
+    assert_int_equal(sal_queue_expire(&n, &dead, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(n, 0);
+    assert_int_equal(number(p, "SELECT state FROM crash_job"), 1);
+}
+
+static void test_expiry_gives_way_to_a_new_job(void **state)
+{
+    apr_pool_t *p = pool(state);
+    const char **dead;
+    sal_job_t *job;
+
+    put(1, SAL_LANE_STANDARD, p);
+    fixture_sql(db, p, "UPDATE crash_job SET lost = 1");
+    assert_non_null(claim(db, p));
+    put(1, SAL_LANE_STANDARD, p);
+    assert_int_equal(expire_all(&dead, p), 1);
+    assert_int_equal(number(p, "SELECT count(*) FROM crash_job"), 1);
+    job = claim(db, p);
+    assert_int_equal(job->lost, 2);
+    assert_true(job->safe_mode);
+}
+
+/* Death with a successor waiting: the dead letter is kept, the successor starts suspect. */
+static void test_death_marks_the_successor(void **state)
+{
+    apr_pool_t *p = pool(state);
+    const char **dead;
+    sal_job_t *job;
+
+    put(1, SAL_LANE_STANDARD, p);
+    fixture_sql(db, p, "UPDATE crash_job SET lost = 2");
+    assert_true(claim(db, p)->safe_mode);
+    put(1, SAL_LANE_STANDARD, p);
+    assert_int_equal(expire_all(&dead, p), 1);
+    assert_string_equal(dead[0], crash_id(1, p));
+    assert_int_equal(number(p, "SELECT count(*) FROM crash_job WHERE state = 2"), 1);
+    job = claim(db, p);
+    assert_true(job->safe_mode);
+    assert_int_equal(expire_all(&dead, p), 1);
+    assert_string_equal(dead[0], crash_id(1, p));
+}
+
+/* ---- the dead letter ---- */
+
+static void test_bury_list_revive(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_dead_job_t *dead;
+    sal_job_t *job;
+    int n;
+
+    put(1, SAL_LANE_STANDARD, p);
+    put(2, SAL_LANE_PRIORITY, p);
+    assert_int_equal(sal_queue_bury(claim(db, p), "raw crash not found", db, p, NULL), APR_SUCCESS);
+    assert_int_equal(sal_queue_bury(claim(db, p), "other", db, p, NULL), APR_SUCCESS);
+    assert_int_equal(sal_queue_dead(&dead, &n, 10, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(n, 2);
+    assert_string_equal(dead[0].crash_id, crash_id(1, p)); /* the last to die comes first */
+    assert_string_equal(dead[1].reason, "raw crash not found");
+    assert_int_equal(dead[1].attempts, 1);
+    assert_true(apr_time_now() - dead[0].died < apr_time_from_sec(60));
+    assert_int_equal(sal_queue_dead(&dead, &n, 1, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(n, 1);
+
+    assert_int_equal(sal_queue_revive(&n, crash_id(3, p), db, p, NULL), APR_SUCCESS);
+    assert_int_equal(n, 0);
+    assert_int_equal(sal_queue_revive(&n, crash_id(2, p), db, p, NULL), APR_SUCCESS);
+    assert_int_equal(n, 1);
+    job = claim(db, p);
+    expect_crash(job, 2, p);
+    assert_int_equal(job->attempts, 1);
+    assert_null(claim(db, p));
+    assert_int_equal(sal_queue_revive(&n, NULL, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(n, 1);
+    expect_crash(claim(db, p), 1, p);
+}
+
+static void test_revive_never_makes_two_ready(void **state)
+{
+    apr_pool_t *p = pool(state);
+    int n;
+
+    for (int i = 0; i < 2; i++) {
+        put(1, SAL_LANE_STANDARD, p);
+        assert_int_equal(sal_queue_bury(claim(db, p), "x", db, p, NULL), APR_SUCCESS);
+    }
+    assert_int_equal(sal_queue_revive(&n, NULL, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(n, 2);
+    assert_int_equal(number(p, "SELECT count(*) FROM crash_job"), 1);
+    assert_int_equal(sal_queue_bury(claim(db, p), "x", db, p, NULL), APR_SUCCESS);
+    put(1, SAL_LANE_STANDARD, p);
+    assert_int_equal(sal_queue_revive(&n, crash_id(1, p), db, p, NULL), APR_SUCCESS);
+    assert_int_equal(number(p, "SELECT count(*) FROM crash_job"), 1);
+}
+
+static void test_purge_keeps_the_young(void **state)
+{
+    apr_pool_t *p = pool(state);
+    int n;
+
+    for (int i = 1; i <= 2; i++) {
+        put(i, SAL_LANE_STANDARD, p);
+        assert_int_equal(sal_queue_bury(claim(db, p), "x", db, p, NULL), APR_SUCCESS);
+    }
+    put(3, SAL_LANE_STANDARD, p);
+    fixture_sql(db, p, "UPDATE crash_job SET run_after = now() - interval '31 days' WHERE id <> 2");
+    assert_int_equal(sal_queue_purge(&n, 30, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(n, 1);
+    assert_string_equal(fixture_sql(db, p, "SELECT string_agg(id::text, ' ' ORDER BY id) "
+                                           "FROM crash_job"), "2 3");
+}
+
+/* ---- numbers and wake-up ---- */
+
+static void test_stats(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_queue_stats_t s;
+
+    assert_int_equal(sal_queue_stats(&s, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(s.ready[0] + s.ready[1] + s.ready[2] + s.leased + s.dead, 0);
+    assert_int_equal(s.oldest_ready_seconds, 0);
+    for (int i = 0; i < 9; i++) {
+        put(i, i < 3 ? SAL_LANE_PRIORITY : i < 8 ? SAL_LANE_STANDARD : SAL_LANE_REPROCESS, p);
+    }
+    assert_non_null(claim(fixture_connect(p), p));
+    assert_int_equal(sal_queue_bury(claim(fixture_connect(p), p), "x", db, p, NULL), APR_SUCCESS);
+    fixture_sql(db, p, "UPDATE crash_job SET enqueued_at = now() - interval '90 s' WHERE id = 9");
+    assert_int_equal(sal_queue_stats(&s, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(s.ready[0], 1);
+    assert_int_equal(s.ready[1], 5);
+    assert_int_equal(s.ready[2], 1);
+    assert_int_equal(s.leased, 1);
+    assert_int_equal(s.dead, 1);
+    assert_in_range(s.oldest_ready_seconds, 90, 95);
+}
+
+/* The payload of the next notification, or NULL after two seconds. */
+static const char *next_notice(sal_db_t *d, apr_pool_t *p)
+{
+    PGconn *conn = sal_db_conn(d);
+    struct pollfd fd = { PQsocket(conn), POLLIN, 0 };
+    PGnotify *notice;
+    const char *extra;
+
+    PQconsumeInput(conn);
+    while ((notice = PQnotifies(conn)) == NULL) {
+        if (poll(&fd, 1, 2000) <= 0) {
+            return NULL;
+        }
+        PQconsumeInput(conn);
+    }
+    extra = apr_pstrdup(p, notice->extra);
+    PQfreemem(notice);
+    return extra;
+}
+
+static void test_notify_carries_the_lane(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_db_t *listener = fixture_connect(p);
+    const char *payload;
+
+    fixture_sql(listener, p, "LISTEN crash_job");
+    put(1, SAL_LANE_STANDARD, p); /* without notify */
+    assert_int_equal(sal_queue_put(db, crash_id(2, p), NULL, SAL_LANE_REPROCESS, 1, p, NULL),
+                     APR_SUCCESS);
+    payload = next_notice(listener, p);
+    assert_non_null(payload);
+    assert_string_equal(payload, "2");
+}
+
+/* ---- many at once ---- */
+
+#define JOBS 2000
+#define WORKERS 8
+
+typedef struct worker_t {
+    pthread_t thread;
+    apr_pool_t *p;
+    sal_db_t *db;
+    int done, failed;
+} worker_t;
+
+/* The completing transaction: the job goes, the result comes; a second result breaks the key. */
+static apr_status_t complete(sal_db_t *d, void *baton, apr_pool_t *p, sal_error_t *err)
+{
+    static const sal_stmt_t result = { "test_result", "INSERT INTO test_result VALUES ($1)" };
+    const sal_job_t *job = baton;
+    apr_status_t rv = sal_queue_done(job, d, p, err);
+
+    return rv != APR_SUCCESS
+               ? rv
+               : sal_db_exec(d, &result, NULL, p, err, SAL_V_TEXT(job->crash_id));
+}
+
+static void *work(void *data)
+{
+    worker_t *w = data;
+    sal_job_t *jobs;
+    int n = 1;
+
+    while (n && !w->failed) {
+        apr_pool_t *p;
+
+        apr_pool_create(&p, w->p);
+        w->failed = sal_queue_claim(&jobs, &n, 1 + w->done % 3, "w", 60, w->db, p, NULL) != 0;
+        for (int i = 0; i < n && !w->failed; i++) {
+            w->failed = sal_db_txn(w->db, complete, &jobs[i], p, NULL) != APR_SUCCESS;
+            w->done++;
+        }
+        apr_pool_destroy(p);
+    }
+    return NULL;
+}
+
+static void test_many_workers_do_each_job_once(void **state)
+{
+    apr_pool_t *p = pool(state);
+    worker_t workers[WORKERS] = { 0 };
+    int done = 0;
+
+    fixture_sql(db, p, "CREATE TABLE test_result (crash_id text PRIMARY KEY)");
+    fixture_sql(db, p, "INSERT INTO crash_job (crash_id, queue) "
+                       "SELECT lpad(to_hex(i), 8, '0') || '-0000-4000-8000-000000260101', i % 3 "
+                       "FROM generate_series(1, 2000) i");
+    for (int i = 0; i < WORKERS; i++) {
+        apr_pool_create(&workers[i].p, NULL);
+        workers[i].db = fixture_connect(workers[i].p);
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        pthread_join(workers[i].thread, NULL);
+        assert_false(workers[i].failed);
+        done += workers[i].done;
+        apr_pool_destroy(workers[i].p);
+    }
+    assert_int_equal(done, JOBS);
+    assert_int_equal(number(p, "SELECT count(*) FROM test_result"), JOBS);
+    assert_int_equal(number(p, "SELECT count(*) FROM crash_job"), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start_test, end_test)
+
+static const struct CMUnitTest tests[] = {
+    TEST(test_lanes_in_order),
+    TEST(test_every_eighth_claim_reprocesses),
+    TEST(test_a_batch_is_of_one_lane_and_in_order),
+    TEST(test_put_again_only_raises),
+    TEST(test_one_pass_a_crash_at_a_time),
+    TEST(test_renew_prolongs),
+    TEST(test_fence_rejects_the_late_one),
+    TEST(test_two_claimers_never_share),
+    TEST(test_race_for_one_crash),
+    TEST(test_done_belongs_to_its_transaction),
+    TEST(test_backoff_doubles_to_half_an_hour),
+    TEST(test_return_does_not_count),
+    TEST(test_retry_gives_way_to_a_new_job),
+    TEST(test_expiry_to_safe_mode_and_death),
+    TEST(test_running_leases_do_not_expire),
+    TEST(test_expiry_gives_way_to_a_new_job),
+    TEST(test_death_marks_the_successor),
+    TEST(test_bury_list_revive),
+    TEST(test_revive_never_makes_two_ready),
+    TEST(test_purge_keeps_the_young),
+    TEST(test_stats),
+    TEST(test_notify_carries_the_lane),
+    TEST(test_many_workers_do_each_job_once),
+};
+
+static int migrate(void **state)
+{
+    sal_error_t err = { 0 };
+    int applied;
+
+    (void)state;
+    db = fixture_connect(root);
+    if (sal_schema_migrate(&applied, db, root, &err) != APR_SUCCESS) {
+        fprintf(stderr, "migrate: %s\n", err.message);
+        return -1;
+    }
+    return 0;
+}
+
+int main(void)
+{
+    int failed;
+
+    apr_initialize();
+    apr_pool_create(&root, NULL);
+    fixture_database(root);
+    failed = cmocka_run_group_tests_name("queue", tests, migrate, NULL);
+    apr_pool_destroy(root);
+    fixture_drop();
+    apr_terminate();
+    return failed;
+}
