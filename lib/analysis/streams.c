@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include "analysis/analysis_private.h"
 
-enum { HEADER_DIRECTORY = 12, ENTRY = 12, MAX_STREAMS = 1024 };
+enum { HEADER_DIRECTORY = 12, ENTRY = 12, MAX_STREAMS = 128 };
 
 static const struct {
     uint32_t type;
@@ -61,28 +61,60 @@ static bool is_known(uint32_t type)
     return false;
 }
 
+typedef struct {
+    uint32_t type, rva;
+} entry_t;
+
+/* Files an entry by type; of several of one type the last counts. */
+static size_t insert(entry_t *list, size_t n, entry_t e)
+{
+    size_t i = n;
+
+    while (i > 0 && list[i - 1].type > e.type) {
+        i--;
+    }
+    if (i > 0 && list[i - 1].type == e.type) {
+        list[i - 1] = e;
+        return n;
+    }
+    memmove(list + i + 1, list + i, (n - i) * sizeof(*list));
+    list[i] = e;
+    return n + 1;
+}
+
+static size_t read_directory(const sal_minidump_t *md, entry_t *list, size_t max)
+{
+    uint32_t directory;
+    size_t n = 0;
+
+    if (!sal_span_u32(&md->file, HEADER_DIRECTORY, &directory)) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < md->n_streams && n < max; i++) {
+        uint64_t at = (uint64_t)directory + (uint64_t)i * ENTRY;
+        entry_t e;
+
+        if (sal_span_u32(&md->file, at, &e.type) && sal_span_u32(&md->file, at + 8, &e.rva)
+            && !is_known(e.type)) {
+            n = insert(list, n, e);
+        }
+    }
+    return n;
+}
+
 /* {"unimplemented": [...], "unknown": [...]}, a line of text each. */
 json_t *sal_analysis_streams(const sal_analysis_t *r)
 {
-    const sal_span_t *file = &r->md->file;
     json_t *named = json_array(), *unknown = json_array();
-    uint32_t directory, type, rva;
+    entry_t list[MAX_STREAMS];
+    size_t n = read_directory(r->md, list, MAX_STREAMS);
     char line[120];
 
-    if (!sal_span_u32(file, HEADER_DIRECTORY, &directory)) {
-        directory = 0;
-    }
-    for (uint32_t i = 0; i < r->md->n_streams && i < MAX_STREAMS; i++) {
-        uint64_t at = (uint64_t)directory + (uint64_t)i * ENTRY;
-        const char *name;
+    for (size_t i = 0; i < n; i++) {
+        const char *name = name_of(list[i].type);
 
-        if (!sal_span_u32(file, at, &type) || !sal_span_u32(file, at + 8, &rva)
-            || is_known(type)) {
-            continue;
-        }
-        name = name_of(type);
-        snprintf(line, sizeof(line), "Stream 0x%08x %s%s(%s) @ 0x%08x", type, name ? name : "",
-                 name ? " " : "", vendor(type), rva);
+        snprintf(line, sizeof(line), "Stream 0x%08x %s%s(%s) @ 0x%08x", list[i].type,
+                 name ? name : "", name ? " " : "", vendor(list[i].type), list[i].rva);
         json_array_append_new(name ? named : unknown, json_string(line));
     }
     return json_pack("{s:o,s:o}", "unimplemented", named, "unknown", unknown);

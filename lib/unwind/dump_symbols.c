@@ -19,7 +19,7 @@ static apr_status_t release(void *data)
     sal_dump_symbols_t *s = data;
 
     for (size_t i = 0; i < s->md->n_modules; i++) {
-        if (s->fetched[i] && s->supplier) {
+        if (s->fetched[i] && s->refs[i].entry) {
             sal_supplier_release(s->supplier, &s->refs[i]);
         }
     }
@@ -54,9 +54,13 @@ const sal_sym_ref_t *sal_dump_symbols_get(sal_dump_symbols_t *s, const sal_md_mo
     size_t i = index_of(s, module);
     const char *name;
 
-    /* Without a debug file or id there is nothing to ask for: not even "missing" is known. */
-    if (i == s->md->n_modules || !s->supplier || !module->debug_file || !module->debug_id[0]) {
+    if (i == s->md->n_modules || !s->supplier) {
         return NULL;
+    }
+    if (!s->fetched[i] && (!module->debug_file || !module->debug_id[0])) {
+        s->fetched[i] = true;
+        s->refs[i] = (sal_sym_ref_t){ .state = SAL_SYM_MISSING,
+                                      .reason = "the module has no debug file or id" };
     }
     if (!s->fetched[i]) {
         name = sal_basename(module->debug_file);
