@@ -18,3 +18,6 @@ libcore2md_la_SOURCES = tools/core2md.c tools/core2md.h tools/core2md_core.c too
               tools/core2md_linux.c tools/core2md_modules.c
 libcore2md_la_CPPFLAGS = $(AM_CPPFLAGS) $(ELFUTILS_CFLAGS) -I$(srcdir)/tools
 libcore2md_la_LIBADD = $(ELFUTILS_LIBS)
+
+# upload-symbols
+salvage_SOURCES += tools/cmd_upload_symbols.c tools/symbol_files.c tools/symbol_files.h

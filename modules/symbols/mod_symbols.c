@@ -1,0 +1,242 @@
+/*
+ * mod_symbols: symbol archives in, symbol files out.
+ *
+ *   SetHandler symbols-upload      POST of a zip, guarded by mod_auth_crash_token
+ *   SetHandler symbols-download    GET <prefix><debug_file>/<debug_id>/<leaf>
+ *
+ * A thin layer over lib/symbols: uploads need the database, downloads answer from the disk alone.
+ */
+#include "symbols_private.h"
+
+#include <apr_strings.h>
+#include <mod_watchdog.h>
+
+#include "base/log.h"
+
+#define WATCHDOG "_salvage_symbols_"
+#define FLUSH_SECONDS 10
+
+symbols_missing_t *symbols_missing;
+
+const symbols_conf_t *symbols_conf(request_rec *r)
+{
+    return ap_get_module_config(r->server->module_config, &symbols_module);
+}
+
+static int symbols_handler(request_rec *r)
+{
+    if (!r->handler) {
+        return DECLINED;
+    }
+    if (!strcmp(r->handler, "symbols-upload")) {
+        return symbols_upload(r);
+    }
+    return strcmp(r->handler, "symbols-download") ? DECLINED : symbols_download(r);
+}
+
+/*
+ * URLs of our handlers name no files below the DocumentRoot: a debug file called "aux" or one of
+ * 255 bytes must not run into the file system's rules, nor cost a stat for each directory.
+ */
+static int no_directory_walk(request_rec *r)
+{
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+
+    return core->handler && !strncmp(core->handler, "symbols-", 8) ? OK : DECLINED;
+}
+
+/* ---- start ---- */
+
+static apr_status_t flush_missing(int state, void *data, apr_pool_t *p)
+{
+    (void)data;
+    if (state == AP_WATCHDOG_STATE_RUNNING) {
+        symbols_missing_flush(symbols_missing, p);
+    }
+    return APR_SUCCESS;
+}
+
+static void start_watchdog(server_rec *s, apr_pool_t *p)
+{
+    APR_OPTIONAL_FN_TYPE(ap_watchdog_get_instance) *get =
+        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
+    APR_OPTIONAL_FN_TYPE(ap_watchdog_register_callback) *add =
+        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback);
+    ap_watchdog_t *w;
+    apr_status_t rv = APR_ENOTIMPL;
+
+    if (get && add) {
+        rv = get(&w, WATCHDOG, 0, 0, p);
+        if (rv == APR_SUCCESS) {
+            rv = add(w, apr_time_from_sec(FLUSH_SECONDS), s, flush_missing);
+        }
+    }
+    if (rv != APR_SUCCESS && rv != APR_EEXIST) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, rv, s, "SAL2024: missing symbols are not recorded: "
+                     "mod_watchdog is not loaded, or refused");
+    }
+}
+
+static int symbols_post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    (void)plog;
+    if (web_is_rehearsal()) {
+        return OK;
+    }
+    web_log_to(s);
+    for (server_rec *v = s; v; v = v->next) {
+        const symbols_conf_t *sc = ap_get_module_config(v->module_config, &symbols_module);
+        const char *root = sc->shared ? sal_conf_get(sc->shared, "symbol-store", NULL) : NULL;
+        sal_error_t err = { 0 };
+
+        if (root && web_make_store_root(root, ptemp, &err) != APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_ERR, 0, v, "SAL2025: symbol store: %s", err.message);
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+    start_watchdog(s, p);
+    return OK;
+}
+
+static void symbols_child_init(apr_pool_t *p, server_rec *s)
+{
+    apr_pool_t *scratch;
+
+    web_log_to(s);
+    apr_pool_create(&scratch, p);
+    for (server_rec *v = s; v; v = v->next) {
+        symbols_conf_t *sc = ap_get_module_config(v->module_config, &symbols_module);
+        const char *root = sc->shared ? sal_conf_get(sc->shared, "symbol-store", NULL) : NULL;
+        sal_error_t err = { 0 };
+
+        if (!root) {
+            continue;
+        }
+        if (sal_symbol_store_open(&sc->store, root, p, &err) != APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_ERR, 0, v, "SAL2026: symbol store: %s", err.message);
+        }
+        else {
+            sal_symbol_store_sweep(sc->store, scratch);
+        }
+        apr_pool_clear(scratch);
+    }
+    apr_pool_destroy(scratch);
+    symbols_missing = symbols_missing_make(p);
+}
+
+/* ---- configuration ---- */
+
+static void *make_conf(apr_pool_t *p, server_rec *s)
+{
+    (void)s;
+    return apr_pcalloc(p, sizeof(symbols_conf_t));
+}
+
+static void *merge_conf(apr_pool_t *p, void *base, void *vhost)
+{
+    const symbols_conf_t *b = base, *v = vhost;
+    symbols_conf_t *sc = apr_pcalloc(p, sizeof(*sc));
+
+    sc->shared = v->shared ? v->shared : b->shared;
+    sc->max_upload = v->max_upload ? v->max_upload : b->max_upload;
+    sc->snippets = v->snippets ? v->snippets : b->snippets;
+    return sc;
+}
+
+static void *make_dir_conf(apr_pool_t *p, char *dir)
+{
+    symbols_dir_conf_t *dc = apr_pcalloc(p, sizeof(*dc));
+
+    (void)dir;
+    dc->always_gzip = -1;
+    return dc;
+}
+
+static void *merge_dir_conf(apr_pool_t *p, void *outer, void *inner)
+{
+    const symbols_dir_conf_t *o = outer, *i = inner;
+    symbols_dir_conf_t *dc = apr_pcalloc(p, sizeof(*dc));
+
+    dc->prefix = i->prefix ? i->prefix : o->prefix;
+    dc->always_gzip = i->always_gzip >= 0 ? i->always_gzip : o->always_gzip;
+    return dc;
+}
+
+static const char *set_shared(cmd_parms *cmd, void *unused, const char *arg)
+{
+    symbols_conf_t *sc = ap_get_module_config(cmd->server->module_config, &symbols_module);
+
+    (void)unused;
+    return web_read_shared_conf(cmd, arg, &sc->shared);
+}
+
+static const char *set_max_upload(cmd_parms *cmd, void *unused, const char *arg)
+{
+    symbols_conf_t *sc = ap_get_module_config(cmd->server->module_config, &symbols_module);
+
+    (void)unused;
+    return web_arg_size(cmd, arg, 1 << 10, INT64_C(1) << 40, &sc->max_upload);
+}
+
+static const char *add_snippet(cmd_parms *cmd, void *unused, const char *arg)
+{
+    symbols_conf_t *sc = ap_get_module_config(cmd->server->module_config, &symbols_module);
+
+    (void)unused;
+    if (!sc->snippets) {
+        sc->snippets = apr_array_make(cmd->pool, 4, sizeof(const char *));
+    }
+    if (strcasecmp(arg, "none")) {
+        APR_ARRAY_PUSH(sc->snippets, const char *) = arg;
+    }
+    /* Requests read the elements as a NULL-terminated list. */
+    APR_ARRAY_PUSH(sc->snippets, const char *) = NULL;
+    apr_array_pop(sc->snippets);
+    return NULL;
+}
+
+static const char *set_prefix(cmd_parms *cmd, void *conf, const char *arg)
+{
+    symbols_dir_conf_t *dc = conf;
+    size_t n = strlen(arg);
+
+    if (n == 0 || arg[0] != '/' || arg[n - 1] != '/') {
+        return apr_psprintf(cmd->pool, "%s: \"%s\" must begin and end with a slash, as in "
+                            "/symbols/ or /", cmd->cmd->name, arg);
+    }
+    dc->prefix = arg;
+    return NULL;
+}
+
+static const command_rec symbols_cmds[] = {
+    AP_INIT_TAKE1("SalvageConfig", set_shared, NULL, RSRC_CONF,
+                  "file of the settings shared with the daemon and the tool"),
+    AP_INIT_TAKE1("SymbolsMaxUpload", set_max_upload, NULL, RSRC_CONF,
+                  "largest accepted archive, e.g. 8G (1k..1024G)"),
+    AP_INIT_ITERATE("SymbolsForbiddenNames", add_snippet, NULL, RSRC_CONF,
+                    "texts that no name in an archive may contain, or none; "
+                    "default qcom/proprietary"),
+    AP_INIT_TAKE1("SymbolsPrefix", set_prefix, NULL, RSRC_CONF | ACCESS_CONF,
+                  "what stands before <debug_file> in download URLs; default /symbols/"),
+    AP_INIT_FLAG("SymbolsAlwaysGzip", ap_set_flag_slot,
+                 (void *)APR_OFFSETOF(symbols_dir_conf_t, always_gzip), RSRC_CONF | ACCESS_CONF,
+                 "on: send gzip even to clients that do not accept it, as Tecken does"),
+    { NULL }
+};
+
+static void symbols_hooks(apr_pool_t *p)
+{
+    static const char *const before_watchdog[] = { "mod_watchdog.c", NULL };
+    static const char *const before_core[] = { "core.c", NULL };
+
+    (void)p;
+    ap_hook_post_config(symbols_post_config, NULL, before_watchdog, APR_HOOK_MIDDLE);
+    ap_hook_child_init(symbols_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_map_to_storage(no_directory_walk, NULL, before_core, APR_HOOK_MIDDLE);
+    ap_hook_handler(symbols_handler, NULL, NULL, APR_HOOK_MIDDLE);
+}
+
+AP_DECLARE_MODULE(symbols) = {
+    STANDARD20_MODULE_STUFF, make_dir_conf, merge_dir_conf, make_conf, merge_conf, symbols_cmds,
+    symbols_hooks, AP_MODULE_FLAG_NONE
+};
