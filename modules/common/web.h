@@ -15,6 +15,10 @@
 #include <http_request.h>
 #include <jansson.h>
 
+/* We build with hidden visibility, and httpd must find the module record. */
+#undef AP_MODULE_DECLARE_DATA
+#define AP_MODULE_DECLARE_DATA __attribute__((visibility("default")))
+
 #include "base/conf.h"
 #include "base/error.h"
 #include "db/db.h"
