@@ -7,7 +7,7 @@
 #include <apr_strings.h>
 
 #include "base/text.h"
-#include "symbols/module_id.h"
+#include "symbols/symbol_rows.h"
 
 APLOG_USE_MODULE(symbols);
 
@@ -124,30 +124,15 @@ static int is_known_kind(const char *leaf)
 typedef struct {
     const wanted_t *wanted;
     sal_symbol_store_t *store;
-    const char *debug_file, *debug_id, *leaf;   /* found; NULL if not */
+    sal_symbol_key_t found;
 } code_lookup_t;
 
 static apr_status_t find_code(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
 {
     code_lookup_t *c = baton;
-    const wanted_t *w = c->wanted;
-    sal_rows_t *rows = NULL;
-    apr_status_t rv = sal_db_exec(db, &sal_s_symbol_by_code, &rows, p, err,
-                                  SAL_V_TEXT(w->debug_file), SAL_V_TEXT(w->id),
-                                  SAL_V_BOOL(w->with_try));
 
-    for (int i = 0; rv == APR_SUCCESS && i < sal_rows_count(rows) && !c->debug_file; i++) {
-        const char *file = sal_rows_text(rows, i, 0), *id = sal_rows_text(rows, i, 1), *path;
-        const char *leaf = sal_symbols_leaf(file, p);
-
-        if (sal_symbol_store_find(&path, NULL, c->store, file, id, leaf, w->with_try != 0, p,
-                                  NULL) == APR_SUCCESS) {
-            c->debug_file = apr_pstrdup(p, file);
-            c->debug_id = apr_pstrdup(p, id);
-            c->leaf = strrchr(path, '/') + 1;
-        }
-    }
-    return rv;
+    return sal_symbol_by_code(&c->found, c->wanted->debug_file, c->wanted->id,
+                              c->wanted->with_try != 0, c->store, db, p, err);
 }
 
 /* A module asked for by code file and code id: a redirect to its debug file and debug id. */
@@ -157,18 +142,18 @@ static int redirect_code(request_rec *r, const wanted_t *w, sal_symbol_store_t *
     code_lookup_t c = { .wanted = w, .store = store };
     sal_error_t err = { 0 };
     const char *path;
+    apr_status_t rv;
 
-    if (web_with_db(r, find_code, &c, &err) != APR_SUCCESS) {
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL2023: no lookup by code id: %s",
-                      err.message);
-        return DECLINED;
-    }
-    if (!c.debug_file) {
+    if ((rv = web_with_db(r, find_code, &c, &err)) != APR_SUCCESS) {
+        if (!APR_STATUS_IS_ENOENT(rv)) {
+            ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL2023: no lookup by code id: %s",
+                          err.message);
+        }
         return DECLINED;
     }
     path = apr_pstrcat(r->pool, dc->prefix ? dc->prefix : SYMBOLS_PREFIX,
-                       w->with_try ? "try/" : "", c.debug_file, "/", c.debug_id, "/", c.leaf,
-                       NULL);
+                       w->with_try ? "try/" : "", c.found.debug_file, "/", c.found.debug_id, "/",
+                       c.found.leaf, NULL);
     path = ap_os_escape_path(r->pool, path, 1);
     apr_table_setn(r->headers_out, "Location",
                    r->args ? apr_pstrcat(r->pool, path, "?", r->args, NULL) : path);

@@ -11,7 +11,7 @@
 #include <apr_thread_mutex.h>
 #include <mod_dbd.h>
 
-#include "base/text.h"
+#include "symbols/symbol_rows.h"
 
 enum { TEXTS = 5, TEXT_MAX = 150, QUEUE = 512, MEMO = 4096 };
 
@@ -101,6 +101,7 @@ static apr_status_t write_notes(sal_db_t *db, const note_t *notes, int n, apr_po
                                 sal_error_t *err)
 {
     const char **column[TEXTS];
+    sal_missing_symbols_t list;
 
     for (int c = 0; c < TEXTS; c++) {
         column[c] = apr_palloc(p, (apr_size_t)n * sizeof(char *));
@@ -108,10 +109,9 @@ static apr_status_t write_notes(sal_db_t *db, const note_t *notes, int n, apr_po
             column[c][i] = notes[i].text[c];
         }
     }
-    return sal_db_exec(db, &sal_s_missing_symbol_add, NULL, p, err,
-                       SAL_V_TEXTS(column[0], (apr_size_t)n), SAL_V_TEXTS(column[1], (apr_size_t)n),
-                       SAL_V_TEXTS(column[2], (apr_size_t)n), SAL_V_TEXTS(column[3], (apr_size_t)n),
-                       SAL_V_TEXTS(column[4], (apr_size_t)n));
+    list = (sal_missing_symbols_t){ (apr_size_t)n, column[0], column[1], column[2], column[3],
+                                    column[4] };
+    return sal_missing_symbols_add(&list, db, p, err);
 }
 
 static apr_status_t with_server_db(server_rec *s, const note_t *notes, int n, apr_pool_t *p,
