@@ -9,20 +9,20 @@
 #define PROTECTED true
 #define SAL_FIELD(num, id, type, match, store, bits, source, access)                              \
     { num, #id, SAL_TYPE_##type, SAL_MATCH_##match, SAL_STORE_##store, bits, source, access },
-static const sal_field_t fields[] = {
+static const sal_search_field_t fields[] = {
 #include "search/fields.def"
 };
 #undef SAL_FIELD
 
 enum { N_FIELDS = (int)(sizeof fields / sizeof fields[0]) };
 
-const sal_field_t *sal_fields(int *n)
+const sal_search_field_t *sal_search_fields(int *n)
 {
     *n = N_FIELDS;
     return fields;
 }
 
-const sal_field_t *sal_field_find(const char *name)
+const sal_search_field_t *sal_search_field(const char *name)
 {
     int low = 0, high = N_FIELDS - 1;
 
@@ -42,7 +42,7 @@ const sal_field_t *sal_field_find(const char *name)
     return NULL;
 }
 
-const sal_field_t *sal_field_numbered(int number)
+const sal_search_field_t *sal_search_field_numbered(int number)
 {
     for (int i = 0; i < N_FIELDS; i++) {
         if (fields[i].number == number) {

@@ -17,7 +17,7 @@ typedef enum {
     SAL_TYPE_INTEGER,
     SAL_TYPE_FLOAT,
     SAL_TYPE_DATE
-} sal_field_type_t;
+} sal_search_type_t;
 
 /* How values compare (docs/search.md). */
 typedef enum {
@@ -27,7 +27,7 @@ typedef enum {
     SAL_MATCH_NUMBER,
     SAL_MATCH_BOOL,
     SAL_MATCH_DATE
-} sal_field_match_t;
+} sal_search_match_t;
 
 /* How the column keeps it. */
 typedef enum {
@@ -39,26 +39,26 @@ typedef enum {
     SAL_STORE_BOOL,
     SAL_STORE_TIME,
     SAL_STORE_UUID
-} sal_field_store_t;
+} sal_search_column_t;
 
-typedef struct sal_field_t {
+typedef struct sal_search_field_t {
     int number;                   /* in term.field; never re-used */
     const char *name;             /* also the name of the column */
-    sal_field_type_t type;
-    sal_field_match_t match;
-    sal_field_store_t store;
+    sal_search_type_t type;
+    sal_search_match_t match;
+    sal_search_column_t store;
     int bits;                     /* of an INT: range -2^bits .. 2^bits-1 */
     const char *source;           /* dotted path in the processed crash */
     bool is_protected;            /* needs view_pii */
-} sal_field_t;
+} sal_search_field_t;
 
 /* All fields sorted by name; *n is their number. */
-SAL_API const sal_field_t *sal_fields(int *n);
+SAL_API const sal_search_field_t *sal_search_fields(int *n);
 
 /* By name, NULL if there is none. */
-SAL_API const sal_field_t *sal_field_find(const char *name);
+SAL_API const sal_search_field_t *sal_search_field(const char *name);
 
 /* By number, NULL if there is none. */
-SAL_API const sal_field_t *sal_field_numbered(int number);
+SAL_API const sal_search_field_t *sal_search_field_numbered(int number);
 
 #endif

@@ -22,7 +22,7 @@ enum {
 };
 
 /* Strangers feed the dictionary: a field that is full takes no new values. */
-static int64_t cap_of(const sal_field_t *f)
+static int64_t cap_of(const sal_search_field_t *f)
 {
     if (strcmp(f->name, "signature") == 0 || strcmp(f->name, "proto_signature") == 0) {
         return 5000000;
@@ -37,7 +37,7 @@ static struct {
     apr_time_t counted[MAX_NUMBER];
 } fill = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static apr_status_t field_full(bool *full, const sal_field_t *f, sal_db_t *db, apr_pool_t *p,
+static apr_status_t field_full(bool *full, const sal_search_field_t *f, sal_db_t *db, apr_pool_t *p,
                                sal_error_t *err)
 {
     apr_time_t now = apr_time_now(), counted;

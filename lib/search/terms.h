@@ -8,7 +8,7 @@
 #include "search/fields.h"
 
 typedef struct sal_term_want_t {
-    const sal_field_t *field;
+    const sal_search_field_t *field;
     const char *value;
     int32_t id;                   /* out; 0: the field is full, keep the value elsewhere */
 } sal_term_want_t;

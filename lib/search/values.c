@@ -21,14 +21,14 @@ typedef struct {
 
 static const char bad_data[] = "BAD DATA";
 
-static void removed(collect_t *c, const sal_field_t *f)
+static void removed(collect_t *c, const sal_search_field_t *f)
 {
     if (c->out->n_removed == 0 || c->out->removed[c->out->n_removed - 1] != f->number) {
         c->out->removed[c->out->n_removed++] = f->number;
     }
 }
 
-static sal_value_t *add(collect_t *c, const sal_field_t *f)
+static sal_value_t *add(collect_t *c, const sal_search_field_t *f)
 {
     sal_value_t *v = &c->out->value[c->out->n++];
 
@@ -37,7 +37,7 @@ static sal_value_t *add(collect_t *c, const sal_field_t *f)
 }
 
 /* Refused by the dictionary, kept beside it. */
-static void overflow(collect_t *c, const sal_field_t *f, const char *text)
+static void overflow(collect_t *c, const sal_search_field_t *f, const char *text)
 {
     json_t *list;
 
@@ -65,7 +65,7 @@ static void cut_characters(char *s, int max)
     }
 }
 
-static const char *clean(collect_t *c, const sal_field_t *f, const json_t *j)
+static const char *clean(collect_t *c, const sal_search_field_t *f, const json_t *j)
 {
     char *s;
 
@@ -81,7 +81,7 @@ static const char *clean(collect_t *c, const sal_field_t *f, const json_t *j)
     return s;
 }
 
-static void put_text(collect_t *c, const sal_field_t *f, const char *text)
+static void put_text(collect_t *c, const sal_search_field_t *f, const char *text)
 {
     sal_value_t *v;
 
@@ -102,7 +102,7 @@ typedef struct {
     bool cut;
 } elements_t;
 
-static void element(collect_t *c, const sal_field_t *f, elements_t *e, const char *text)
+static void element(collect_t *c, const sal_search_field_t *f, elements_t *e, const char *text)
 {
     if (e->n == SAL_VALUE_MAX_LIST) {
         e->cut = true;
@@ -113,7 +113,7 @@ static void element(collect_t *c, const sal_field_t *f, elements_t *e, const cha
     }
 }
 
-static void split(collect_t *c, const sal_field_t *f, elements_t *e, const char *text,
+static void split(collect_t *c, const sal_search_field_t *f, elements_t *e, const char *text,
                   const char *separator)
 {
     apr_size_t len = strlen(separator);
@@ -132,7 +132,7 @@ static void split(collect_t *c, const sal_field_t *f, elements_t *e, const char 
     }
 }
 
-static void collect_array(collect_t *c, const sal_field_t *f, const json_t *j, elements_t *e)
+static void collect_array(collect_t *c, const sal_search_field_t *f, const json_t *j, elements_t *e)
 {
     size_t i;
     json_t *item;
@@ -147,7 +147,7 @@ static void collect_array(collect_t *c, const sal_field_t *f, const json_t *j, e
     }
 }
 
-static void collect_terms(collect_t *c, const sal_field_t *f, const json_t *j)
+static void collect_terms(collect_t *c, const sal_search_field_t *f, const json_t *j)
 {
     elements_t *e = apr_pcalloc(c->p, sizeof *e);
     sal_value_t *v;
@@ -174,7 +174,7 @@ static void collect_terms(collect_t *c, const sal_field_t *f, const json_t *j)
     }
 }
 
-static void collect_text(collect_t *c, const sal_field_t *f, const json_t *j)
+static void collect_text(collect_t *c, const sal_search_field_t *f, const json_t *j)
 {
     if (!json_is_string(j)) {
         removed(c, f);
@@ -182,7 +182,7 @@ static void collect_text(collect_t *c, const sal_field_t *f, const json_t *j)
     put_text(c, f, clean(c, f, j));
 }
 
-static void collect_int(collect_t *c, const sal_field_t *f, const json_t *j)
+static void collect_int(collect_t *c, const sal_search_field_t *f, const json_t *j)
 {
     int64_t max = f->bits == 63 ? INT64_MAX : (INT64_C(1) << f->bits) - 1;
     int64_t v;
@@ -203,7 +203,7 @@ static void collect_int(collect_t *c, const sal_field_t *f, const json_t *j)
     add(c, f)->i = v;
 }
 
-static void collect_double(collect_t *c, const sal_field_t *f, const json_t *j)
+static void collect_double(collect_t *c, const sal_search_field_t *f, const json_t *j)
 {
     double d = json_number_value(j);
 
@@ -225,7 +225,7 @@ static void collect_double(collect_t *c, const sal_field_t *f, const json_t *j)
     add(c, f)->d = d;
 }
 
-static void collect_bool(collect_t *c, const sal_field_t *f, const json_t *j)
+static void collect_bool(collect_t *c, const sal_search_field_t *f, const json_t *j)
 {
     const char *s = json_string_value(j);
 
@@ -233,7 +233,7 @@ static void collect_bool(collect_t *c, const sal_field_t *f, const json_t *j)
                    || (s && (strcmp(s, "1") == 0 || strcmp(s, "true") == 0));
 }
 
-static void collect_field(collect_t *c, const sal_field_t *f, const json_t *j)
+static void collect_field(collect_t *c, const sal_search_field_t *f, const json_t *j)
 {
     switch (f->store) {
     case SAL_STORE_TERM:
@@ -280,7 +280,7 @@ apr_status_t sal_values_collect(sal_values_t **out, const json_t *processed, apr
                                 sal_error_t *err)
 {
     collect_t c = { apr_pcalloc(p, sizeof(sal_values_t)), p };
-    const sal_field_t *f;
+    const sal_search_field_t *f;
     apr_status_t rv;
     int n;
 
@@ -288,7 +288,7 @@ apr_status_t sal_values_collect(sal_values_t **out, const json_t *processed, apr
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    f = sal_fields(&n);
+    f = sal_search_fields(&n);
     c.out->value = apr_pcalloc(p, sizeof *c.out->value * (apr_size_t)n);
     c.out->removed = apr_pcalloc(p, sizeof *c.out->removed * (apr_size_t)n);
     for (int i = 0; i < n; i++) {

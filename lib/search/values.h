@@ -19,7 +19,7 @@ enum {
 
 /* One value of one field. */
 typedef struct sal_value_t {
-    const sal_field_t *field;
+    const sal_search_field_t *field;
     int n;                        /* texts of a TERM (1), TERMS or TEXT (1) field */
     const char **text;            /* valid UTF-8; a TERM over the limit is not here */
     apr_int64_t i;                /* INT, BOOL, TIME */
