@@ -1,1 +1,8 @@
 # modules/crashstats
+httpdmod_LTLIBRARIES += mod_crashstats.la
+mod_crashstats_la_SOURCES = modules/crashstats/mod_crashstats.c modules/crashstats/frame.c \
+    modules/crashstats/list_pages.c modules/crashstats/report_page.c modules/crashstats/api.c \
+    modules/crashstats/crashstats.h
+mod_crashstats_la_CPPFLAGS = $(WEB_CPPFLAGS)
+mod_crashstats_la_LIBADD = $(WEB_LIBS) $(XXHASH_LIBS)
+mod_crashstats_la_LDFLAGS = $(MODULE_LINK) -export-symbols-regex '^crashstats_module$$'

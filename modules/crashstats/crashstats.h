@@ -1,0 +1,63 @@
+/*
+ * mod_crashstats from the inside: configuration, the frame of pages, who serves what.
+ */
+#ifndef MODULES_CRASHSTATS_H
+#define MODULES_CRASHSTATS_H
+
+#include <stdbool.h>
+#include "common/web.h"
+#include "crash/crash_store.h"
+#include "render/template.h"
+
+typedef struct crashstats_conf_t {
+    sal_conf_t *shared;
+    sal_templates_t *templates;   /* parsed once, before the children are made */
+    sal_crash_store_t *store;     /* each child's own; NULL if it could not be opened */
+} crashstats_conf_t;
+
+/* What every handler gets. */
+typedef struct crashstats_req_t {
+    request_rec *r;
+    crashstats_conf_t *conf;
+    web_identity_t who;
+    bool pii, rawdump;
+    apr_table_t *query;
+} crashstats_req_t;
+
+/* Pages (pages.c, search_page.c, report_page.c). rest: what follows the page's path. */
+int crashstats_overview(crashstats_req_t *q);
+int crashstats_search(crashstats_req_t *q);
+int crashstats_quick(crashstats_req_t *q);
+int crashstats_report(crashstats_req_t *q, const char *rest);
+int crashstats_api_index(crashstats_req_t *q);
+
+/* The API (api.c). rest: what follows /api/. */
+int crashstats_api(crashstats_req_t *q, const char *rest);
+
+/*
+ * Renders a template with data (stolen) in the frame of every page. place: name of the current
+ * place in the navigation or NULL. Pages with protected data are not stored by anybody.
+ */
+int crashstats_page(crashstats_req_t *q, int status, const char *name, const char *place,
+                    json_t *data);
+
+/* A page of one message. */
+int crashstats_message(crashstats_req_t *q, int status, const char *title, const char *text);
+
+/* 503 page after a library failure; logs it once. */
+int crashstats_sick(crashstats_req_t *q, const sal_error_t *err);
+
+int crashstats_redirect(request_rec *r, int status, const char *to);
+
+/* Documents reduced to what the reader may see; new references. */
+json_t *crashstats_processed(crashstats_req_t *q, const json_t *doc);
+json_t *crashstats_raw(crashstats_req_t *q, const json_t *raw);
+/* The protected part of a raw crash, for readers with view_pii; NULL for others. */
+json_t *crashstats_raw_protected(crashstats_req_t *q, const json_t *raw);
+
+/* What a crash id in a path or parameter is. */
+typedef enum { CRASHSTATS_ID_OK, CRASHSTATS_ID_PREFIXED, CRASHSTATS_ID_BAD_DATE,
+               CRASHSTATS_ID_NONE } crashstats_id_t;
+crashstats_id_t crashstats_id(const char *text);
+
+#endif

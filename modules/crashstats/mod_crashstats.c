@@ -1,0 +1,225 @@
+/*
+ * mod_crashstats: pages for people and the API for programs, under `SetHandler crashstats` on /.
+ *
+ * Templates are parsed once in the parent; the crash store is opened by each child. Every reply
+ * gets the security headers here. Thread rule: what a handler reaches through its configuration
+ * is read-only or locked by the library.
+ */
+#include "crashstats/crashstats.h"
+
+#include <apr_strings.h>
+
+#include "base/log.h"
+#include "db/token.h"
+
+extern module AP_MODULE_DECLARE_DATA crashstats_module;
+
+static void *create_conf(apr_pool_t *p, server_rec *s)
+{
+    (void)s;
+    return apr_pcalloc(p, sizeof(crashstats_conf_t));
+}
+
+static void *merge_conf(apr_pool_t *p, void *base, void *add)
+{
+    crashstats_conf_t *a = add, *merged = apr_pmemdup(p, base, sizeof(crashstats_conf_t));
+
+    if (a->shared) {
+        merged->shared = a->shared;
+    }
+    return merged;
+}
+
+static const char *set_shared(cmd_parms *cmd, void *unused, const char *arg)
+{
+    crashstats_conf_t *cf = ap_get_module_config(cmd->server->module_config, &crashstats_module);
+
+    (void)unused;
+    return web_read_shared_conf(cmd, arg, &cf->shared);
+}
+
+static const command_rec commands[] = {
+    AP_INIT_TAKE1("SalvageConfig", set_shared, NULL, RSRC_CONF,
+                  "settings shared with the daemon, e.g. /etc/salvage/salvage.conf"),
+    { NULL }
+};
+
+/* Templates of the servers' configurations; servers with equal folders share them. */
+static apr_status_t load_templates(crashstats_conf_t *cf, apr_hash_t *seen, apr_pool_t *p,
+                                   sal_error_t *err)
+{
+    const char *dir = sal_conf_get(cf->shared, "templates", "/usr/share/salvage/templates");
+    apr_status_t rv;
+
+    cf->templates = apr_hash_get(seen, dir, APR_HASH_KEY_STRING);
+    if (cf->templates) {
+        return APR_SUCCESS;
+    }
+    rv = sal_templates_load(&cf->templates, dir, p, err);
+    if (rv == APR_SUCCESS) {
+        apr_hash_set(seen, dir, APR_HASH_KEY_STRING, cf->templates);
+    }
+    return rv;
+}
+
+static int post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s)
+{
+    apr_hash_t *seen = apr_hash_make(temp);
+
+    (void)log;
+    if (web_is_rehearsal()) {
+        return OK;
+    }
+    web_log_to(s);
+    for (server_rec *each = s; each; each = each->next) {
+        crashstats_conf_t *cf = ap_get_module_config(each->module_config, &crashstats_module);
+        sal_error_t err = { 0 };
+
+        if (cf->shared && load_templates(cf, seen, p, &err) != APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "SAL4001: %s", err.message);
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+    return OK;
+}
+
+static void child_init(apr_pool_t *p, server_rec *s)
+{
+    apr_hash_t *seen = apr_hash_make(p);
+
+    web_log_to(s);
+    for (server_rec *each = s; each; each = each->next) {
+        crashstats_conf_t *cf = ap_get_module_config(each->module_config, &crashstats_module);
+        const char *root = cf->shared ? sal_conf_get(cf->shared, "crash-store", NULL) : NULL;
+        sal_error_t err = { 0 };
+
+        if (!root || (cf->store = apr_hash_get(seen, root, APR_HASH_KEY_STRING))) {
+            continue;
+        }
+        if (sal_crash_store_open(&cf->store, root, sal_conf_on(cf->shared, "store-unsafe-fs", 0),
+                                 p, &err) != APR_SUCCESS) {
+            cf->store = NULL;
+            ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL4002: %s", err.message);
+            continue;
+        }
+        apr_hash_set(seen, root, APR_HASH_KEY_STRING, cf->store);
+    }
+}
+
+static void put_headers(request_rec *r)
+{
+    static const char *const headers[][2] = {
+        { "Content-Security-Policy",
+          "default-src 'self'; object-src 'none'; script-src 'self'; style-src 'self'; "
+          "img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+          "form-action 'self'" },
+        { "X-Frame-Options", "DENY" },
+        { "X-Content-Type-Options", "nosniff" },
+        { "Referrer-Policy", "same-origin" },
+        { "Cross-Origin-Opener-Policy", "same-origin" }
+    };
+
+    for (apr_size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        apr_table_setn(r->err_headers_out, headers[i][0], headers[i][1]);
+    }
+}
+
+static int robots(request_rec *r)
+{
+    static const char text[] = "User-agent: *\nDisallow: /\n";
+
+    return web_reply(r, HTTP_OK, "text/plain; charset=UTF-8", text, sizeof text - 1);
+}
+
+/* Paths that would match with a '/' at their end are sent there, query and all. */
+static int slash_redirect(request_rec *r)
+{
+    static const char *const places[] = { "/search", "/search/quick", "/query", "/api" };
+
+    for (apr_size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        if (strcmp(r->uri, places[i]) == 0) {
+            return crashstats_redirect(r, HTTP_MOVED_PERMANENTLY,
+                                       apr_pstrcat(r->pool, r->uri, "/", r->args ? "?" : "",
+                                                   r->args ? r->args : "", NULL));
+        }
+    }
+    return DECLINED;
+}
+
+static int page(crashstats_req_t *q)
+{
+    request_rec *r = q->r;
+    const char *uri = r->uri;
+    int rc;
+
+    if ((rc = web_allow(r, "GET, HEAD")) != OK) {
+        return rc;
+    }
+    if (strcmp(uri, "/") == 0) {
+        return crashstats_overview(q);
+    }
+    if (strcmp(uri, "/search/") == 0) {
+        return crashstats_search(q);
+    }
+    if (strcmp(uri, "/search/quick/") == 0) {
+        return crashstats_quick(q);
+    }
+    if (strncmp(uri, "/report/index/", 14) == 0) {
+        return crashstats_report(q, uri + 14);
+    }
+    if (strcmp(uri, "/query/") == 0) {
+        return crashstats_redirect(r, HTTP_MOVED_PERMANENTLY,
+                                   apr_pstrcat(r->pool, "/search/", r->args ? "?" : "",
+                                               r->args ? r->args : "", NULL));
+    }
+    if (strcmp(uri, "/robots.txt") == 0) {
+        return robots(r);
+    }
+    if (strcmp(uri, "/favicon.ico") == 0) {
+        return crashstats_redirect(r, HTTP_MOVED_PERMANENTLY, "/static/favicon.svg");
+    }
+    if ((rc = slash_redirect(r)) != DECLINED) {
+        return rc;
+    }
+    return crashstats_message(q, HTTP_NOT_FOUND, "There is no such page",
+                              "The address may be mistyped, or from an older version.");
+}
+
+static int handler(request_rec *r)
+{
+    crashstats_req_t q = { .r = r };
+
+    if (!r->handler || strcmp(r->handler, "crashstats") != 0) {
+        return DECLINED;
+    }
+    q.conf = ap_get_module_config(r->server->module_config, &crashstats_module);
+    if (!q.conf->templates) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      "SAL4003: SetHandler crashstats needs SalvageConfig in this server");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    put_headers(r);
+    web_identity(r, &q.who);
+    q.pii = (q.who.permissions & SAL_PERM_VIEW_PII) != 0;
+    q.rawdump = (q.who.permissions & SAL_PERM_VIEW_RAWDUMP) != 0;
+    q.query = web_query(r);
+    if (strncmp(r->uri, "/api/", 5) == 0) {
+        return r->uri[5] ? crashstats_api(&q, r->uri + 5) : crashstats_api_index(&q);
+    }
+    return page(&q);
+}
+
+static void hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(handler, NULL, NULL, APR_HOOK_MIDDLE);
+}
+
+AP_DECLARE_MODULE(crashstats) = {
+    STANDARD20_MODULE_STUFF, NULL, NULL, create_conf, merge_conf, commands, hooks,
+#ifdef AP_MODULE_FLAG_NONE
+    AP_MODULE_FLAG_NONE
+#endif
+};

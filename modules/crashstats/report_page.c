@@ -1,0 +1,210 @@
+/*
+ * /report/index/<id>: one crash, in whatever state it is.
+ */
+#include "crashstats/crashstats.h"
+
+#include <pthread.h>
+
+#include <apr_strings.h>
+
+#include "base/text.h"
+#include "crash/crash_id.h"
+#include "queue/queue.h"
+#include "render/format.h"
+#include "render/report.h"
+#include "search/lookup.h"
+
+enum { RAISE_SECONDS = 60, REMEMBERED = 256 };
+
+/* Ids that this child raised lately: a page that asks again every few seconds raises once. */
+static struct {
+    pthread_mutex_t lock;
+    char id[REMEMBERED][SAL_CRASH_ID_LEN + 1];
+    apr_time_t when[REMEMBERED];
+    int next;
+} raised = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static bool may_raise(const char *id, apr_time_t now)
+{
+    bool may = true;
+
+    pthread_mutex_lock(&raised.lock);
+    for (int i = 0; i < REMEMBERED; i++) {
+        if (strcmp(raised.id[i], id) == 0
+            && now - raised.when[i] < apr_time_from_sec(RAISE_SECONDS)) {
+            may = false;
+        }
+    }
+    if (may) {
+        apr_cpystrn(raised.id[raised.next], id, sizeof raised.id[0]);
+        raised.when[raised.next] = now;
+        raised.next = (raised.next + 1) % REMEMBERED;
+    }
+    pthread_mutex_unlock(&raised.lock);
+    return may;
+}
+
+typedef struct {
+    const char *id;
+    bool raw;                     /* the crash is in the store */
+    sal_lookup_t found;
+} lookup_t;
+
+/*
+ * A crash that waits goes to the front. One that a worker holds, or that was given up, does not:
+ * a second job would do the work twice, or for nothing.
+ */
+static apr_status_t look_up(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
+{
+    lookup_t *l = baton;
+    apr_status_t rv = sal_lookup_crash(&l->found, l->id, db, p, err);
+
+    if (rv != APR_SUCCESS || l->found.blob || !l->raw || l->found.busy || l->found.dead
+        || (l->found.queued && l->found.lane == SAL_LANE_PRIORITY)
+        || !may_raise(l->id, apr_time_now())) {
+        return rv;
+    }
+    rv = sal_queue_put(db, l->id, "default", SAL_LANE_PRIORITY, 1, p, err);
+    if (rv == APR_SUCCESS) {
+        rv = sal_lookup_crash(&l->found, l->id, db, p, err);
+    }
+    return rv;
+}
+
+static int pending(crashstats_req_t *q, const lookup_t *l)
+{
+    apr_pool_t *p = q->r->pool;
+    const char *state = l->found.busy ? "A worker is on it now."
+                        : !l->found.queued ? "It is on its way into the queue."
+                        : l->found.ahead == 0 ? "It is the next in the queue."
+                        : apr_psprintf(p, "It was put in front: %s before it, %s waiting.",
+                                       sal_format_count(l->found.ahead, p),
+                                       sal_format_count(l->found.waiting, p));
+    json_t *data = json_pack("{s:s, s:b, s:s, s:s, s:i}", "title", "Report is being processed",
+                             "plain_title", 1, "id", l->id, "state", state, "refresh", 5);
+
+    apr_table_setn(q->r->headers_out, "Cache-Control", "no-store");
+    if (l->found.last_error && *l->found.last_error) {
+        json_object_set_new(data, "last_error", json_string("An attempt failed; it is tried again."));
+    }
+    return crashstats_page(q, HTTP_OK, "pending", NULL, data);
+}
+
+static int given_up(crashstats_req_t *q, const lookup_t *l)
+{
+    const char *reason = *l->found.last_error ? l->found.last_error : "no reason was recorded";
+
+    return crashstats_message(q, HTTP_OK, "This report could not be processed",
+                              apr_psprintf(q->r->pool,
+                                           "The processor gave it up: %s. The raw crash %s is kept "
+                                           "and can be processed again.", reason, l->id));
+}
+
+static int not_found(crashstats_req_t *q, const char *id)
+{
+    json_t *data = json_pack("{s:s, s:b, s:s, s:s}", "title", "Not found", "plain_title", 1, "id",
+                             id, "day",
+                             apr_psprintf(q->r->pool, "20%.2s-%.2s-%.2s", id + 30, id + 32,
+                                          id + 34));
+
+    return crashstats_page(q, HTTP_NOT_FOUND, "report-missing", NULL, data);
+}
+
+static int broken(crashstats_req_t *q, const char *id, const sal_error_t *err)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, q->r, "SAL4006: crash %s: %s", id, err->message);
+    return crashstats_message(q, HTTP_INTERNAL_SERVER_ERROR, "This report is broken in some way",
+                              "What is stored of it cannot be read; the server's log says more.");
+}
+
+/* Rendering never sees a document that was not reduced. */
+static int show(crashstats_req_t *q, const char *id, const json_t *doc,
+                sal_crash_reader_t *reader, const json_t *raw)
+{
+    json_t *processed = crashstats_processed(q, doc);
+    json_t *locked = crashstats_raw_protected(q, raw);
+    json_t *open = NULL, *view;
+    sal_report_in_t in = { .id = id, .pii = q->pii, .rawdump = q->rawdump };
+
+    if (locked) {
+        const char *key;
+        json_t *value;
+
+        open = json_copy((json_t *)raw);
+        json_object_foreach(locked, key, value) {
+            json_object_del(open, key);
+        }
+    } else if (raw) {
+        open = crashstats_raw(q, raw);
+    }
+    in.processed = processed;
+    in.annotations = open;
+    in.protected_annotations = locked;
+    in.dumps = reader ? sal_crash_dump_names(reader) : NULL;
+    view = sal_report_view(&in, q->r->pool);
+    json_decref(processed);
+    json_decref(locked);
+    json_decref(open);
+    if (q->pii) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, q->r, "SAL4007: protected data of %s shown to %s",
+                      id, q->who.user ? q->who.user : "a token");
+    }
+    return crashstats_page(q, HTTP_OK, "report", NULL, view);
+}
+
+static int report_of(crashstats_req_t *q, const char *id, const char *blob)
+{
+    apr_pool_t *p = q->r->pool;
+    sal_crash_reader_t *reader = NULL;
+    json_t *doc, *raw = NULL;
+    sal_error_t err = { 0 };
+    apr_status_t rv;
+
+    rv = sal_processed_get(&doc, q->conf->store, blob, p, &err);
+    if (rv == APR_SUCCESS) {
+        rv = sal_crash_open(&reader, q->conf->store, id, p, &err);
+        if (rv == APR_SUCCESS) {
+            rv = sal_crash_raw(&raw, reader, &err);
+        } else if (APR_STATUS_IS_ENOENT(rv)) {
+            rv = APR_SUCCESS;     /* raw data is kept for a shorter time */
+        }
+    }
+    return rv == APR_SUCCESS ? show(q, id, doc, reader, raw) : broken(q, id, &err);
+}
+
+int crashstats_report(crashstats_req_t *q, const char *rest)
+{
+    request_rec *r = q->r;
+    lookup_t l = { .id = rest };
+    sal_error_t err = { 0 };
+
+    switch (crashstats_id(rest)) {
+    case CRASHSTATS_ID_NONE:
+        return crashstats_message(q, HTTP_NOT_FOUND, "There is no such page",
+                                  "A crash ID is 36 characters: 8-4-4-4-12 hex digits.");
+    case CRASHSTATS_ID_BAD_DATE:
+        return crashstats_message(q, HTTP_BAD_REQUEST, "Invalid crash ID",
+                                  "The last six digits of a crash ID are its date: year, month, "
+                                  "day.");
+    case CRASHSTATS_ID_PREFIXED:
+        return crashstats_redirect(r, HTTP_MOVED_TEMPORARILY,
+                                   apr_pstrcat(r->pool, "/report/index/", rest + 3, NULL));
+    default:
+        break;
+    }
+    if (!q->conf->store) {
+        (void)sal_fail(&err, SAL_E_SICK, "the crash store is not open");
+        return crashstats_sick(q, &err);
+    }
+    l.raw = sal_crash_exists(q->conf->store, rest);
+    if (web_with_db(r, look_up, &l, &err) != APR_SUCCESS) {
+        return crashstats_sick(q, &err);
+    }
+    if (l.found.blob) {
+        return report_of(q, rest, l.found.blob);
+    }
+    if (!l.raw) {
+        return not_found(q, rest);
+    }
+    return l.found.dead ? given_up(q, &l) : pending(q, &l);
+}
