@@ -99,7 +99,7 @@ static void put_string(buf_t *b, const char *text, size_t n, const form_t *form)
         const unsigned char *run = s;
         size_t len = 1;
 
-        while (s < end && *s >= 0x20 && *s != '"' && *s != '\\' && (*s < 0x80 || !form->ascii)) {
+        while (s < end && *s >= 0x20 && *s != '"' && *s != '\\' && (*s < 0x7f || !form->ascii)) {
             s++;
         }
         put(b, (const char *)run, (size_t)(s - run));
