@@ -6,6 +6,7 @@ salvage_SOURCES = \
     tools/cmd_queue.c \
     tools/cmd_signature.c \
     tools/cmd_stackwalk.c \
+    tools/cmd_symcache.c \
     tools/cmd_token.c \
     tools/salvage.c
 salvage_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tools
