@@ -22,3 +22,6 @@ libcore2md_la_LIBADD = $(ELFUTILS_LIBS)
 
 # upload-symbols
 salvage_SOURCES += tools/cmd_upload_symbols.c tools/symbol_files.c tools/symbol_files.h
+
+dist_man_MANS += docs/man/salvage.1 docs/man/salvage-db.1 docs/man/salvage-queue.1 \
+    docs/man/salvage-token.1 docs/man/salvage.conf.5

@@ -1,5 +1,5 @@
 /*
- * salvage.conf: `key value` lines shared by modules, daemon and tools (docs/salvage.conf.md).
+ * salvage.conf: `key value` lines shared by modules, daemon and tools (docs/man/salvage.conf.5).
  *
  * '#' starts a comment line; a value runs to the end of the line, blanks trimmed; a later line of
  * the same key wins, except for keys that are lists (listed in conf.c), which append. An unknown

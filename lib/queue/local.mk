@@ -9,3 +9,4 @@ tests_unit_test_queue_SOURCES = tests/unit/test_queue.c tests/unit/db_fixture.c 
     tests/unit/db_fixture.h
 tests_unit_test_queue_LDADD = $(UNIT_LIBS)
 endif
+EXTRA_DIST += docs/queue.md
