@@ -14,7 +14,7 @@
 
 typedef struct request_t {
     const char *conf;
-    const char **args;            /* behind the verb */
+    const char **args; /* behind the verb */
     int nargs, all;
     int64_t max;
 } request_t;
@@ -37,9 +37,9 @@ static int stats(const request_t *req, sal_db_t *db, apr_pool_t *p)
         return cmd_fail_err(&err);
     }
     printf("priority %lld\nstandard %lld\nreprocess %lld\nleased %lld\ndead %lld\n"
-           "oldest-ready-seconds %lld\n", (long long)s.ready[0], (long long)s.ready[1],
-           (long long)s.ready[2], (long long)s.leased, (long long)s.dead,
-           (long long)s.oldest_ready_seconds);
+           "oldest-ready-seconds %lld\n",
+           (long long)s.ready[0], (long long)s.ready[1], (long long)s.ready[2], (long long)s.leased,
+           (long long)s.dead, (long long)s.oldest_ready_seconds);
     return CMD_OK;
 }
 

@@ -11,8 +11,9 @@
 #include "base/text.h"
 #include "db/token.h"
 
-#define USAGE_CREATE "token create USER --permission NAME... [--expires 90d|never] [--notes TEXT]" \
-                     " [-c FILE]"
+#define USAGE_CREATE                                                                               \
+    "token create USER --permission NAME... [--expires 90d|never] [--notes TEXT]"                  \
+    " [-c FILE]"
 #define USAGE_LIST "token list [USER] [-c FILE]"
 #define USAGE_REVOKE "token revoke ID [-c FILE]"
 #define DEFAULT_DAYS 365
@@ -20,8 +21,8 @@
 typedef struct request_t {
     const char *conf, *notes;
     int permissions;
-    int64_t expires;              /* seconds from now; 0 for never */
-    const char **args;            /* behind the verb */
+    int64_t expires;   /* seconds from now; 0 for never */
+    const char **args; /* behind the verb */
     int nargs;
 } request_t;
 
@@ -58,10 +59,12 @@ static int take_expires(request_t *req, const char *value)
         req->expires = 0;
         return CMD_OK;
     }
-    if (!sal_parse_duration(value, &req->expires) || req->expires < 1
-        || req->expires > INT64_C(86400) * 36525) {
-        return cmd_usage(USAGE_CREATE, "--expires \"%s\" is not a time such as 12h or 90d, "
-                                       "nor never", value);
+    if (!sal_parse_duration(value, &req->expires) || req->expires < 1 ||
+        req->expires > INT64_C(86400) * 36525) {
+        return cmd_usage(USAGE_CREATE,
+                         "--expires \"%s\" is not a time such as 12h or 90d, "
+                         "nor never",
+                         value);
     }
     return CMD_OK;
 }
@@ -82,8 +85,8 @@ static int create(const request_t *req, apr_pool_t *p)
     if ((db = cmd_db_open(req->conf, p)) == NULL) {
         return CMD_FAILED;
     }
-    if (sal_token_create(&plain, req->args[0], req->permissions, expires, req->notes, db, p, &err)
-        != APR_SUCCESS) {
+    if (sal_token_create(&plain, req->args[0], req->permissions, expires, req->notes, db, p,
+                         &err) != APR_SUCCESS) {
         return cmd_fail_err(&err);
     }
     puts(plain);
@@ -114,8 +117,7 @@ static int list(const request_t *req, apr_pool_t *p)
     if ((db = cmd_db_open(req->conf, p)) == NULL) {
         return CMD_FAILED;
     }
-    if (sal_token_list(&tokens, &n, req->nargs ? req->args[0] : NULL, db, p, &err)
-        != APR_SUCCESS) {
+    if (sal_token_list(&tokens, &n, req->nargs ? req->args[0] : NULL, db, p, &err) != APR_SUCCESS) {
         return cmd_fail_err(&err);
     }
     puts("id\ttoken\tuser\tstate\texpires\tlast used\tpermissions\tnotes");

@@ -17,7 +17,7 @@
 #define DEFAULT_CONF "/etc/salvage/salvage.conf"
 
 /* Not in every build: a row counts once its function is linked. */
-#define CMD(name, help) \
+#define CMD(name, help)                                                                            \
     int cmd_##name(int argc, const char **argv, apr_pool_t *p) __attribute__((weak));
 #include "commands.def"
 #undef CMD
@@ -35,8 +35,8 @@ static const command_t commands[] = {
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static const char *running = "";  /* the subcommand, for messages */
-static const char *global_conf;   /* `salvage -c FILE ...` */
+static const char *running = ""; /* the subcommand, for messages */
+static const char *global_conf;  /* `salvage -c FILE ...` */
 
 /* ---- what subcommands share ---- */
 
@@ -222,8 +222,8 @@ int main(int argc, const char *const *argv, const char *const *env)
     apr_pool_t *p;
     int code;
 
-    if (apr_app_initialize(&argc, &argv, &env) != APR_SUCCESS
-        || apr_pool_create(&p, NULL) != APR_SUCCESS) {
+    if (apr_app_initialize(&argc, &argv, &env) != APR_SUCCESS ||
+        apr_pool_create(&p, NULL) != APR_SUCCESS) {
         return cmd_fail("out of memory");
     }
     sal_log_sink(log_line, NULL);

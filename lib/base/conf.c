@@ -43,7 +43,7 @@ static const conf_key_t keys[] = {
 #define KEYS (sizeof(keys) / sizeof(keys[0]))
 
 struct sal_conf_t {
-    apr_array_header_t *values[KEYS];  /* of const char *; NULL if not set */
+    apr_array_header_t *values[KEYS]; /* of const char *; NULL if not set */
 };
 
 static int key_index(const char *name)
@@ -256,8 +256,8 @@ apr_status_t sal_conf_read(sal_conf_t **out, const char *path, apr_pool_t *p, sa
     apr_size_t size;
     apr_status_t rv;
 
-    if ((rv = sal_file_read(&text, &size, path, CONF_BYTES_MAX, p, err)) != APR_SUCCESS
-        || (rv = dir_of(&r.dir, path, p, err)) != APR_SUCCESS) {
+    if ((rv = sal_file_read(&text, &size, path, CONF_BYTES_MAX, p, err)) != APR_SUCCESS ||
+        (rv = dir_of(&r.dir, path, p, err)) != APR_SUCCESS) {
         return rv;
     }
     if (strlen(text) != size || !sal_utf8_valid(text, size)) {

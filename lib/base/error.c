@@ -12,14 +12,10 @@ static const struct {
     apr_status_t code;
     const char *text;
 } own_codes[] = {
-    { SAL_E_MALFORMED, "malformed input" },
-    { SAL_E_TOOBIG, "over a limit" },
-    { SAL_E_UNSUPPORTED, "not supported" },
-    { SAL_E_EXISTS, "exists already" },
-    { SAL_E_NODB, "no database connection" },
-    { SAL_E_DB, "database error" },
-    { SAL_E_FENCED, "lease lost" },
-    { SAL_E_SICK, "store is sick" },
+    { SAL_E_MALFORMED, "malformed input" },   { SAL_E_TOOBIG, "over a limit" },
+    { SAL_E_UNSUPPORTED, "not supported" },   { SAL_E_EXISTS, "exists already" },
+    { SAL_E_NODB, "no database connection" }, { SAL_E_DB, "database error" },
+    { SAL_E_FENCED, "lease lost" },           { SAL_E_SICK, "store is sick" },
     { SAL_E_DENIED, "not allowed" },
 };
 

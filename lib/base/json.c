@@ -28,8 +28,7 @@ apr_status_t sal_json_parse(json_t **out, const char *text, apr_size_t len, apr_
     /* \u0000 in a value is legal JSON and clients send it; the rules remove it later. */
     *out = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
     if (!*out) {
-        return sal_fail_at(err, SAL_E_MALFORMED,
-                           why.position > 0 ? (apr_uint64_t)why.position : 0,
+        return sal_fail_at(err, SAL_E_MALFORMED, why.position > 0 ? (apr_uint64_t)why.position : 0,
                            "not JSON: line %d column %d: %s", why.line, why.column, why.text);
     }
     sal_json_own(*out, p);

@@ -19,7 +19,7 @@ SAL_API apr_status_t sal_json_parse(json_t **out, const char *text, apr_size_t l
 /* Compact dump, freed with p; NULL for NULL. */
 SAL_API char *sal_json_text(const json_t *v, apr_pool_t *p);
 
-/* Keys sorted, ", " and ": ", ASCII with \uXXXX: what Python's json.dumps(sort_keys=True) writes. */
+/* Keys sorted, ", " and ": ", ASCII with \uXXXX: as Python's json.dumps(sort_keys=True) writes. */
 SAL_API char *sal_json_python(const json_t *v, apr_pool_t *p);
 
 /* String member or NULL; never the text of another type. */

@@ -10,8 +10,8 @@
 #include <string.h>
 
 typedef struct form_t {
-    const char *item;         /* between items */
-    const char *colon;        /* between key and value */
+    const char *item;  /* between items */
+    const char *colon; /* between key and value */
     int ascii, sorted;
 } form_t;
 

@@ -54,8 +54,8 @@ static bool leading_number(const char *s, uint64_t *v, const char **rest)
     const char *at = s;
 
     for (; *at >= '0' && *at <= '9'; at++) {
-        if (__builtin_mul_overflow(value, 10, &value)
-            || __builtin_add_overflow(value, (uint64_t)(*at - '0'), &value)) {
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(*at - '0'), &value)) {
             return false;
         }
     }
@@ -109,11 +109,9 @@ static bool number_with_unit(const char *s, const unit_t *units, uint64_t *v)
 bool sal_parse_size(const char *s, uint64_t *v)
 {
     static const unit_t units[] = {
-        { "", 1 },
-        { "k", 1 << 10 }, { "K", 1 << 10 },
-        { "m", 1 << 20 }, { "M", 1 << 20 },
-        { "g", 1 << 30 }, { "G", 1 << 30 },
-        { "t", UINT64_C(1) << 40 }, { "T", UINT64_C(1) << 40 },
+        { "", 1 },        { "k", 1 << 10 },           { "K", 1 << 10 },
+        { "m", 1 << 20 }, { "M", 1 << 20 },           { "g", 1 << 30 },
+        { "G", 1 << 30 }, { "t", UINT64_C(1) << 40 }, { "T", UINT64_C(1) << 40 },
         { NULL, 0 },
     };
 

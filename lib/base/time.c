@@ -8,7 +8,7 @@
 
 typedef struct civil_t {
     int year, month, day, hour, minute, second, usec;
-    int offset;               /* seconds east of UTC */
+    int offset; /* seconds east of UTC */
 } civil_t;
 
 static bool is_leap(int y)
@@ -48,8 +48,8 @@ static void civil_from_days(int64_t days, civil_t *c)
     c->year = (int)(yoe + era * 400 + (c->month <= 2));
 }
 
-#define TIME_MIN (INT64_C(-62135596800) * APR_USEC_PER_SEC)          /* 0001-01-01 */
-#define TIME_MAX (INT64_C(253402300800) * APR_USEC_PER_SEC - 1)      /* end of 9999 */
+#define TIME_MIN (INT64_C(-62135596800) * APR_USEC_PER_SEC)     /* 0001-01-01 */
+#define TIME_MAX (INT64_C(253402300800) * APR_USEC_PER_SEC - 1) /* end of 9999 */
 
 const char *sal_time_iso(apr_time_t t, apr_pool_t *p)
 {
@@ -149,9 +149,9 @@ static bool take_zone(const char **s, int *offset)
 
 static bool take_date(const char **s, civil_t *c)
 {
-    return take_digits(s, 4, 1, 9999, &c->year) && take_char(s, '-')
-           && take_digits(s, 2, 1, 12, &c->month) && take_char(s, '-')
-           && take_digits(s, 2, 1, days_in_month(c->year, c->month), &c->day);
+    return take_digits(s, 4, 1, 9999, &c->year) && take_char(s, '-') &&
+           take_digits(s, 2, 1, 12, &c->month) && take_char(s, '-') &&
+           take_digits(s, 2, 1, days_in_month(c->year, c->month), &c->day);
 }
 
 bool sal_time_parse(const char *s, apr_time_t *t)
@@ -162,16 +162,16 @@ bool sal_time_parse(const char *s, apr_time_t *t)
     if (!take_date(&s, &c) || (!take_char(&s, 'T') && !take_char(&s, ' '))) {
         return false;
     }
-    if (!take_digits(&s, 2, 0, 23, &c.hour) || !take_char(&s, ':')
-        || !take_digits(&s, 2, 0, 59, &c.minute) || !take_char(&s, ':')
-        || !take_digits(&s, 2, 0, 60, &c.second)) {
+    if (!take_digits(&s, 2, 0, 23, &c.hour) || !take_char(&s, ':') ||
+        !take_digits(&s, 2, 0, 59, &c.minute) || !take_char(&s, ':') ||
+        !take_digits(&s, 2, 0, 60, &c.second)) {
         return false;
     }
     if (!take_fraction(&s, &c.usec) || !take_zone(&s, &c.offset) || *s) {
         return false;
     }
-    seconds = days_from_civil(c.year, c.month, c.day) * 86400 + c.hour * 3600 + c.minute * 60
-              + c.second - c.offset;
+    seconds = days_from_civil(c.year, c.month, c.day) * 86400 + c.hour * 3600 + c.minute * 60 +
+              c.second - c.offset;
     *t = seconds * APR_USEC_PER_SEC + c.usec;
     return true;
 }

@@ -78,9 +78,9 @@ apr_status_t sal_db_connect(sal_db_t **out, const char *conninfo, apr_pool_t *p,
     apr_status_t rv;
 
     if (!conn || PQstatus(conn) != CONNECTION_OK) {
-        rv = sal_fail(err, SAL_E_NODB, "cannot connect to the database: %s",
-                      first_line(conn ? PQerrorMessage(conn) : "out of memory", text,
-                                 sizeof(text)));
+        rv =
+            sal_fail(err, SAL_E_NODB, "cannot connect to the database: %s",
+                     first_line(conn ? PQerrorMessage(conn) : "out of memory", text, sizeof(text)));
         PQfinish(conn);
         return rv;
     }
@@ -135,9 +135,9 @@ apr_status_t sal_db_settle(sal_db_t *db, sal_error_t *err)
 
 int sal_db_is_broken(const sal_db_t *db, const char *sqlstate)
 {
-    return PQstatus(db->conn) != CONNECTION_OK || !strncmp(sqlstate, "08", 2)
-           || !strcmp(sqlstate, "57P01") || !strcmp(sqlstate, "57P02")
-           || !strcmp(sqlstate, "57P03") || !strcmp(sqlstate, "57P05");
+    return PQstatus(db->conn) != CONNECTION_OK || !strncmp(sqlstate, "08", 2) ||
+           !strcmp(sqlstate, "57P01") || !strcmp(sqlstate, "57P02") || !strcmp(sqlstate, "57P03") ||
+           !strcmp(sqlstate, "57P05");
 }
 
 apr_status_t sal_db_error(sal_db_t *db, PGresult *res, const char *what, sal_error_t *err)

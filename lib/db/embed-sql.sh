@@ -12,14 +12,14 @@ echo '#include "db/schema.h"'
 last=0
 for file in "$dir"/[0-9][0-9][0-9][0-9]_*.sql; do
     base=$(basename "$file" .sql)
-    number=$(expr "${base%%_*}" + 0)
+    number=$(echo "${base%%_*}" | sed 's/^0*//')
     if [ "$number" -le "$last" ]; then
         echo "embed-sql.sh: $base: number $number is used twice" >&2
         exit 1
     fi
     last=$number
     echo
-    echo "static const char sql_$number[] ="
+    echo "static const char sql_${number}[] ="
     sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/?/\\?/g' -e 's/^/    "/' -e 's/$/\\n"/' "$file"
     echo '    "";'
     rows="$rows    { $number, \"${base#*_}\", sql_$number },

@@ -7,9 +7,9 @@
 
 #include <apr_strings.h>
 
-#define LOCK_TEXT "SELECT pg_advisory_xact_lock(5425217230410)"  /* any number, ours alone */
-#define TABLE_TEXT                                                                                \
-    "CREATE TABLE IF NOT EXISTS schema_migration ("                                               \
+#define LOCK_TEXT "SELECT pg_advisory_xact_lock(5425217230410)" /* any number, ours alone */
+#define TABLE_TEXT                                                                                 \
+    "CREATE TABLE IF NOT EXISTS schema_migration ("                                                \
     "number int PRIMARY KEY, name text NOT NULL, applied timestamptz NOT NULL DEFAULT now())"
 
 int sal_schema_version(void)
@@ -61,7 +61,7 @@ apr_status_t sal_schema_is_applied(int *yes, int number, sal_db_t *db, apr_pool_
 
 typedef struct step_t {
     const sal_migration_t *migration;
-    int done;                     /* applied by this call */
+    int done; /* applied by this call */
 } step_t;
 
 static apr_status_t apply(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
@@ -74,9 +74,9 @@ static apr_status_t apply(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t 
 
     step->done = 0;
     /* Another migrator may have been quicker: look when the lock is ours. */
-    if ((rv = sal_db_script(db, LOCK_TEXT, "lock", err)) != APR_SUCCESS
-        || (rv = sal_db_script(db, TABLE_TEXT, "schema_migration", err)) != APR_SUCCESS
-        || (rv = sal_schema_is_applied(&yes, m->number, db, p, err)) != APR_SUCCESS || yes) {
+    if ((rv = sal_db_script(db, LOCK_TEXT, "lock", err)) != APR_SUCCESS ||
+        (rv = sal_db_script(db, TABLE_TEXT, "schema_migration", err)) != APR_SUCCESS ||
+        (rv = sal_schema_is_applied(&yes, m->number, db, p, err)) != APR_SUCCESS || yes) {
         return rv;
     }
     rv = sal_db_script(db, m->sql, apr_psprintf(p, "migration %04d_%s", m->number, m->name), err);
@@ -100,7 +100,8 @@ apr_status_t sal_schema_migrate(int *applied, sal_db_t *db, apr_pool_t *p, sal_e
     if (current > sal_schema_version()) {
         return sal_fail(err, SAL_E_UNSUPPORTED,
                         "the database has schema %d, this build knows up to %d: install the newer "
-                        "version", current, sal_schema_version());
+                        "version",
+                        current, sal_schema_version());
     }
     for (const sal_migration_t *m = sal_schema_migrations(); m->number; m++) {
         step_t step = { m, 0 };

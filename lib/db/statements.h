@@ -1,4 +1,4 @@
-/* Every SQL statement of the library, by the room that uses it. No include guard: read as an X-macro. */
+/* Every SQL statement, by the room that uses it. No include guard: it is read as an X-macro. */
 #include "db/statements/auth.def"
 #include "db/statements/crash.def"
 #include "db/statements/process.def"

@@ -81,17 +81,16 @@ static apr_status_t insert_token(sal_db_t *db, void *baton, apr_pool_t *p, sal_e
         rv = sal_db_exec(db, &sal_s_auth_user_put, &rows, p, err, SAL_V_TEXT(t->user));
     }
     if (rv == APR_SUCCESS) {
-        rv = sal_db_exec(db, &sal_s_auth_token_put, &rows, p, err,
-                         SAL_V_BYTEA(t->hash, sizeof(t->hash)), SAL_V_TEXT(t->prefix),
-                         SAL_V_INT(sal_rows_int(rows, 0, 0)), SAL_V_INT(t->permissions),
-                         SAL_V_TEXT(t->notes),
-                         t->expires ? SAL_V_TIME(t->expires) : SAL_V_NULL(SAL_T_TIME));
+        rv = sal_db_exec(
+            db, &sal_s_auth_token_put, &rows, p, err, SAL_V_BYTEA(t->hash, sizeof(t->hash)),
+            SAL_V_TEXT(t->prefix), SAL_V_INT(sal_rows_int(rows, 0, 0)), SAL_V_INT(t->permissions),
+            SAL_V_TEXT(t->notes), t->expires ? SAL_V_TIME(t->expires) : SAL_V_NULL(SAL_T_TIME));
     }
-    return rv == APR_SUCCESS
-               ? audit(db, "token.create", t->user,
-                       apr_psprintf(p, "%s...: %s", t->prefix,
-                                    sal_permission_names(t->permissions, p)), p, err)
-               : rv;
+    return rv == APR_SUCCESS ? audit(db, "token.create", t->user,
+                                     apr_psprintf(p, "%s...: %s", t->prefix,
+                                                  sal_permission_names(t->permissions, p)),
+                                     p, err)
+                             : rv;
 }
 
 apr_status_t sal_token_create(const char **plain, const char *user, int bits, apr_time_t expires,
@@ -162,9 +161,9 @@ apr_status_t sal_token_find(sal_token_t *out, const char *sent, sal_db_t *db, ap
         return rv;
     }
     read_token(out, rows, 0);
-    if (out->state == SAL_TOKEN_OK && sal_rows_bool(rows, 0, 11)
-        && sal_db_exec(db, &sal_s_auth_token_touch, NULL, p, NULL, SAL_V_INT(out->id))
-               != APR_SUCCESS) {
+    if (out->state == SAL_TOKEN_OK && sal_rows_bool(rows, 0, 11) &&
+        sal_db_exec(db, &sal_s_auth_token_touch, NULL, p, NULL, SAL_V_INT(out->id)) !=
+            APR_SUCCESS) {
         /* A replica refuses to write; the token is as good as before. */
         sal_log(SAL_LOG_DEBUG, 0, "last use of token %lld not noted", (long long)out->id);
     }

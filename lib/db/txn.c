@@ -17,19 +17,20 @@ static apr_status_t begin(sal_db_t *db, sal_error_t *err)
 {
     apr_status_t rv;
 
-    if (PQtransactionStatus(db->conn) == PQTRANS_INTRANS
-        || PQtransactionStatus(db->conn) == PQTRANS_INERROR) {
-        sal_log(SAL_LOG_WARNING, 9001, "a database connection was left inside a transaction; "
-                                       "rolled back");
+    if (PQtransactionStatus(db->conn) == PQTRANS_INTRANS ||
+        PQtransactionStatus(db->conn) == PQTRANS_INERROR) {
+        sal_log(SAL_LOG_WARNING, 9001,
+                "a database connection was left inside a transaction; "
+                "rolled back");
         PQclear(PQexec(db->conn, "ROLLBACK"));
     }
     rv = sal_db_settle(db, err);
     if (rv == APR_SUCCESS) {
         rv = sal_db_script(db, "BEGIN", "begin", err);
     }
-    if (rv != APR_SUCCESS && sal_db_is_broken(db, err->sqlstate)
-        && (rv = sal_db_reset(db, err)) == APR_SUCCESS
-        && (rv = sal_db_settle(db, err)) == APR_SUCCESS) {
+    if (rv != APR_SUCCESS && sal_db_is_broken(db, err->sqlstate) &&
+        (rv = sal_db_reset(db, err)) == APR_SUCCESS &&
+        (rv = sal_db_settle(db, err)) == APR_SUCCESS) {
         rv = sal_db_script(db, "BEGIN", "begin", err);
     }
     return rv;
@@ -72,8 +73,8 @@ static apr_status_t commit(sal_db_t *db, sal_error_t *err)
 
 static int may_repeat(const sal_db_t *db)
 {
-    return !strcmp(db->txn_sqlstate, "40001") || !strcmp(db->txn_sqlstate, "40P01")
-           || db->txn_stale;
+    return !strcmp(db->txn_sqlstate, "40001") || !strcmp(db->txn_sqlstate, "40P01") ||
+           db->txn_stale;
 }
 
 /* Jitter, so that two units that collided do not collide again. */

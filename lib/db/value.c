@@ -12,7 +12,7 @@
 
 #include "base/text.h"
 
-#define OID_BYTEA 17              /* fixed in every PostgreSQL: catalog/pg_type.dat */
+#define OID_BYTEA 17 /* fixed in every PostgreSQL: catalog/pg_type.dat */
 
 struct sal_rows_t {
     PGresult *res;

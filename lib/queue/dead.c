@@ -37,8 +37,8 @@ apr_status_t sal_queue_revive(int *n, const char *crash_id, sal_db_t *db, apr_po
                               sal_error_t *err)
 {
     sal_rows_t *rows;
-    apr_status_t rv = sal_db_exec(db, &sal_s_queue_dead_revive, &rows, p, err,
-                                  SAL_V_TEXT(crash_id));
+    apr_status_t rv =
+        sal_db_exec(db, &sal_s_queue_dead_revive, &rows, p, err, SAL_V_TEXT(crash_id));
 
     *n = rv == APR_SUCCESS ? (int)sal_rows_int(rows, 0, 0) : 0;
     return rv;

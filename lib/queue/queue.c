@@ -9,9 +9,9 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
-#define CONFLICTS 5               /* unique violations in a row before we give up */
-#define SAFE_MODE_AFTER 2         /* lost leases */
-#define REPROCESS_FIRST 8         /* every 8th claim of a connection */
+#define CONFLICTS 5       /* unique violations in a row before we give up */
+#define SAFE_MODE_AFTER 2 /* lost leases */
+#define REPROCESS_FIRST 8 /* every 8th claim of a connection */
 
 /* Runs a statement that may collide with a concurrent one on a unique index of crash_job. */
 static apr_status_t run_colliding(sal_db_t *db, const sal_stmt_t *stmt, const sal_val_t *params,
@@ -35,8 +35,8 @@ apr_status_t sal_queue_notify(sal_db_t *db, sal_lane_t lane, apr_pool_t *p, sal_
     return sal_db_exec(db, &sal_s_queue_notify, NULL, p, err, SAL_V_INT(lane));
 }
 
-apr_status_t sal_queue_put(sal_db_t *db, const char *crash_id, const char *ruleset,
-                           sal_lane_t lane, int notify, apr_pool_t *p, sal_error_t *err)
+apr_status_t sal_queue_put(sal_db_t *db, const char *crash_id, const char *ruleset, sal_lane_t lane,
+                           int notify, apr_pool_t *p, sal_error_t *err)
 {
     apr_status_t rv;
 

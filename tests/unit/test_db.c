@@ -16,7 +16,7 @@
 #include "db/token.h"
 
 static apr_pool_t *root;
-static sal_db_t *db;              /* on the migrated schema */
+static sal_db_t *db; /* on the migrated schema */
 
 static int start_pool(void **state)
 {
@@ -169,9 +169,9 @@ static void test_bytes_round_trip(void **state)
     }
     for (int i = 0; i < 2; i++) {
         fixture_sql(db, p, outputs[i]);
-        assert_int_equal(sal_db_exec(db, &echo, &rows, p, NULL, SAL_V_BYTEA(all, 256),
-                                     SAL_V_BYTEA(NULL, 0)),
-                         APR_SUCCESS);
+        assert_int_equal(
+            sal_db_exec(db, &echo, &rows, p, NULL, SAL_V_BYTEA(all, 256), SAL_V_BYTEA(NULL, 0)),
+            APR_SUCCESS);
         assert_int_equal(sal_rows_int(rows, 0, 1), 256);
         assert_memory_equal(sal_rows_bytes(rows, 0, 0, &size, p), all, 256);
         assert_int_equal(size, 256);
@@ -191,9 +191,9 @@ static void test_arrays_round_trip(void **state)
     sal_rows_t *rows;
     int n;
 
-    assert_int_equal(sal_db_exec(db, &echo, &rows, p, NULL, SAL_V_TEXTS(texts, 7),
-                                 SAL_V_INTS(ints, 4)),
-                     APR_SUCCESS);
+    assert_int_equal(
+        sal_db_exec(db, &echo, &rows, p, NULL, SAL_V_TEXTS(texts, 7), SAL_V_INTS(ints, 4)),
+        APR_SUCCESS);
     back = sal_rows_array(rows, 0, 0, &n, p);
     assert_int_equal(n, 7);
     for (int i = 0; i < 7; i++) {
@@ -205,9 +205,9 @@ static void test_arrays_round_trip(void **state)
     assert_string_equal(back[0], "-9223372036854775808");
     assert_string_equal(back[3], "9223372036854775807");
 
-    assert_int_equal(sal_db_exec(db, &echo, &rows, p, NULL, SAL_V_TEXTS(texts, 0),
-                                 SAL_V_INTS(ints, 0)),
-                     APR_SUCCESS);
+    assert_int_equal(
+        sal_db_exec(db, &echo, &rows, p, NULL, SAL_V_TEXTS(texts, 0), SAL_V_INTS(ints, 0)),
+        APR_SUCCESS);
     assert_null(sal_rows_array(rows, 0, 0, &n, p)[0]);
     assert_int_equal(n, 0);
 }
@@ -219,9 +219,9 @@ static void test_server_arrays_are_read(void **state)
     sal_rows_t *rows;
     int n;
 
-    assert_int_equal(sal_db_run_text(db, "SELECT '[0:2]={a,NULL,\"NULL\"}'::text[]", NULL, 0, &rows,
-                                     p, NULL),
-                     APR_SUCCESS);
+    assert_int_equal(
+        sal_db_run_text(db, "SELECT '[0:2]={a,NULL,\"NULL\"}'::text[]", NULL, 0, &rows, p, NULL),
+        APR_SUCCESS);
     back = sal_rows_array(rows, 0, 0, &n, p);
     assert_int_equal(n, 3);
     assert_string_equal(back[0], "a");
@@ -256,10 +256,12 @@ static void test_errors_carry_their_state(void **state)
 static void test_other_encodings_and_styles_are_settled(void **state)
 {
     apr_pool_t *p = pool(state);
-    const char *conninfo = apr_pstrcat(p, "host=", PQhost(sal_db_conn(db)), " user=",
-                                       PQuser(sal_db_conn(db)), " dbname=",
-                                       PQdb(sal_db_conn(db)), " client_encoding=LATIN1 "
-                                       "options='-c datestyle=German'", NULL);
+    const char *conninfo =
+        apr_pstrcat(p, "host=", PQhost(sal_db_conn(db)), " user=", PQuser(sal_db_conn(db)),
+                    " dbname=", PQdb(sal_db_conn(db)),
+                    " client_encoding=LATIN1 "
+                    "options='-c datestyle=German'",
+                    NULL);
     sal_rows_t *rows;
     sal_db_t *odd;
 
@@ -348,10 +350,10 @@ static void test_no_server_is_nodb(void **state)
 /* ---- transactions ---- */
 
 typedef struct unit_t {
-    int runs;                     /* times the unit was started */
-    int fail_with;                /* status to return at the end */
-    int kill;                     /* the backend, before the last statement */
-    int lose_statements;          /* in the first run */
+    int runs;            /* times the unit was started */
+    int fail_with;       /* status to return at the end */
+    int kill;            /* the backend, before the last statement */
+    int lose_statements; /* in the first run */
 } unit_t;
 
 static apr_status_t count_unit(sal_db_t *d, void *baton, apr_pool_t *p, sal_error_t *err)
@@ -436,7 +438,7 @@ static void test_lost_statement_repeats_the_unit(void **state)
 }
 
 typedef struct clash_t {
-    int runs, clashes;            /* how often another connection writes in between */
+    int runs, clashes; /* how often another connection writes in between */
     sal_db_t *other;
 } clash_t;
 
@@ -516,10 +518,12 @@ static void test_nothing_repeats_after_commit(void **state)
     int runs = 0;
 
     fixture_sql(db, p, "CREATE TABLE test_deferred (a int)");
-    fixture_sql(db, p, "CREATE FUNCTION test_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-                       "$$ BEGIN RAISE SQLSTATE '40001'; END $$");
-    fixture_sql(db, p, "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON test_deferred "
-                       "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION test_refuse()");
+    fixture_sql(db, p,
+                "CREATE FUNCTION test_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN RAISE SQLSTATE '40001'; END $$");
+    fixture_sql(db, p,
+                "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON test_deferred "
+                "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION test_refuse()");
     assert_int_equal(sal_db_txn(db, commit_unit, &runs, p, &err), SAL_E_DB);
     assert_string_equal(err.sqlstate, "40001");
     assert_int_equal(runs, 1);
@@ -560,8 +564,10 @@ static void test_token_life(void **state)
     assert_string_equal(found.user, "Ann@example.com");
     assert_int_equal(found.permissions, SAL_PERM_UPLOAD_SYMBOLS);
     assert_true(found.expires == soon);
-    assert_string_equal(fixture_sql(db, p, "SELECT count(*) FROM api_token "
-                                           "WHERE last_used IS NOT NULL"), "1");
+    assert_string_equal(fixture_sql(db, p,
+                                    "SELECT count(*) FROM api_token "
+                                    "WHERE last_used IS NOT NULL"),
+                        "1");
     assert_int_equal(sal_token_list(&list, &n, "ann@EXAMPLE.com", db, p, NULL), APR_SUCCESS);
     assert_int_equal(n, 1);
     assert_memory_equal(list[0].prefix, plain, 8);
@@ -569,15 +575,22 @@ static void test_token_life(void **state)
     assert_int_equal(sal_token_find(&found, plain, db, p, NULL), APR_SUCCESS);
     assert_int_equal(found.state, SAL_TOKEN_UNKNOWN);
     assert_int_equal(sal_token_revoke(list[0].id, db, p, NULL), APR_ENOENT);
-    assert_string_equal(fixture_sql(db, p, "SELECT string_agg(action, ' ' ORDER BY id) "
-                                           "FROM audit_log"), "token.create token.revoke");
+    assert_string_equal(fixture_sql(db, p,
+                                    "SELECT string_agg(action, ' ' ORDER BY id) "
+                                    "FROM audit_log"),
+                        "token.create token.revoke");
 }
 
 static void test_token_states(void **state)
 {
-    static const char *const junk[] = { "", "-", "abc", "no-such",
+    static const char *const junk[] = {
+        "",
+        "-",
+        "abc",
+        "no-such",
         "0000000000000000000000000000000000000000000000000000000000000000",
-        "ABCDEF0000000000000000000000000000000000000000000000000000000000" };
+        "ABCDEF0000000000000000000000000000000000000000000000000000000000"
+    };
     apr_pool_t *p = pool(state);
     const char *plain;
     sal_token_t found;
@@ -609,13 +622,15 @@ static void test_last_use_is_noted_once_a_minute(void **state)
 
     assert_int_equal(sal_token_create(&plain, "cat", SAL_PERM_ADMIN, 0, "minute", db, p, NULL),
                      APR_SUCCESS);
-    fixture_sql(db, p, "UPDATE api_token SET last_used = now() - interval '50 s' "
-                       "WHERE notes = 'minute'");
+    fixture_sql(db, p,
+                "UPDATE api_token SET last_used = now() - interval '50 s' "
+                "WHERE notes = 'minute'");
     sal_token_find(&found, plain, db, p, NULL);
     assert_int_equal(found.state, SAL_TOKEN_OK);
     assert_true(strtol(fixture_sql(db, p, age), NULL, 10) >= 50);
-    fixture_sql(db, p, "UPDATE api_token SET last_used = now() - interval '70 s' "
-                       "WHERE notes = 'minute'");
+    fixture_sql(db, p,
+                "UPDATE api_token SET last_used = now() - interval '70 s' "
+                "WHERE notes = 'minute'");
     sal_token_find(&found, plain, db, p, NULL);
     assert_true(strtol(fixture_sql(db, p, age), NULL, 10) < 30);
 }

@@ -29,13 +29,15 @@ static json_t *parse(const char *text)
 
 static void test_python_form(void **state)
 {
-    json_t *v = parse("{\"b\":[1,-2,null,true,false,\"\"],\"a\":{\"z\":{},\"Z\":[]},"
-                      "\"\xc3\xa9\":\"\xc3\xa9\xe2\x80\xa8\xf0\x9f\x98\x80\\u0000\\u001f\x7f\\\"\\\\/"
-                      "\\b\\f\\n\\r\\t\",\"\xf0\x90\x80\x80\":2,\"\xee\x80\x80\":3,"
-                      "\"\xed\x9f\xbf\":1}");
+    json_t *v =
+        parse("{\"b\":[1,-2,null,true,false,\"\"],\"a\":{\"z\":{},\"Z\":[]},"
+              "\"\xc3\xa9\":\"\xc3\xa9\xe2\x80\xa8\xf0\x9f\x98\x80\\u0000\\u001f\x7f\\\"\\\\/"
+              "\\b\\f\\n\\r\\t\",\"\xf0\x90\x80\x80\":2,\"\xee\x80\x80\":3,"
+              "\"\xed\x9f\xbf\":1}");
 
     (void)state;
-    assert_string_equal(sal_json_python(v, pool),
+    assert_string_equal(
+        sal_json_python(v, pool),
         "{\"a\": {\"Z\": [], \"z\": {}}, \"b\": [1, -2, null, true, false, \"\"], "
         "\"\\u00e9\": \"\\u00e9\\u2028\\ud83d\\ude00\\u0000\\u001f\\u007f\\\"\\\\/"
         "\\b\\f\\n\\r\\t\", \"\\ud7ff\": 1, \"\\ue000\": 3, \"\\ud800\\udc00\": 2}");
@@ -44,9 +46,9 @@ static void test_python_form(void **state)
 static void test_compact_form(void **state)
 {
     (void)state;
-    assert_string_equal(sal_json_text(parse(" { \"b\" : [ 1 , {} ] , \"a\" : \"\\u00e4\\n\x7f\" } "),
-                                      pool),
-                        "{\"b\":[1,{}],\"a\":\"\xc3\xa4\\n\x7f\"}");
+    assert_string_equal(
+        sal_json_text(parse(" { \"b\" : [ 1 , {} ] , \"a\" : \"\\u00e4\\n\x7f\" } "), pool),
+        "{\"b\":[1,{}],\"a\":\"\xc3\xa4\\n\x7f\"}");
     assert_string_equal(sal_json_text(parse("\"\\u0001\""), pool), "\"\\u0001\"");
     assert_null(sal_json_text(NULL, pool));
 }
@@ -54,10 +56,30 @@ static void test_compact_form(void **state)
 static void test_numbers(void **state)
 {
     static const char *const same[] = {
-        "0", "-1", "9223372036854775807", "-9223372036854775808", "0.1", "1000000000000000.0",
-        "1e+16", "1.5e+16", "1.2345678901234568e+17", "0.0001", "1e-05", "1e-07", "5e-324",
-        "1.7976931348623157e+308", "-0.0", "100.0", "3.14", "0.6666666666666666", "1e+22",
-        "9007199254740992.0", "0.30000000000000004", "1e+100", "12345.678", "-2.5e-09",
+        "0",
+        "-1",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "0.1",
+        "1000000000000000.0",
+        "1e+16",
+        "1.5e+16",
+        "1.2345678901234568e+17",
+        "0.0001",
+        "1e-05",
+        "1e-07",
+        "5e-324",
+        "1.7976931348623157e+308",
+        "-0.0",
+        "100.0",
+        "3.14",
+        "0.6666666666666666",
+        "1e+22",
+        "9007199254740992.0",
+        "0.30000000000000004",
+        "1e+100",
+        "12345.678",
+        "-2.5e-09",
     };
 
     (void)state;
@@ -73,10 +95,32 @@ static void test_numbers(void **state)
 static void test_what_is_not_json(void **state)
 {
     static const char *const bad[] = {
-        "", "NaN", "Infinity", "-Infinity", "nan", "[1,]", "{\"a\":1,}", "{'a':1}", "{a:1}", "01",
-        "1.", ".5", "+1", "\"\\x41\"", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\t\"", "\"\xff\"",
-        "\"\xc0\xaf\"", "\"\xed\xa0\x80\"", "[1] x", "1e999", "99999999999999999999", "// c\n1",
-        "{\"a\\u0000\":1}", "\"",
+        "",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "nan",
+        "[1,]",
+        "{\"a\":1,}",
+        "{'a':1}",
+        "{a:1}",
+        "01",
+        "1.",
+        ".5",
+        "+1",
+        "\"\\x41\"",
+        "\"\\ud800\"",
+        "\"\\udc00\\ud800\"",
+        "\"\t\"",
+        "\"\xff\"",
+        "\"\xc0\xaf\"",
+        "\"\xed\xa0\x80\"",
+        "[1] x",
+        "1e999",
+        "99999999999999999999",
+        "// c\n1",
+        "{\"a\\u0000\":1}",
+        "\"",
     };
     sal_error_t err;
     json_t *v;
@@ -128,7 +172,8 @@ static void test_duplicates_last_wins(void **state)
 
 static void test_members(void **state)
 {
-    json_t *v = parse("{\"a\":{\"b.c\":0,\"b\":[{\"d\":\"deep\"},\"two\"]},\"n\":5,\"z\":null,\"\":1}");
+    json_t *v =
+        parse("{\"a\":{\"b.c\":0,\"b\":[{\"d\":\"deep\"},\"two\"]},\"n\":5,\"z\":null,\"\":1}");
 
     (void)state;
     assert_string_equal(json_string_value(sal_json_path(v, "a.b.0.d")), "deep");

@@ -207,7 +207,8 @@ static void test_renew_prolongs(void **state)
     job = claim(db, p);
     assert_int_equal(sal_queue_renew(job, 1000, db, p, NULL), APR_SUCCESS);
     assert_in_range(number(p, "SELECT round(extract(epoch FROM lease_until - now())) "
-                              "FROM crash_job"), 990, 1000);
+                              "FROM crash_job"),
+                    990, 1000);
 }
 
 static void test_fence_rejects_the_late_one(void **state)
@@ -281,9 +282,11 @@ static void test_race_for_one_crash(void **state)
     put(1, SAL_LANE_STANDARD, p);
     fixture_sql(a, p, "BEGIN");
     expect_crash(claim(a, p), 1, p);
-    fixture_sql(db, p, apr_psprintf(p, "INSERT INTO crash_job (id, crash_id, ruleset, queue) "
-                                       "OVERRIDING SYSTEM VALUE VALUES (0, '%s', 'other', 1)",
-                                    crash_id(1, p)));
+    fixture_sql(db, p,
+                apr_psprintf(p,
+                             "INSERT INTO crash_job (id, crash_id, ruleset, queue) "
+                             "OVERRIDING SYSTEM VALUE VALUES (0, '%s', 'other', 1)",
+                             crash_id(1, p)));
     pthread_create(&r.thread, NULL, race_claim, &r);
     apr_sleep(200000);
     fixture_sql(a, p, "COMMIT");
@@ -369,7 +372,8 @@ static void test_retry_gives_way_to_a_new_job(void **state)
         job = claim(db, p);
         put(1, SAL_LANE_PRIORITY, p);
         assert_int_equal(by_return ? sal_queue_return(job, db, p, NULL)
-                                   : sal_queue_retry(job, "x", db, p, NULL), APR_SUCCESS);
+                                   : sal_queue_retry(job, "x", db, p, NULL),
+                         APR_SUCCESS);
         assert_int_equal(number(p, "SELECT count(*) FROM crash_job"), 1);
         job = claim(db, p);
         assert_int_equal(job->lane, SAL_LANE_PRIORITY);
@@ -527,8 +531,10 @@ static void test_purge_keeps_the_young(void **state)
     fixture_sql(db, p, "UPDATE crash_job SET run_after = now() - interval '31 days' WHERE id <> 2");
     assert_int_equal(sal_queue_purge(&n, 30, db, p, NULL), APR_SUCCESS);
     assert_int_equal(n, 1);
-    assert_string_equal(fixture_sql(db, p, "SELECT string_agg(id::text, ' ' ORDER BY id) "
-                                           "FROM crash_job"), "2 3");
+    assert_string_equal(fixture_sql(db, p,
+                                    "SELECT string_agg(id::text, ' ' ORDER BY id) "
+                                    "FROM crash_job"),
+                        "2 3");
 }
 
 /* ---- numbers and wake-up ---- */
@@ -610,9 +616,8 @@ static apr_status_t complete(sal_db_t *d, void *baton, apr_pool_t *p, sal_error_
     const sal_job_t *job = baton;
     apr_status_t rv = sal_queue_done(job, d, p, err);
 
-    return rv != APR_SUCCESS
-               ? rv
-               : sal_db_exec(d, &result, NULL, p, err, SAL_V_TEXT(job->crash_id));
+    return rv != APR_SUCCESS ? rv
+                             : sal_db_exec(d, &result, NULL, p, err, SAL_V_TEXT(job->crash_id));
 }
 
 static void *work(void *data)
@@ -642,9 +647,10 @@ static void test_many_workers_do_each_job_once(void **state)
     int done = 0;
 
     fixture_sql(db, p, "CREATE TABLE test_result (crash_id text PRIMARY KEY)");
-    fixture_sql(db, p, "INSERT INTO crash_job (crash_id, queue) "
-                       "SELECT lpad(to_hex(i), 8, '0') || '-0000-4000-8000-000000260101', i % 3 "
-                       "FROM generate_series(1, 2000) i");
+    fixture_sql(db, p,
+                "INSERT INTO crash_job (crash_id, queue) "
+                "SELECT lpad(to_hex(i), 8, '0') || '-0000-4000-8000-000000260101', i % 3 "
+                "FROM generate_series(1, 2000) i");
     for (int i = 0; i < WORKERS; i++) {
         apr_pool_create(&workers[i].p, NULL);
         workers[i].db = fixture_connect(workers[i].p);

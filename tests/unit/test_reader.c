@@ -74,7 +74,7 @@ static void test_parts(void **state)
     assert_true(sal_span_sub(&big, 4, 3, &part));
     assert_int_equal(part.size, 3);
     assert_true(sal_span_u16(&part, 1, &h));
-    assert_int_equal(h, 0x0607); /* the order goes with the part */
+    assert_int_equal(h, 0x0607);              /* the order goes with the part */
     assert_false(sal_span_u16(&part, 2, &h)); /* and so does its end, though the span has more */
 }
 

@@ -45,8 +45,17 @@ static void test_hex(void **state)
 
 static void test_integers(void **state)
 {
-    static const char *const bad[] = { "", "-", "+1", " 1", "1 ", "1x", "0x1", "1.0", "--1",
-                                       "9223372036854775808", "-9223372036854775809",
+    static const char *const bad[] = { "",
+                                       "-",
+                                       "+1",
+                                       " 1",
+                                       "1 ",
+                                       "1x",
+                                       "0x1",
+                                       "1.0",
+                                       "--1",
+                                       "9223372036854775808",
+                                       "-9223372036854775809",
                                        "99999999999999999999999999" };
     int64_t v = 7;
 
@@ -73,12 +82,18 @@ static void test_sizes(void **state)
         const char *text;
         uint64_t value;
     } good[] = {
-        { "0", 0 }, { "1", 1 }, { "64k", 65536 }, { "25M", 26214400 },
-        { "4G", UINT64_C(4294967296) }, { "2t", UINT64_C(2199023255552) },
-        { "18446744073709551615", UINT64_MAX }, { "16777215T", UINT64_C(0xffffff0000000000) },
+        { "0", 0 },
+        { "1", 1 },
+        { "64k", 65536 },
+        { "25M", 26214400 },
+        { "4G", UINT64_C(4294967296) },
+        { "2t", UINT64_C(2199023255552) },
+        { "18446744073709551615", UINT64_MAX },
+        { "16777215T", UINT64_C(0xffffff0000000000) },
     };
-    static const char *const bad[] = { "", "k", "-1", "1.5M", "1 M", "1kk", "1x", "16777216T",
-                                       "18446744073709551616", "12MB" };
+    static const char *const bad[] = {
+        "", "k", "-1", "1.5M", "1 M", "1kk", "1x", "16777216T", "18446744073709551616", "12MB"
+    };
     uint64_t v;
 
     (void)state;
@@ -99,8 +114,9 @@ static void test_durations(void **state)
     } good[] = {
         { "30", 30 }, { "30s", 30 }, { "5min", 300 }, { "2h", 7200 }, { "7d", 604800 }, { "0", 0 },
     };
-    static const char *const bad[] = { "", "s", "5m", "-5s", "1h30min", "5 min", "1w",
-                                       "9223372036854775808", "106751991167301d" };
+    static const char *const bad[] = {
+        "", "s", "5m", "-5s", "1h30min", "5 min", "1w", "9223372036854775808", "106751991167301d"
+    };
     int64_t v;
 
     (void)state;
@@ -136,15 +152,15 @@ static void test_utf8_clean(void **state)
         { "plain", 5, "plain" },
         { "a\0b", 3, "a" R "b" },
         { "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", 9, "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80" },
-        { "\xc0\xaf", 2, R R },                       /* overlong '/' */
+        { "\xc0\xaf", 2, R R }, /* overlong '/' */
         { "\xe0\x80\xaf", 3, R R R },
         { "\xf0\x82\x82\xac", 4, R R R R },
-        { "\xed\xa0\x80", 3, R R R },                 /* a surrogate */
+        { "\xed\xa0\x80", 3, R R R }, /* a surrogate */
         { "\xed\x9f\xbf\xee\x80\x80", 6, "\xed\x9f\xbf\xee\x80\x80" },
         { "\xf4\x8f\xbf\xbf", 4, "\xf4\x8f\xbf\xbf" },
-        { "\xf4\x90\x80\x80", 4, R R R R },           /* past U+10FFFF */
+        { "\xf4\x90\x80\x80", 4, R R R R }, /* past U+10FFFF */
         { "\xf5\x80", 2, R R },
-        { "\xe2\x82", 2, R },                         /* cut off: one for the part */
+        { "\xe2\x82", 2, R }, /* cut off: one for the part */
         { "\xe2\x82X", 3, R "X" },
         { "\xf0\x9f\x98", 3, R },
         { "\xf0\x9f\x41", 3, R "A" },
@@ -183,7 +199,8 @@ static void test_time_texts(void **state)
     static const struct {
         const char *text;
         apr_time_t value;
-    } same[] = {  /* values from GNU date */
+    } same[] = {
+        /* values from GNU date */
         { "1970-01-01T00:00:00+00:00", 0 },
         { "2026-01-31T10:20:30.123456+00:00", INT64_C(1769854830123456) },
         { "2026-01-31T10:20:30.000001+00:00", INT64_C(1769854830000001) },
@@ -208,18 +225,35 @@ static void test_time_texts(void **state)
 static void test_time_reading(void **state)
 {
     static const char *const equal[] = {
-        "2026-01-31T10:20:30Z", "2026-01-31 10:20:30", "2026-01-31T10:20:30",
-        "2026-01-31 10:20:30+00", "2026-01-31 15:50:30+05:30", "2026-01-31T02:20:30-0800",
-        "2026-01-31T10:20:30.000000Z", "2026-01-31T10:20:30.0000009Z",
+        "2026-01-31T10:20:30Z",         "2026-01-31 10:20:30",
+        "2026-01-31T10:20:30",          "2026-01-31 10:20:30+00",
+        "2026-01-31 15:50:30+05:30",    "2026-01-31T02:20:30-0800",
+        "2026-01-31T10:20:30.000000Z",  "2026-01-31T10:20:30.0000009Z",
         "2026-01-31 10:40:30+00:20:00", "2026-01-30T22:20:30-12:00",
     };
     static const char *const bad[] = {
-        "", "now", "infinity", "2026-01-31", "2026-1-31T10:20:30Z", "2026-13-01T00:00:00Z",
-        "2026-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2026-00-01T00:00:00Z",
-        "2026-01-00T00:00:00Z", "2026-01-31T24:00:00Z", "2026-01-31T10:60:00Z",
-        "2026-01-31T10:20:61Z", "2026-01-31T10:20:30.Z", "2026-01-31T10:20:30Zx",
-        "2026-01-31T10:20:30+", "2026-01-31T10:20:30+5", "2026-01-31T10:20:30 Z",
-        "2026-01-31T10:20", "0000-01-01T00:00:00Z", "2026-01-31T10:20:30+05:", " 2026-01-31T10:20:30Z",
+        "",
+        "now",
+        "infinity",
+        "2026-01-31",
+        "2026-1-31T10:20:30Z",
+        "2026-13-01T00:00:00Z",
+        "2026-02-29T00:00:00Z",
+        "1900-02-29T00:00:00Z",
+        "2026-00-01T00:00:00Z",
+        "2026-01-00T00:00:00Z",
+        "2026-01-31T24:00:00Z",
+        "2026-01-31T10:60:00Z",
+        "2026-01-31T10:20:61Z",
+        "2026-01-31T10:20:30.Z",
+        "2026-01-31T10:20:30Zx",
+        "2026-01-31T10:20:30+",
+        "2026-01-31T10:20:30+5",
+        "2026-01-31T10:20:30 Z",
+        "2026-01-31T10:20",
+        "0000-01-01T00:00:00Z",
+        "2026-01-31T10:20:30+05:",
+        " 2026-01-31T10:20:30Z",
     };
     apr_time_t t;
 
@@ -274,16 +308,11 @@ static void test_sha256(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hex),
-        cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_durations),
-        cmocka_unit_test(test_basename),
-        cmocka_unit_test(test_utf8_clean),
-        cmocka_unit_test(test_utf8_cut),
-        cmocka_unit_test(test_time_texts),
-        cmocka_unit_test(test_time_reading),
-        cmocka_unit_test(test_calendar),
+        cmocka_unit_test(test_hex),          cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_sizes),        cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_basename),     cmocka_unit_test(test_utf8_clean),
+        cmocka_unit_test(test_utf8_cut),     cmocka_unit_test(test_time_texts),
+        cmocka_unit_test(test_time_reading), cmocka_unit_test(test_calendar),
         cmocka_unit_test(test_sha256),
     };
     int failed;
