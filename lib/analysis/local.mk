@@ -8,3 +8,9 @@ libsalvage_core_la_SOURCES += lib/analysis/stackwalk.h lib/analysis/analysis_pri
     lib/analysis/system.c lib/analysis/mac_info.c lib/analysis/modules.c lib/analysis/threads.c \
     lib/analysis/streams.c lib/analysis/stackwalk.c lib/analysis/human.c
 EXTRA_DIST += lib/analysis/make_error_codes.py tests/peers/compare_stackwalk.py
+
+if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_reason
+tests_unit_test_reason_SOURCES = tests/unit/test_reason.c
+tests_unit_test_reason_LDADD = $(UNIT_LIBS)
+endif
