@@ -198,9 +198,9 @@ static void settle(sal_supplier_t *s, entry_t *e, const supply_result_t *r, apr_
 
 /*
  * Looks at the source with the lock given up. A first look makes others wait (`busy`); a later one
- * does not: they go on with the map there is.
+ * does not: they go on with the map there is. True if the symcache was built.
  */
-static void look(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_pool_t *p)
+static bool look(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_pool_t *p)
 {
     supply_result_t r;
     apr_pool_t *map_pool = NULL;
@@ -224,6 +224,7 @@ static void look(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_poo
     settle(s, e, &r, map_pool);
     e->busy = false;
     pthread_cond_broadcast(&s->filled);
+    return r.built;
 }
 
 static bool fresh(const sal_supplier_t *s, const entry_t *e)
@@ -235,7 +236,7 @@ static bool fresh(const sal_supplier_t *s, const entry_t *e)
 }
 
 /* The entry with what is known now; under the lock. */
-static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, apr_pool_t *p)
+static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, bool *built, apr_pool_t *p)
 {
     uint64_t hash = key_hash(key);
     entry_t *e = find_entry(s, key, hash);
@@ -254,7 +255,7 @@ static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, apr_pool_t
         s->stats.hits++;
     }
     else {
-        look(s, e, key, p);
+        *built = look(s, e, key, p);
     }
     unlink_use(s, e);
     link_newest(s, e);
@@ -264,6 +265,7 @@ static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, apr_pool_t
 void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char *debug_file,
                       const char *debug_id, apr_pool_t *p)
 {
+    apr_time_t begun = apr_time_now();
     supply_key_t key;
     entry_t *e;
 
@@ -273,7 +275,7 @@ void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char *debug_f
         return;
     }
     pthread_mutex_lock(&s->lock);
-    e = get_entry(s, &key, p);
+    e = get_entry(s, &key, &ref->built, p);
     if (!e) {
         ref->reason = "out of memory";
     }
@@ -289,6 +291,7 @@ void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char *debug_f
         ref->reason = apr_pstrdup(p, e->reason);
     }
     pthread_mutex_unlock(&s->lock);
+    ref->elapsed = apr_time_now() - begun;
 }
 
 void sal_supplier_release(sal_supplier_t *s, sal_sym_ref_t *ref)

@@ -45,6 +45,8 @@ typedef struct sal_sym_ref_t {
     sal_sym_state_t state;
     const char *reason;                 /* of CORRUPT and MISSING, for the reader */
     void *entry;                        /* opaque */
+    bool built;                         /* this call built the symcache */
+    apr_interval_time_t elapsed;        /* of this call, waiting for builders included */
 } sal_sym_ref_t;
 
 /*

@@ -1,0 +1,358 @@
+/*
+ * mod_symbolicate: POST /symbolicate/v5 and /symbolicate/v4, as Eliot answers them.
+ *
+ *     <Location "/symbolicate">
+ *         SetHandler symbolicate
+ *     </Location>
+ *
+ * Symbols come from the process's one supplier, set up from salvage.conf. Every answer, errors too,
+ * is JSON: clients take anything else for a passing failure.
+ */
+#include "symbolicate.h"
+
+#include <apr_strings.h>
+#include "base/log.h"
+
+module AP_MODULE_DECLARE_DATA symbolicate_module;
+
+#define DEFAULT_MAX_BODY (INT64_C(64) << 20)
+#define DEFAULT_MAX_JOBS 10
+
+typedef struct server_conf_t {
+    sal_conf_t *shared;           /* salvage.conf */
+} server_conf_t;
+
+typedef struct dir_conf_t {
+    const char *base;             /* of the <Location>, no trailing slash */
+    apr_int64_t max_body, max_jobs;       /* -1: not set */
+    int strict_names, extensions;         /* -1: not set */
+} dir_conf_t;
+
+static struct {                   /* the child's; set once in child_init */
+    sal_supplier_t *supplier;
+    sal_error_t why_not;
+} child;
+
+/* ---- answers ---- */
+
+static int reply_title(request_rec *r, int status, const char *title)
+{
+    const char *body = apr_psprintf(r->pool, "{\"title\": \"%s\"}", title);
+
+    apr_table_mergen(r->headers_out, "Vary", "Accept");
+    if (status == HTTP_SERVICE_UNAVAILABLE) {
+        apr_table_setn(r->headers_out, "Retry-After", "5");
+    }
+    return web_reply(r, status, "application/json", body, strlen(body));
+}
+
+static void set_cors(request_rec *r)
+{
+    if (apr_table_get(r->headers_in, "Origin")) {
+        apr_table_setn(r->headers_out, "Access-Control-Allow-Origin", "*");
+        apr_table_setn(r->headers_out, "Access-Control-Expose-Headers",
+                       "accept, accept-encoding, authorization, content-type, dnt, origin, "
+                       "user-agent, x-csrftoken, x-requested-with");
+    }
+}
+
+static int reply_options(request_rec *r)
+{
+    const char *wanted = apr_table_get(r->headers_in, "Access-Control-Request-Headers");
+
+    if (apr_table_get(r->headers_in, "Origin") &&
+        apr_table_get(r->headers_in, "Access-Control-Request-Method")) {
+        apr_table_setn(r->headers_out, "Access-Control-Allow-Methods", "POST");
+        apr_table_setn(r->headers_out, "Access-Control-Allow-Headers", wanted ? wanted : "*");
+        apr_table_setn(r->headers_out, "Access-Control-Max-Age", "86400");
+    }
+    else {
+        apr_table_setn(r->headers_out, "Allow", "POST");
+    }
+    return web_reply(r, HTTP_OK, "application/json", "", 0);
+}
+
+static int reply_method(request_rec *r)
+{
+    apr_table_setn(r->headers_out, "Allow", "POST, OPTIONS");
+    return reply_title(r, HTTP_METHOD_NOT_ALLOWED, "405 Method Not Allowed");
+}
+
+static int reply_body_error(request_rec *r, int status)
+{
+    switch (status) {
+    case HTTP_REQUEST_ENTITY_TOO_LARGE:
+        return reply_title(r, status, "413 Payload Too Large");
+    case HTTP_REQUEST_TIME_OUT:
+        return reply_title(r, status, "408 Request Timeout");
+    default:
+        return reply_title(r, HTTP_BAD_REQUEST, "400 Bad Request");
+    }
+}
+
+/* ---- the handler ---- */
+
+/* 4 or 5, 0 for a path that is nothing. */
+static int version_of(const request_rec *r, const dir_conf_t *cf)
+{
+    apr_size_t len = strlen(r->uri);
+    apr_size_t base = cf->base ? strlen(cf->base) : 0;
+    const char *rest = r->uri;
+
+    if (len < 3 || strncmp(r->uri + len - 3, "/v", 2) != 0 ||
+        (r->uri[len - 1] != '4' && r->uri[len - 1] != '5')) {
+        return 0;
+    }
+    /* The Location may be the folder of both, or one of them; a real pattern has no base. */
+    if (base && base <= len && strncmp(r->uri, cf->base, base) == 0) {
+        rest += base;
+        if (*rest && strlen(rest) != 3) {
+            return 0;
+        }
+    }
+    return r->uri[len - 1] - '0';
+}
+
+static const dir_conf_t *dir_conf(const request_rec *r)
+{
+    return ap_get_module_config(r->per_dir_config, &symbolicate_module);
+}
+
+static void log_request(request_rec *r, const symbolicate_request_t *req, apr_time_t begun)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  "SAL3001: symbolicated v%d: %d jobs, %d modules, %" APR_UINT64_T_FMT
+                  " frames, %" APR_UINT64_T_FMT " with symbols, %" APR_TIME_T_FMT " us",
+                  req->version, req->n_jobs, req->modules->nelts, req->n_frames, req->n_found,
+                  apr_time_now() - begun);
+}
+
+static int answer(request_rec *r, const dir_conf_t *cf, symbolicate_request_t *req)
+{
+    const char *debug = apr_table_get(r->headers_in, "Debug");
+    bool strict = cf->strict_names != 0;
+    symbolicate_style_t style = { cf->extensions >= 0 ? cf->extensions != 0 : !strict,
+                                  debug && *debug, r->request_time };
+
+    if (!child.supplier) {
+        return reply_title(r, HTTP_SERVICE_UNAVAILABLE, "503 Service Unavailable");
+    }
+    symbolicate_fetch(req, child.supplier, r->pool);
+    r->status = HTTP_OK;
+    ap_set_content_type(r, "application/json");
+    symbolicate_write(req, &style, r);
+    symbolicate_release(req, child.supplier);
+    return OK;
+}
+
+static int post(request_rec *r, const dir_conf_t *cf, int version)
+{
+    symbolicate_limits_t limits = { cf->max_jobs < 0 ? DEFAULT_MAX_JOBS : (int)cf->max_jobs,
+                                    cf->strict_names != 0 };
+    symbolicate_request_t req = { .version = version };
+    apr_time_t begun = apr_time_now();
+    const char *title;
+    char *body;
+    apr_size_t size;
+    int rc = web_body_text(r, cf->max_body < 0 ? DEFAULT_MAX_BODY : cf->max_body, &body, &size);
+
+    if (rc != OK) {
+        return reply_body_error(r, rc);
+    }
+    title = symbolicate_read(&req, body, size, &limits, r->pool);
+    if (title) {
+        return reply_title(r, HTTP_BAD_REQUEST, title);
+    }
+    rc = answer(r, cf, &req);
+    log_request(r, &req, begun);
+    return rc;
+}
+
+static int symbolicate_handler(request_rec *r)
+{
+    const dir_conf_t *cf;
+    int version;
+
+    if (!r->handler || strcmp(r->handler, "symbolicate") != 0) {
+        return DECLINED;
+    }
+    cf = dir_conf(r);
+    set_cors(r);
+    version = version_of(r, cf);
+    if (!version) {
+        return reply_title(r, HTTP_NOT_FOUND, "404 Not Found");
+    }
+    switch (r->method_number) {
+    case M_POST:
+        return post(r, cf, version);
+    case M_OPTIONS:
+        return reply_options(r);
+    default:
+        return reply_method(r);
+    }
+}
+
+/* ---- configuration ---- */
+
+static void *make_server_conf(apr_pool_t *p, server_rec *s)
+{
+    (void)s;
+    return apr_pcalloc(p, sizeof(server_conf_t));
+}
+
+static void *merge_server_conf(apr_pool_t *p, void *base, void *over)
+{
+    server_conf_t *cf = apr_pmemdup(p, over, sizeof(*cf));
+
+    if (!cf->shared) {
+        cf->shared = ((server_conf_t *)base)->shared;
+    }
+    return cf;
+}
+
+static void *make_dir_conf(apr_pool_t *p, char *path)
+{
+    dir_conf_t *cf = apr_pcalloc(p, sizeof(*cf));
+    apr_size_t len;
+
+    path = path && *path == '^' ? path + 1 : path;        /* <LocationMatch "^/symbolicate/"> */
+    len = path && *path == '/' && !path[strcspn(path, "$()[]{}*+?|\\")] ? strlen(path) : 0;
+    while (len > 0 && path[len - 1] == '/') {
+        len--;
+    }
+    cf->base = len ? apr_pstrmemdup(p, path, len) : NULL;
+    cf->max_body = cf->max_jobs = -1;
+    cf->strict_names = cf->extensions = -1;
+    return cf;
+}
+
+static void *merge_dir_conf(apr_pool_t *p, void *base, void *over)
+{
+    dir_conf_t *b = base;
+    dir_conf_t *cf = apr_pmemdup(p, over, sizeof(*cf));
+
+    cf->base = cf->base ? cf->base : b->base;
+    cf->max_body = cf->max_body >= 0 ? cf->max_body : b->max_body;
+    cf->max_jobs = cf->max_jobs >= 0 ? cf->max_jobs : b->max_jobs;
+    cf->strict_names = cf->strict_names >= 0 ? cf->strict_names : b->strict_names;
+    cf->extensions = cf->extensions >= 0 ? cf->extensions : b->extensions;
+    return cf;
+}
+
+static const char *set_shared(cmd_parms *cmd, void *unused, const char *arg)
+{
+    server_conf_t *cf = ap_get_module_config(cmd->server->module_config, &symbolicate_module);
+
+    (void)unused;
+    return web_read_shared_conf(cmd, arg, &cf->shared);
+}
+
+static const char *set_max_body(cmd_parms *cmd, void *conf, const char *arg)
+{
+    return web_arg_size(cmd, arg, 1024, INT64_C(1) << 30, &((dir_conf_t *)conf)->max_body);
+}
+
+static const char *set_max_jobs(cmd_parms *cmd, void *conf, const char *arg)
+{
+    return web_arg_int(cmd, arg, 1, 10000, &((dir_conf_t *)conf)->max_jobs);
+}
+
+static const char *set_strict(cmd_parms *cmd, void *conf, int on)
+{
+    (void)cmd;
+    ((dir_conf_t *)conf)->strict_names = on;
+    return NULL;
+}
+
+static const char *set_extensions(cmd_parms *cmd, void *conf, int on)
+{
+    (void)cmd;
+    ((dir_conf_t *)conf)->extensions = on;
+    return NULL;
+}
+
+static const command_rec symbolicate_commands[] = {
+    AP_INIT_TAKE1("SalvageConfig", set_shared, NULL, RSRC_CONF, "path of salvage.conf"),
+    AP_INIT_TAKE1("SymbolicateMaxBody", set_max_body, NULL, RSRC_CONF | ACCESS_CONF,
+                  "largest accepted request body, e.g. 64M (1k..1G)"),
+    AP_INIT_TAKE1("SymbolicateMaxJobs", set_max_jobs, NULL, RSRC_CONF | ACCESS_CONF,
+                  "most jobs of one request (1..10000)"),
+    AP_INIT_FLAG("SymbolicateStrictNames", set_strict, NULL, RSRC_CONF | ACCESS_CONF,
+                 "on: a module name or id of a wrong form fails the whole request, as upstream; "
+                 "off: it is only not found"),
+    AP_INIT_FLAG("SymbolicateExtensions", set_extensions, NULL, RSRC_CONF | ACCESS_CONF,
+                 "on: function_size, multiple and module_errors in v5 answers; default: the "
+                 "opposite of SymbolicateStrictNames"),
+    { NULL }
+};
+
+/* ---- start-up ---- */
+
+/* The first salvage.conf there is: the supplier is one a process. */
+static sal_conf_t *any_conf(server_rec *s)
+{
+    for (; s; s = s->next) {
+        server_conf_t *cf = ap_get_module_config(s->module_config, &symbolicate_module);
+
+        if (cf->shared) {
+            return cf->shared;
+        }
+    }
+    return NULL;
+}
+
+static int symbolicate_post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
+                                   server_rec *s)
+{
+    sal_conf_t *conf = any_conf(s);
+    const char *dir;
+    sal_error_t err;
+
+    (void)p;
+    (void)plog;
+    if (web_is_rehearsal() || !conf) {
+        return OK;
+    }
+    dir = sal_conf_get(conf, "symcache", NULL);
+    if (dir && web_make_store_root(dir, ptemp, &err) != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL3002: symcache: %s", err.message);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
+}
+
+static void symbolicate_child_init(apr_pool_t *p, server_rec *s)
+{
+    sal_conf_t *conf = any_conf(s);
+    sal_supplier_opts_t opts = { 0 };
+
+    (void)p;
+    if (!conf) {
+        return;                   /* not used on this server */
+    }
+    web_log_to(s);
+    opts.symcache_dir = sal_conf_get(conf, "symcache", NULL);
+    opts.symbol_store = sal_conf_get(conf, "symbol-store", NULL);
+    opts.paths = sal_conf_list(conf, "symbols-path");
+    if (!opts.symcache_dir) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     "SAL3003: salvage.conf has no `symcache`: symbolication answers 503");
+    }
+    else if (sal_supplier_shared(&child.supplier, &opts, &child.why_not) != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL3004: symbolication answers 503: %s",
+                     child.why_not.message);
+    }
+}
+
+static void symbolicate_hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_post_config(symbolicate_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(symbolicate_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(symbolicate_handler, NULL, NULL, APR_HOOK_MIDDLE);
+}
+
+AP_DECLARE_MODULE(symbolicate) = {
+    STANDARD20_MODULE_STUFF, make_dir_conf, merge_dir_conf, make_server_conf, merge_server_conf,
+    symbolicate_commands, symbolicate_hooks, 0
+};

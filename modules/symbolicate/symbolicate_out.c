@@ -1,0 +1,122 @@
+/*
+ * JSON text through one buffer to the client: an answer of any size costs 64 KiB. What is not UTF-8
+ * becomes U+FFFD.
+ */
+#include "symbolicate.h"
+
+#include <stdio.h>
+#include <apr_strings.h>
+#include "base/text.h"
+
+out_t *out_make(request_rec *r)
+{
+    out_t *o = apr_palloc(r->pool, sizeof(*o));
+
+    o->r = r;
+    o->sent = false;
+    o->used = 0;
+    apr_pool_create(&o->scratch, r->pool);
+    return o;
+}
+
+static void out_flush(out_t *o)
+{
+    if (o->used > 0 && !o->r->connection->aborted) {
+        ap_rwrite(o->buffer, (int)o->used, o->r);
+        o->sent = true;
+    }
+    o->used = 0;
+}
+
+static void out_bytes(out_t *o, const char *s, size_t len)
+{
+    while (len > 0) {
+        size_t n = len < sizeof(o->buffer) - o->used ? len : sizeof(o->buffer) - o->used;
+
+        memcpy(o->buffer + o->used, s, n);
+        o->used += n;
+        s += n;
+        len -= n;
+        if (o->used == sizeof(o->buffer)) {
+            out_flush(o);
+        }
+    }
+}
+
+void out_text(out_t *o, const char *s)
+{
+    out_bytes(o, s, strlen(s));
+}
+
+static void out_escape(out_t *o, unsigned char c)
+{
+    static const char named[] = "\"\\\b\f\n\r\t";
+    static const char letters[] = "\"\\bfnrt";
+    const char *at = strchr(named, c);
+    char text[8];
+
+    if (c != 0 && at) {
+        snprintf(text, sizeof(text), "\\%c", letters[at - named]);
+    }
+    else {
+        snprintf(text, sizeof(text), "\\u%04x", c);
+    }
+    out_text(o, text);
+}
+
+static void out_valid(out_t *o, const char *s, size_t len)
+{
+    size_t plain = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+
+        if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f) {
+            out_bytes(o, s + plain, i - plain);
+            out_escape(o, c);
+            plain = i + 1;
+        }
+    }
+    out_bytes(o, s + plain, len - plain);
+}
+
+void out_inside(out_t *o, const char *s, size_t len)
+{
+    if (memchr(s, '\0', len) || !sal_utf8_valid(s, len)) {
+        const char *clean = sal_utf8_clean(s, len, o->scratch);
+
+        out_valid(o, clean, strlen(clean));
+        apr_pool_clear(o->scratch);
+        return;
+    }
+    out_valid(o, s, len);
+}
+
+void out_string(out_t *o, const char *s, size_t len)
+{
+    out_bytes(o, "\"", 1);
+    out_inside(o, s, len);
+    out_bytes(o, "\"", 1);
+}
+
+void out_number(out_t *o, uint64_t v)
+{
+    char text[24];
+
+    out_bytes(o, text, (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)v));
+}
+
+void out_hex(out_t *o, uint64_t v)
+{
+    char text[24];
+
+    out_bytes(o, text, (size_t)snprintf(text, sizeof(text), "0x%llx", (unsigned long long)v));
+}
+
+void out_finish(out_t *o)
+{
+    if (!o->sent) {
+        ap_set_content_length(o->r, (apr_off_t)o->used);
+    }
+    out_flush(o);
+}
