@@ -1,1 +1,14 @@
-# processor
+# processor: salvaged, and its twin for tests that can be told to die
+sbin_PROGRAMS += salvaged
+SALVAGED_SOURCES = processor/housekeeper.c processor/link.c processor/main.c processor/notify.c \
+  processor/salvaged.h processor/sandbox.c processor/settings.c processor/signals.c \
+  processor/supervisor.c processor/walk.c processor/walker.c processor/worker.c
+SALVAGED_LIBS = libsalvage.la $(APR_LIBS) $(JANSSON_LIBS) $(PQ_LIBS) $(SECCOMP_LIBS)
+salvaged_SOURCES = $(SALVAGED_SOURCES)
+salvaged_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS) -I$(srcdir)/processor
+salvaged_LDADD = $(SALVAGED_LIBS)
+
+noinst_PROGRAMS += salvaged-hooked
+salvaged_hooked_SOURCES = $(SALVAGED_SOURCES) processor/test_hooks.c
+salvaged_hooked_CPPFLAGS = $(salvaged_CPPFLAGS) -DSAL_TEST_HOOKS
+salvaged_hooked_LDADD = $(SALVAGED_LIBS)

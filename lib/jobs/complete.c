@@ -1,0 +1,232 @@
+/*
+ * The completing transaction and its relatives. Knows jobs, documents, rows; not how a document
+ * came to be.
+ */
+#include "jobs/complete.h"
+
+#include <string.h>
+#include <apr_strings.h>
+#include "base/json.h"
+#include "base/log.h"
+#include "crash/crash_id.h"
+#include "search/index.h"
+
+typedef struct ending_t {
+    const sal_job_t *job;
+    const char *crash_id;
+    const json_t *doc;
+    const char *blob;             /* what we have written */
+    const char *reason;           /* of a burial, else NULL */
+    bool stub;                    /* never replace a document */
+    sal_search_row_t *row;
+    const char *former;           /* blob of the pass before, NULL if there was none */
+    int put;                      /* 0: there was a document, the stub was not wanted */
+} ending_t;
+
+/* ---- inside the transaction ---- */
+
+static apr_status_t lock_former(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_exec(db, &sal_s_process_former, &rows, p, err,
+                                  SAL_V_TEXT(e->crash_id));
+
+    e->former = rv == APR_SUCCESS && sal_rows_count(rows) ? sal_rows_text(rows, 0, 0) : NULL;
+    return rv;
+}
+
+static apr_status_t put_document(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    const char *signature = sal_json_str(e->doc, "signature");
+    apr_status_t rv = lock_former(e, db, p, err);
+
+    e->put = 1;
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    return sal_db_exec(db, &sal_s_process_put, NULL, p, err, SAL_V_TEXT(e->crash_id),
+                       SAL_V_INT(e->job->id), SAL_V_INT(e->job->fence), SAL_V_TEXT(e->blob),
+                       SAL_V_BOOL(json_is_true(json_object_get(e->doc, "success"))),
+                       SAL_V_TEXT(signature ? signature : ""));
+}
+
+static apr_status_t put_stub(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_exec(db, &sal_s_process_stub, &rows, p, err, SAL_V_TEXT(e->crash_id),
+                                  SAL_V_INT(e->job ? e->job->id : 0),
+                                  SAL_V_INT(e->job ? e->job->fence : 0), SAL_V_TEXT(e->blob),
+                                  SAL_V_TEXT(sal_json_str(e->doc, "signature")));
+
+    e->put = rv == APR_SUCCESS && sal_rows_affected(rows) > 0;
+    return rv;
+}
+
+static apr_status_t end_job(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    if (!e->job) {
+        return APR_SUCCESS;
+    }
+    return e->reason ? sal_queue_bury(e->job, e->reason, db, p, err)
+                     : sal_queue_done(e->job, db, p, err);
+}
+
+static apr_status_t ending_txn(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
+{
+    ending_t *e = baton;
+    apr_status_t rv = end_job(e, db, p, err);
+
+    if (rv == APR_SUCCESS) {
+        rv = e->stub ? put_stub(e, db, p, err) : put_document(e, db, p, err);
+    }
+    return rv == APR_SUCCESS && e->put ? sal_search_store(e->row, db, p, err) : rv;
+}
+
+/* ---- around it ---- */
+
+static void discard(sal_crash_store_t *store, const char *blob)
+{
+    sal_error_t err;
+
+    if (blob && sal_processed_remove(store, blob, &err) != APR_SUCCESS &&
+        !APR_STATUS_IS_ENOENT(err.code)) {
+        sal_log(SAL_LOG_WARNING, 9110, "a document that is no longer used stays behind: %s",
+                err.message);
+    }
+}
+
+/* Does the row name our blob? Then a commit without an answer had gone through. */
+static apr_status_t is_stored(bool *stored, const ending_t *e, sal_db_t *db, apr_pool_t *p,
+                              sal_error_t *err)
+{
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_exec(db, &sal_s_process_get, &rows, p, err, SAL_V_TEXT(e->crash_id));
+
+    *stored = rv == APR_SUCCESS && sal_rows_count(rows) &&
+              strcmp(sal_rows_text(rows, 0, 0), e->blob) == 0;
+    return rv;
+}
+
+/*
+ * Runs the transaction. If the lease turns out to be lost, or a COMMIT had no answer, the row says
+ * whether an earlier attempt of ours had won.
+ */
+static apr_status_t settle(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    apr_status_t rv = sal_db_txn(db, ending_txn, e, p, err);
+    sal_error_t look;
+    bool stored;
+
+    if (rv == SAL_E_NODB && !strcmp(err->sqlstate, "08007")) {
+        if (is_stored(&stored, e, db, p, &look) != APR_SUCCESS) {
+            return rv;
+        }
+        return stored ? APR_SUCCESS : sal_db_txn(db, ending_txn, e, p, err);
+    }
+    if (rv == SAL_E_FENCED && is_stored(&stored, e, db, p, &look) == APR_SUCCESS && stored) {
+        return APR_SUCCESS;
+    }
+    return rv;
+}
+
+static void identify(json_t *doc, const char *crash_id, apr_pool_t *p)
+{
+    char day[9];
+
+    json_object_set_new(doc, "crash_id", json_string(crash_id));
+    json_object_set_new(doc, "uuid", json_string(crash_id));
+    if (!sal_json_str(doc, "date_processed")) {
+        sal_crash_id_day(day, crash_id);
+        json_object_set_new(doc, "date_processed",
+                            json_string(apr_psprintf(p, "%.4s-%.2s-%.2sT00:00:00+00:00", day,
+                                                     day + 4, day + 6)));
+    }
+}
+
+static apr_status_t finish(ending_t *e, sal_crash_store_t *store, sal_db_t *db, apr_pool_t *p,
+                           sal_error_t *err)
+{
+    apr_status_t rv = sal_processed_put(&e->blob, store, e->crash_id, e->job ? e->job->id : 0,
+                                        e->job ? e->job->fence : 0, e->doc, p, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if ((rv = sal_search_prepare(&e->row, e->doc, db, p, err)) != APR_SUCCESS ||
+        (rv = settle(e, db, p, err)) != APR_SUCCESS) {
+        if (rv == SAL_E_FENCED) {
+            discard(store, e->blob);
+        }
+        return rv;
+    }
+    if (!e->put) {
+        discard(store, e->blob);
+    } else if (e->former && strcmp(e->former, e->blob)) {
+        discard(store, e->former);
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t sal_job_complete(const sal_job_t *job, json_t *doc, sal_crash_store_t *store,
+                              sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    ending_t e = { .job = job, .crash_id = job->crash_id, .doc = doc, .put = 1 };
+
+    identify(doc, job->crash_id, p);
+    return finish(&e, store, db, p, err);
+}
+
+static apr_time_t submitted_of(const char *crash_id, sal_db_t *db, apr_pool_t *p)
+{
+    sal_rows_t *rows;
+
+    return sal_db_exec(db, &sal_s_process_submitted, &rows, p, NULL, SAL_V_TEXT(crash_id)) ==
+                       APR_SUCCESS && sal_rows_count(rows)
+               ? sal_rows_time(rows, 0, 0) : 0;
+}
+
+apr_status_t sal_job_bury(const sal_job_t *job, const char *reason, const sal_process_opts_t *opts,
+                          sal_crash_store_t *store, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    ending_t e = { .job = job, .crash_id = job->crash_id, .reason = reason, .stub = true };
+
+    e.doc = sal_json_own(sal_process_stub(job->crash_id, reason,
+                                          submitted_of(job->crash_id, db, p), opts, p), p);
+    return finish(&e, store, db, p, err);
+}
+
+apr_status_t sal_job_stub(int *made, const char *crash_id, const char *reason,
+                          const sal_process_opts_t *opts, sal_crash_store_t *store, sal_db_t *db,
+                          apr_pool_t *p, sal_error_t *err)
+{
+    ending_t e = { .crash_id = crash_id, .reason = reason, .stub = true };
+    apr_status_t rv;
+
+    e.doc = sal_json_own(sal_process_stub(crash_id, reason, submitted_of(crash_id, db, p), opts,
+                                          p), p);
+    rv = finish(&e, store, db, p, err);
+    if (made) {
+        *made = rv == APR_SUCCESS && e.put;
+    }
+    return rv;
+}
+
+apr_status_t sal_job_previous(json_t **doc, const char *crash_id, sal_crash_store_t *store,
+                              sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_exec(db, &sal_s_process_get, &rows, p, err, SAL_V_TEXT(crash_id));
+
+    *doc = NULL;
+    if (rv != APR_SUCCESS || sal_rows_count(rows) == 0) {
+        return rv;
+    }
+    rv = sal_processed_get(doc, store, sal_rows_text(rows, 0, 0), p, err);
+    if (APR_STATUS_IS_ENOENT(rv) || rv == SAL_E_MALFORMED) {
+        sal_log(SAL_LOG_WARNING, 9111, "crash %s: the document of its last pass cannot be read; "
+                "it is processed as if new", crash_id);
+        *doc = NULL;
+        rv = APR_SUCCESS;
+    }
+    return rv;
+}

@@ -1,0 +1,40 @@
+/*
+ * The end of a job: the result becomes visible and the job goes, both or neither.
+ *
+ * The document is written to the crash store first; then one transaction ends the job under its
+ * fence, puts the row and the search row; then the former document is removed. A lease that was
+ * lost rolls everything back. A commit whose outcome is unknown is settled by looking. Which death
+ * leaves what behind: docs/processor.md.
+ */
+#ifndef SAL_JOBS_COMPLETE_H
+#define SAL_JOBS_COMPLETE_H
+
+#include <jansson.h>
+#include "crash/crash_store.h"
+#include "process/process.h"
+#include "queue/queue.h"
+
+/*
+ * Stores doc as the result of the job. doc gains its crash id and date if it lacks them.
+ * SAL_E_FENCED: another worker owns the job, nothing was kept. SAL_E_NODB: still unknown, the
+ * database is away; call again with the same arguments once it is back (pass 1 has the effect of
+ * pass n).
+ */
+SAL_API apr_status_t sal_job_complete(const sal_job_t *job, json_t *doc, sal_crash_store_t *store,
+                                      sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+
+/* Dead letter with a stub document, if the crash has none yet. SAL_E_FENCED as above. */
+SAL_API apr_status_t sal_job_bury(const sal_job_t *job, const char *reason,
+                                  const sal_process_opts_t *opts, sal_crash_store_t *store,
+                                  sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+
+/* The stub of a crash whose job has died already. *made (may be NULL): 0 if it has a document. */
+SAL_API apr_status_t sal_job_stub(int *made, const char *crash_id, const char *reason,
+                                  const sal_process_opts_t *opts, sal_crash_store_t *store,
+                                  sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+
+/* The document of the last pass, owned by p; NULL if there is none (or its blob has gone). */
+SAL_API apr_status_t sal_job_previous(json_t **doc, const char *crash_id, sal_crash_store_t *store,
+                                      sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+
+#endif

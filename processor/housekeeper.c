@@ -1,0 +1,164 @@
+/*
+ * The housekeeper: what has to be done now and then, by one process a daemon. Everything it does
+ * may be done by several daemons at once.
+ */
+#include "salvaged.h"
+
+#include <poll.h>
+#include <unistd.h>
+#include <apr_strings.h>
+#include "base/log.h"
+#include "jobs/complete.h"
+#include "search/index.h"
+
+#define SWEEP_SECONDS 30
+#define PENDING_AGE 30
+#define WEEKS_AHEAD 4
+
+typedef struct keeper_t {
+    const settings_t *settings;
+    apr_pool_t *pool;
+    link_t link;
+    int signals;
+    bool stopping;
+} keeper_t;
+
+/* A chore: what it is for is its function. */
+typedef struct chore_t {
+    apr_status_t (*run)(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+    int every;                    /* seconds */
+    apr_time_t next;
+} chore_t;
+
+static apr_status_t make_partitions(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    (void)k;
+    return sal_search_partitions(db, apr_time_now(), WEEKS_AHEAD, p, err);
+}
+
+/* The report page of a crash whose job has died shall say so. */
+static void write_stubs(keeper_t *k, const char **dead, sal_db_t *db, apr_pool_t *p)
+{
+    sal_process_opts_t opts;
+    sal_error_t err;
+
+    settings_process_opts(&opts, k->settings);
+    for (; dead && *dead; dead++) {
+        sal_log(SAL_LOG_ERROR, 5030, "%s: given up: it has killed three workers", *dead);
+        if (sal_job_stub(NULL, *dead, "gave up after 3 lost leases", &opts, k->settings->store, db,
+                         p, &err) != APR_SUCCESS) {
+            sal_log(SAL_LOG_WARNING, 5031, "%s: no stub document could be stored: %s", *dead,
+                    err.message);
+        }
+    }
+}
+
+static apr_status_t expire_leases(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    const char **dead = NULL;
+    int n = 0;
+    apr_status_t rv = sal_queue_expire(&n, &dead, db, p, err);
+
+    if (rv == APR_SUCCESS && n > 0) {
+        sal_log(SAL_LOG_WARNING, 5032, "%d leases had run out", n);
+        write_stubs(k, dead, db, p);
+    }
+    return rv;
+}
+
+static apr_status_t sweep_pending(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    int queued = 0, bad = 0;
+    apr_status_t rv = sal_pending_sweep(&queued, &bad, k->settings->store,
+                                        k->settings->once ? 0 : PENDING_AGE, db, p, err);
+
+    if (queued > 0) {
+        sal_log(SAL_LOG_NOTICE, 5033, "%d stored crashes that were not queued are now", queued);
+    }
+    if (bad > 0) {
+        sal_log(SAL_LOG_ERROR, 5034, "%d damaged crash containers were moved to bad/", bad);
+    }
+    return rv;
+}
+
+static void take_signals(keeper_t *k)
+{
+    for (int n; (n = signals_take(k->signals)) != 0;) {
+        k->stopping = k->stopping || n == SIGTERM || n == SIGINT;
+    }
+}
+
+static void wait_ms(keeper_t *k, int ms)
+{
+    struct pollfd fd = { k->signals, POLLIN, 0 };
+
+    poll(&fd, 1, ms);
+    take_signals(k);
+}
+
+static bool run_chore(keeper_t *k, chore_t *chore)
+{
+    sal_db_t *db = link_get(&k->link, k->pool);
+    sal_error_t err = { .message = "" };
+    apr_pool_t *p;
+    apr_status_t rv;
+
+    if (!db) {
+        return false;
+    }
+    apr_pool_create(&p, k->pool);
+    rv = chore->run(k, db, p, &err);
+    if (rv == SAL_E_NODB) {
+        link_failed(&k->link, &err);
+    } else if (rv != APR_SUCCESS) {
+        sal_log(SAL_LOG_ERROR, 5035, "housekeeping failed, next try in %d s: %s",
+                chore->every < SWEEP_SECONDS ? chore->every : SWEEP_SECONDS, err.message);
+    } else {
+        link_worked(&k->link);
+    }
+    apr_pool_destroy(p);
+    chore->next = apr_time_now() +
+                  apr_time_from_sec(rv == APR_SUCCESS || chore->every < SWEEP_SECONDS
+                                        ? chore->every : SWEEP_SECONDS);
+    return rv == APR_SUCCESS;
+}
+
+static void first_round(chore_t *chores, int n)
+{
+    for (int i = 0; i < n; i++) {
+        chores[i].next = 0;
+    }
+}
+
+int housekeeper_run(const settings_t *s)
+{
+    keeper_t k = { .settings = s, .link.conninfo = s->conninfo };
+    /* a short lease wants to be looked at as often */
+    int expiry = s->lease < SWEEP_SECONDS ? s->lease : SWEEP_SECONDS;
+    chore_t chores[] = { { make_partitions, 86400, 0 },
+                         { expire_leases, expiry, 0 },
+                         { sweep_pending, SWEEP_SECONDS, 0 } };
+    int n = (int)(sizeof(chores) / sizeof(chores[0]));
+
+    apr_pool_create(&k.pool, NULL);
+    k.signals = signals_open();
+    first_round(chores, n);
+    while (take_signals(&k), !k.stopping) {
+        apr_time_t now = apr_time_now(), next = now + apr_time_from_sec(SWEEP_SECONDS);
+        bool good = true;
+
+        for (int i = 0; i < n && good && !k.stopping; i++) {
+            if (chores[i].next <= now) {
+                good = run_chore(&k, &chores[i]) || k.link.db;
+            }
+            next = chores[i].next < next ? chores[i].next : next;
+        }
+        if (s->once) {
+            return good && k.link.failures == 0 ? EXIT_DONE : EXIT_FAILED;
+        }
+        wait_ms(&k, good ? (int)apr_time_as_msec(next > now ? next - now : 0) + 10
+                         : link_pause_ms(&k.link));
+    }
+    apr_pool_destroy(k.pool);
+    return EXIT_DONE;
+}

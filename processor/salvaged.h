@@ -1,0 +1,109 @@
+/*
+ * salvaged: what its files share.
+ *
+ * Processes: the supervisor (no database connection, no threads) forks one housekeeper and N
+ * workers; a worker forks one walker a dump. Whatever is read-only (signature lists, field lists,
+ * libraries) is loaded by the supervisor and shared by fork. No libpq or curl handle crosses a
+ * fork.
+ */
+#ifndef PROCESSOR_SALVAGED_H
+#define PROCESSOR_SALVAGED_H
+
+#include <stdbool.h>
+#include <signal.h>
+#include <sys/types.h>
+#include "base/conf.h"
+#include "crash/crash_store.h"
+#include "db/db.h"
+#include "process/process.h"
+#include "queue/queue.h"
+#include "symbols/supplier.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+typedef struct settings_t {
+    apr_pool_t *pool;             /* everything below lives here */
+    const char *conninfo;
+    const char *host;
+    int workers;                  /* 1..256 */
+    int lease;                    /* seconds */
+    int walk_timeout;             /* seconds of wall time a dump */
+    apr_uint64_t walk_memory;     /* bytes a walker may allocate */
+    int drain;                    /* seconds a running job gets at shutdown */
+    bool once;
+    sal_siglists_t *siglists;
+    sal_fields_t *fields;
+    sal_crash_store_t *store;
+    sal_supplier_t *supplier;
+} settings_t;
+
+/* Reads salvage.conf and opens what it names. workers 0: as configured. */
+apr_status_t settings_read(settings_t **out, const char *path, int workers, apr_pool_t *parent,
+                           sal_error_t *err);
+/* Options of the pipeline; walking is left to the caller. */
+void settings_process_opts(sal_process_opts_t *opts, const settings_t *s);
+
+/* ---- signals: blocked from the start, read from a descriptor (TERM, INT, HUP, CHLD) ---- */
+int signals_open(void);
+/* The next signal that waits, 0 if there is none. */
+int signals_take(int fd);
+/* Default actions, nothing blocked: in a child that shall die of signals. */
+void signals_default(void);
+
+/* ---- processes; each returns an exit code and never returns to its caller's work ---- */
+int supervisor_run(const char *conf_path, int workers, settings_t *s);
+int worker_run(const settings_t *s, int number);
+int housekeeper_run(const settings_t *s);
+
+/* ---- the database, lost and found ---- */
+typedef struct link_t {
+    const char *conninfo;
+    apr_pool_t *pool;             /* of the connection */
+    sal_db_t *db;                 /* NULL: not connected */
+    int failures;                 /* in a row */
+    bool complained;              /* the outage is in the log already */
+} link_t;
+
+/* The connection, made if need be; NULL while the database is away (link_pause first, then again). */
+sal_db_t *link_get(link_t *link, apr_pool_t *parent);
+/* Takes note of an error: logs the first of an outage, drops a connection that is of no use. */
+void link_failed(link_t *link, const sal_error_t *err);
+void link_worked(link_t *link);
+/* 1..30 s with jitter, growing with failures. */
+int link_pause_ms(const link_t *link);
+
+/* ---- walking in a child process ---- */
+typedef enum { WALK_GO_ON, WALK_STOP } walk_tick_t;
+
+/* Called every second while a walker runs: WALK_STOP kills it, and the walk fails with *why. */
+typedef walk_tick_t (*walk_tick_fn)(void *baton, apr_status_t *why);
+
+typedef struct walk_t {
+    const settings_t *settings;
+    walk_tick_fn tick;
+    void *baton;
+    int wake_fd;                  /* ends the wait for the tick early; -1: none */
+} walk_t;
+
+/* A sal_walk_fn; its baton is a walk_t. */
+apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t *raw, void *baton,
+                           apr_pool_t *p, sal_error_t *err);
+
+/* What the child runs: walks and writes one JSON object to fd. Never returns. */
+void walker_main(const settings_t *s, sal_span_t dump, const json_t *raw, int fd)
+    __attribute__((noreturn));
+
+/* Limits, no new privileges, system calls. False with errno if the kernel refuses. */
+bool sandbox_limits(apr_uint64_t memory, int cpu_seconds);
+bool sandbox_system_calls(void);
+
+/* sd_notify without its library: a no-op without NOTIFY_SOCKET. */
+void service_notify(const char *state);
+
+#ifdef SAL_TEST_HOOKS
+void test_hook(const char *where, const json_t *raw);
+#else
+#define test_hook(where, raw) ((void)(raw))
+#endif
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * What salvaged reads from salvage.conf, opened and checked before anything is forked.
+ */
+#include "salvaged.h"
+
+#include <unistd.h>
+#include <apr_strings.h>
+
+#define LEASE 180
+#define WALK_TIMEOUT 120
+#define WALK_MEMORY (APR_INT64_C(2) << 30)
+#define DRAIN 150
+
+static apr_status_t needed(const char **out, const sal_conf_t *conf, const char *key,
+                           const char *path, sal_error_t *err)
+{
+    *out = sal_conf_get(conf, key, NULL);
+    return *out ? APR_SUCCESS
+                : sal_fail(err, APR_EINVAL, "%s has no line `%s VALUE`", path, key);
+}
+
+static int in_range(apr_int64_t n, int min, int max)
+{
+    return n < min ? min : n > max ? max : (int)n;
+}
+
+static void read_numbers(settings_t *s, const sal_conf_t *conf, int workers)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    char host[256] = "localhost";
+
+    gethostname(host, sizeof(host) - 1);
+    s->host = apr_pstrdup(s->pool, host);
+    s->workers = in_range(workers ? workers : sal_conf_int(conf, "workers", cpus), 1, 256);
+    s->lease = in_range(sal_conf_int(conf, "lease", LEASE), 3, 86400);
+    s->walk_timeout = in_range(sal_conf_int(conf, "stackwalk-timeout", WALK_TIMEOUT), 1, 86400);
+    s->walk_memory = (apr_uint64_t)sal_conf_int(conf, "stackwalk-memory", WALK_MEMORY);
+    s->drain = DRAIN;
+}
+
+static apr_status_t open_symbols(settings_t *s, const sal_conf_t *conf, sal_error_t *err)
+{
+    sal_supplier_opts_t opts = { .symcache_dir = sal_conf_get(conf, "symcache", NULL),
+                                 .symbol_store = sal_conf_get(conf, "symbol-store", NULL),
+                                 .paths = sal_conf_list(conf, "symbols-path") };
+
+    if (!opts.symcache_dir) {
+        return APR_SUCCESS; /* stacks without names are still stacks */
+    }
+    return sal_supplier_make(&s->supplier, &opts, s->pool, err);
+}
+
+static apr_status_t open_all(settings_t *s, const sal_conf_t *conf, const char *path,
+                             sal_error_t *err)
+{
+    const char *lists = sal_conf_get(conf, "siglists", SAL_SIGLISTS_DIR), *store;
+    apr_status_t rv;
+
+    s->fields = sal_fields_processed(s->pool);
+    if ((rv = needed(&s->conninfo, conf, "database", path, err)) != APR_SUCCESS ||
+        (rv = needed(&store, conf, "crash-store", path, err)) != APR_SUCCESS ||
+        (rv = sal_siglists_load(&s->siglists, lists, s->pool, err)) != APR_SUCCESS ||
+        (rv = sal_crash_store_open(&s->store, store, sal_conf_on(conf, "store-unsafe-fs", 0),
+                                   s->pool, err)) != APR_SUCCESS) {
+        return rv;
+    }
+    return open_symbols(s, conf, err);
+}
+
+apr_status_t settings_read(settings_t **out, const char *path, int workers, apr_pool_t *parent,
+                           sal_error_t *err)
+{
+    apr_pool_t *pool;
+    sal_conf_t *conf;
+    settings_t *s;
+    apr_status_t rv;
+
+    apr_pool_create(&pool, parent);
+    s = apr_pcalloc(pool, sizeof(*s));
+    s->pool = pool;
+    if ((rv = sal_conf_read(&conf, path, pool, err)) == APR_SUCCESS) {
+        read_numbers(s, conf, workers);
+        rv = open_all(s, conf, path, err);
+    }
+    if (rv != APR_SUCCESS) {
+        apr_pool_destroy(pool);
+        return rv;
+    }
+    *out = s;
+    return APR_SUCCESS;
+}
+
+void settings_process_opts(sal_process_opts_t *opts, const settings_t *s)
+{
+    *opts = (sal_process_opts_t){ .siglists = s->siglists, .fields = s->fields, .host = s->host,
+                                  .now = apr_time_now() };
+}

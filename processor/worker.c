@@ -1,0 +1,370 @@
+/*
+ * A worker: claims one job at a time, runs the pipeline, stores the result. One thread; while a
+ * walker runs, the worker watches it, renews the lease and listens to signals.
+ *
+ * Whatever a crash does to a worker, its lease runs out and another one takes the job; after the
+ * second loss the walker is skipped, after the third the job is dead (docs/queue.md).
+ */
+#include "salvaged.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+#include <apr_strings.h>
+#include "base/json.h"
+#include "base/log.h"
+#include "jobs/complete.h"
+
+#define POLL_MS 7000              /* between looks at the queue if nobody notifies us */
+
+typedef struct worker_t {
+    const settings_t *settings;
+    apr_pool_t *pool;
+    link_t link;
+    const char *name;             /* host:pid, in crash_job.worker */
+    int signals;
+    int listening;                /* backend pid that we LISTEN on */
+    bool stopping;
+    apr_time_t deadline;          /* when a running job is given back after all */
+    const sal_job_t *job;         /* the one we hold */
+    apr_time_t renew_at;
+} worker_t;
+
+/* ---- signals and waiting ---- */
+
+static void take_signals(worker_t *w)
+{
+    for (int n; (n = signals_take(w->signals)) != 0;) {
+        if ((n == SIGTERM || n == SIGINT) && !w->stopping) {
+            w->stopping = true;
+            w->deadline = apr_time_now() + apr_time_from_sec(w->settings->drain);
+        }
+    }
+}
+
+/* Until a signal, a notification (fd of the database, -1 for none), or the time is up. */
+static void wait_for(worker_t *w, int fd, int ms)
+{
+    struct pollfd fds[2] = { { w->signals, POLLIN, 0 }, { fd, POLLIN, 0 } };
+
+    poll(fds, fd < 0 ? 1 : 2, ms);
+    take_signals(w);
+}
+
+static void pause_link(worker_t *w)
+{
+    wait_for(w, -1, link_pause_ms(&w->link));
+}
+
+/* After a reset the session is a new one, which listens to nothing. */
+static apr_status_t listen_again(worker_t *w, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (w->listening != PQbackendPID(sal_db_conn(db))) {
+        rv = sal_db_run_text(db, "LISTEN crash_job", NULL, 0, NULL, p, err);
+        w->listening = rv == APR_SUCCESS ? PQbackendPID(sal_db_conn(db)) : 0;
+    }
+    return rv;
+}
+
+/* Drops the notifications that have come: what they say is found by claiming. */
+static bool drain_notifications(PGconn *conn)
+{
+    PGnotify *note;
+    bool any = false;
+
+    if (!PQconsumeInput(conn)) {
+        return true; /* broken: claiming will find out */
+    }
+    while ((note = PQnotifies(conn)) != NULL) {
+        PQfreemem(note);
+        any = true;
+    }
+    return any;
+}
+
+static void wait_for_work(worker_t *w, sal_db_t *db)
+{
+    PGconn *conn = sal_db_conn(db);
+
+    if (!drain_notifications(conn)) {
+        wait_for(w, PQsocket(conn), POLL_MS);
+        drain_notifications(conn);
+    }
+}
+
+/* ---- while a walker runs ---- */
+
+static apr_status_t renew(worker_t *w)
+{
+    sal_error_t err;
+    sal_db_t *db = link_get(&w->link, w->pool);
+    apr_pool_t *p;
+    apr_status_t rv;
+
+    if (!db) {
+        return SAL_E_NODB;
+    }
+    apr_pool_create(&p, w->pool);
+    rv = sal_queue_renew(w->job, w->settings->lease, db, p, &err);
+    if (rv == APR_SUCCESS) {
+        link_worked(&w->link);
+    } else if (rv != SAL_E_FENCED) {
+        link_failed(&w->link, &err);
+    }
+    apr_pool_destroy(p);
+    return rv;
+}
+
+static apr_interval_time_t renew_interval(const settings_t *s)
+{
+    return apr_time_from_sec(s->lease / 3 > 30 ? 30 : s->lease / 3);
+}
+
+/* A database that is away does not stop a walk: the fence decides in the end. */
+static walk_tick_t tick(void *baton, apr_status_t *why)
+{
+    worker_t *w = baton;
+    apr_time_t now = apr_time_now();
+
+    take_signals(w);
+    if (w->stopping && now >= w->deadline) {
+        *why = APR_EINTR;
+        return WALK_STOP;
+    }
+    if (now >= w->renew_at) {
+        apr_status_t rv = renew(w);
+
+        w->renew_at = now + (rv == APR_SUCCESS ? renew_interval(w->settings)
+                                               : apr_time_from_sec(5));
+        if (rv == SAL_E_FENCED) {
+            *why = rv;
+            return WALK_STOP;
+        }
+    }
+    return WALK_GO_ON;
+}
+
+/* ---- one job ---- */
+
+/* What became of a pass. Errors of the crash bury it, all others give it back. */
+typedef enum { PASS_DONE, PASS_LOST, PASS_RETURN, PASS_RETRY, PASS_BURY } outcome_t;
+
+static outcome_t outcome_of(apr_status_t rv)
+{
+    if (rv == APR_SUCCESS) {
+        return PASS_DONE;
+    }
+    if (rv == SAL_E_FENCED) {
+        return PASS_LOST;
+    }
+    if (rv == APR_EINTR) {
+        return PASS_RETURN;
+    }
+    return rv == SAL_E_MALFORMED || rv == SAL_E_TOOBIG || rv == APR_EINVAL ||
+           APR_STATUS_IS_ENOENT(rv) ? PASS_BURY : PASS_RETRY;
+}
+
+static apr_status_t run_pipeline(worker_t *w, json_t **doc, sal_db_t *db, apr_pool_t *p,
+                                 sal_error_t *err)
+{
+    const settings_t *s = w->settings;
+    walk_t walk = { s, tick, w, w->signals };
+    sal_crash_reader_t *reader;
+    sal_process_opts_t opts;
+    json_t *previous;
+    apr_status_t rv;
+
+    if (!sal_process_ruleset(w->job->ruleset)) {
+        return sal_fail(err, APR_EINVAL, "no ruleset: %s", w->job->ruleset);
+    }
+    rv = sal_crash_open(&reader, s->store, w->job->crash_id, p, err);
+    if (APR_STATUS_IS_ENOENT(rv)) {
+        return sal_fail(err, rv, "raw crash not found");
+    }
+    if (rv != APR_SUCCESS ||
+        (rv = sal_job_previous(&previous, w->job->crash_id, s->store, db, p, err))) {
+        return rv;
+    }
+    settings_process_opts(&opts, s);
+    opts.walk = walk_in_child;
+    opts.walk_baton = &walk;
+    opts.safe_mode = w->job->safe_mode;
+    return sal_process_crash(doc, reader, w->job->ruleset, previous, &opts, p, err);
+}
+
+static outcome_t process(worker_t *w, json_t **doc, apr_pool_t *p, sal_error_t *err)
+{
+    sal_db_t *db = link_get(&w->link, w->pool);
+    apr_status_t rv;
+
+    if (!db) {
+        sal_fail(err, SAL_E_NODB, "no database connection");
+        return PASS_RETRY;
+    }
+    rv = run_pipeline(w, doc, db, p, err);
+    if (rv == SAL_E_NODB || rv == SAL_E_DB) {
+        return PASS_RETRY;
+    }
+    return outcome_of(rv);
+}
+
+/* The statement that ends the pass. */
+static apr_status_t end_pass(worker_t *w, outcome_t outcome, json_t *doc, const char *reason,
+                             sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    sal_process_opts_t opts;
+
+    switch (outcome) {
+    case PASS_DONE:
+        return sal_job_complete(w->job, doc, w->settings->store, db, p, err);
+    case PASS_BURY:
+        settings_process_opts(&opts, w->settings);
+        return sal_job_bury(w->job, reason, &opts, w->settings->store, db, p, err);
+    case PASS_RETURN:
+        return sal_queue_return(w->job, db, p, err);
+    case PASS_RETRY:
+        return sal_queue_retry(w->job, reason, db, p, err);
+    default:
+        return SAL_E_FENCED;
+    }
+}
+
+/*
+ * Ends the pass however long the database is away, as long as there is hope that the lease is
+ * ours: past its end the sweeper gives the job to somebody else, and the fence keeps us out.
+ */
+static apr_status_t end_job(worker_t *w, outcome_t outcome, json_t *doc, sal_error_t *err)
+{
+    apr_time_t hope = apr_time_now() + apr_time_from_sec(2 * w->settings->lease);
+    const char *reason = apr_pstrdup(w->pool, err->message);
+    apr_status_t rv = SAL_E_NODB;
+
+    while (rv == SAL_E_NODB && apr_time_now() < hope &&
+           !(w->stopping && apr_time_now() >= w->deadline)) {
+        sal_db_t *db = link_get(&w->link, w->pool);
+        apr_pool_t *p;
+
+        if (!db) {
+            pause_link(w);
+            continue;
+        }
+        apr_pool_create(&p, w->pool);
+        rv = end_pass(w, outcome, doc, reason, db, p, err);
+        apr_pool_destroy(p);
+        if (rv == SAL_E_NODB) {
+            link_failed(&w->link, err);
+            pause_link(w);
+        }
+    }
+    if (rv == SAL_E_DB && outcome == PASS_DONE) {
+        /* our document was refused: the reason is for the reader, the job comes back later */
+        return end_job(w, PASS_RETRY, NULL, err);
+    }
+    return rv;
+}
+
+static void log_end(const worker_t *w, outcome_t outcome, apr_status_t rv, const sal_error_t *err,
+                    const char *reason, apr_interval_time_t took)
+{
+    const char *id = w->job->crash_id;
+
+    if (rv == SAL_E_FENCED) {
+        sal_log(SAL_LOG_WARNING, 5021, "%s: the lease was lost, the result is discarded", id);
+    } else if (rv != APR_SUCCESS) {
+        sal_log(SAL_LOG_ERROR, 5022, "%s: the end of the job could not be stored: %s", id,
+                err->message);
+    } else if (outcome == PASS_DONE) {
+        sal_log(SAL_LOG_INFO, 5020, "%s: processed in %d ms", id, (int)apr_time_as_msec(took));
+    } else if (outcome == PASS_BURY) {
+        sal_log(SAL_LOG_WARNING, 5023, "%s: given up: %s", id, reason);
+    } else if (outcome == PASS_RETRY) {
+        sal_log(SAL_LOG_WARNING, 5024, "%s: attempt %d failed, will be tried again: %s", id,
+                w->job->attempts, reason);
+    } else {
+        sal_log(SAL_LOG_NOTICE, 5025, "%s: returned to the queue for shutdown", id);
+    }
+}
+
+static void run_job(worker_t *w, const sal_job_t *job, apr_pool_t *p)
+{
+    sal_error_t err = { .message = "" };
+    apr_time_t start = apr_time_now();
+    json_t *doc = NULL;
+    outcome_t outcome;
+    const char *reason;
+    apr_status_t rv;
+
+    w->job = job;
+    w->renew_at = start + renew_interval(w->settings);
+    outcome = process(w, &doc, p, &err);
+    reason = apr_pstrdup(p, err.message);
+    rv = end_job(w, outcome, doc, &err);
+    log_end(w, outcome, rv, &err, reason, apr_time_now() - start);
+    json_decref(doc);
+    w->job = NULL;
+}
+
+/* ---- the loop ---- */
+
+/* Claims and runs one job; false if there was none. */
+static bool try_job(worker_t *w, sal_db_t *db)
+{
+    sal_error_t err;
+    sal_job_t *jobs;
+    apr_pool_t *p;
+    apr_status_t rv;
+    int n = 0;
+
+    apr_pool_create(&p, w->pool);
+    rv = listen_again(w, db, p, &err);
+    if (rv == APR_SUCCESS) {
+        rv = sal_queue_claim(&jobs, &n, 1, w->name, w->settings->lease, db, p, &err);
+    }
+    if (rv != APR_SUCCESS) {
+        link_failed(&w->link, &err);
+        pause_link(w);
+    } else {
+        link_worked(&w->link);
+    }
+    if (rv == APR_SUCCESS && n > 0) {
+        run_job(w, &jobs[0], p);
+    }
+    apr_pool_destroy(p);
+    if (n > 0) {
+        malloc_trim(0);
+    }
+    return n > 0 || rv != APR_SUCCESS;
+}
+
+int worker_run(const settings_t *s, int number)
+{
+    worker_t w = { .settings = s, .link.conninfo = s->conninfo };
+
+    (void)number;
+    apr_pool_create(&w.pool, NULL);
+    w.name = apr_psprintf(w.pool, "%s:%ld", s->host, (long)getpid());
+    w.signals = signals_open();
+    while (take_signals(&w), !w.stopping) {
+        sal_db_t *db = link_get(&w.link, w.pool);
+
+        if (!db && s->once) {
+            return EXIT_FAILED;
+        }
+        if (!db) {
+            pause_link(&w);
+        } else if (!try_job(&w, db)) {
+            if (s->once) {
+                break;
+            }
+            wait_for_work(&w, db);
+        } else if (s->once && w.link.failures > 3) {
+            return EXIT_FAILED;
+        }
+    }
+    apr_pool_destroy(w.pool);
+    return EXIT_DONE;
+}
