@@ -102,8 +102,10 @@ void service_notify(const char *state);
 
 #ifdef SAL_TEST_HOOKS
 void test_hook(const char *where, const json_t *raw);
+void test_hook_crash(const char *where, sal_crash_reader_t *crash);
 #else
 #define test_hook(where, raw) ((void)(raw))
+#define test_hook_crash(where, crash) ((void)(crash))
 #endif
 
 #endif

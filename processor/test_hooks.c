@@ -32,3 +32,12 @@ void test_hook(const char *where, const json_t *raw)
         continue;
     }
 }
+
+void test_hook_crash(const char *where, sal_crash_reader_t *crash)
+{
+    json_t *raw;
+
+    if (sal_crash_raw(&raw, crash, NULL) == APR_SUCCESS) {
+        test_hook(where, raw);
+    }
+}

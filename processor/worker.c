@@ -189,6 +189,7 @@ static apr_status_t run_pipeline(worker_t *w, json_t **doc, sal_db_t *db, apr_po
         (rv = sal_job_previous(&previous, w->job->crash_id, s->store, db, p, err))) {
         return rv;
     }
+    test_hook_crash("worker", reader);
     settings_process_opts(&opts, s);
     opts.walk = walk_in_child;
     opts.walk_baton = &walk;
