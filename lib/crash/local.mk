@@ -5,4 +5,5 @@ libsalvage_core_la_SOURCES += lib/crash/crash_id.c lib/crash/crash_id.h lib/cras
     lib/crash/annotations.h lib/crash/throttle.c lib/crash/throttle.h lib/crash/container.c \
     lib/crash/container.h lib/crash/crash_store.c lib/crash/crash_store.h \
     lib/crash/store_private.h lib/crash/crash_writer.c lib/crash/crash_reader.c \
-    lib/crash/processed.c lib/crash/pending.c
+    lib/crash/processed.c lib/crash/pending.c lib/crash/intake.c lib/crash/intake.h \
+    lib/crash/row_thread.c lib/crash/row_thread.h

@@ -1,1 +1,9 @@
 # modules/crash_collect
+httpdmod_LTLIBRARIES += mod_crash_collect.la
+mod_crash_collect_la_SOURCES = modules/crash_collect/mod_crash_collect.c \
+    modules/crash_collect/collect_private.h modules/crash_collect/collect_config.c \
+    modules/crash_collect/collect_request.c modules/crash_collect/collect_reply.c \
+    modules/crash_collect/collect_health.c
+mod_crash_collect_la_CPPFLAGS = $(WEB_CPPFLAGS) -DSALVAGE_VERSION='"$(PACKAGE_VERSION)"'
+mod_crash_collect_la_LIBADD = $(WEB_LIBS)
+mod_crash_collect_la_LDFLAGS = $(MODULE_LINK) -export-symbols-regex '^crash_collect_module$$'

@@ -1,0 +1,379 @@
+/*
+ * The row thread. Its lock guards the ring and the counters and is never held over a call that
+ * can wait; the connection belongs to the thread alone.
+ */
+#include "crash/row_thread.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <apr_strings.h>
+#include "base/log.h"
+#include "db/db.h"
+
+#define RING 10000
+#define BATCH 500
+#define NOTIFY_EVERY apr_time_from_sec(1)
+#define BACKOFF_MIN apr_time_from_sec(1)
+#define BACKOFF_MAX apr_time_from_sec(30)
+
+struct sal_row_thread_t {
+    sal_crash_store_t *store;
+    const char *conninfo;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool running, stopping;
+    apr_time_t drain_until;
+    int first, used;
+    sal_row_stats_t stats;
+    sal_pending_row_t ring[RING];
+
+    /* the thread's own */
+    apr_pool_t *pool, *db_pool, *tmp;
+    sal_db_t *db;
+    apr_time_t notified, backoff;
+    bool complained, notify_owed;
+    sal_pending_row_t batch[BATCH];
+};
+
+/* ---- the ring ---- */
+
+void sal_row_thread_add(sal_row_thread_t *t, const char *id, apr_time_t submitted)
+{
+    pthread_mutex_lock(&t->lock);
+    if (t->used < RING && !t->stopping) {
+        sal_pending_row_t *row = &t->ring[(t->first + t->used++) % RING];
+
+        apr_cpystrn(row->id, id, sizeof(row->id));
+        row->submitted = submitted;
+        pthread_cond_signal(&t->wake);
+    }
+    else {
+        t->stats.dropped++;
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+void sal_row_thread_stats(sal_row_thread_t *t, sal_row_stats_t *out)
+{
+    pthread_mutex_lock(&t->lock);
+    *out = t->stats;
+    out->waiting = t->used;
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* Copies what waits, up to a batch; it is taken from the ring only once it is written. */
+static int peek_batch(sal_row_thread_t *t)
+{
+    int n;
+
+    pthread_mutex_lock(&t->lock);
+    n = t->used < BATCH ? t->used : BATCH;
+    for (int i = 0; i < n; i++) {
+        t->batch[i] = t->ring[(t->first + i) % RING];
+    }
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}
+
+static void drop_batch(sal_row_thread_t *t, int n, int refused)
+{
+    pthread_mutex_lock(&t->lock);
+    t->first = (t->first + n) % RING;
+    t->used -= n;
+    t->stats.written += n - refused;
+    t->stats.refused += refused;
+    t->stats.connected = true;
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* ---- the database ---- */
+
+/*
+ * The conninfo with a statement timeout of 5 s. As an option of the connection, because a SET
+ * would not survive a reconnect. NULL if it cannot be read; then it is used as it is.
+ */
+static const char *with_timeout(const char *conninfo, apr_pool_t *p)
+{
+    PQconninfoOption *options = PQconninfoParse(conninfo, NULL), *o;
+    const char *out = "";
+
+    if (!options) {
+        return conninfo;
+    }
+    for (o = options; o->keyword; o++) {
+        const char *value = o->val;
+
+        if (!strcmp(o->keyword, "options")) {
+            value = apr_pstrcat(p, value ? value : "", " -c statement_timeout=5s", NULL);
+        }
+        else if (!strcmp(o->keyword, "connect_timeout") && !value) {
+            value = "3";
+        }
+        else if (!strcmp(o->keyword, "application_name") && !value) {
+            value = "salvage-rows";
+        }
+        if (value && *value) {
+            char *quoted = apr_palloc(p, 2 * strlen(value) + 1), *to = quoted;
+
+            for (; *value; value++) {
+                if (*value == '\'' || *value == '\\') {
+                    *to++ = '\\';
+                }
+                *to++ = *value;
+            }
+            *to = '\0';
+            out = apr_pstrcat(p, out, o->keyword, "='", quoted, "' ", NULL);
+        }
+    }
+    PQconninfoFree(options);
+    return out;
+}
+
+static void disconnect(sal_row_thread_t *t)
+{
+    apr_pool_clear(t->db_pool);
+    t->db = NULL;
+}
+
+static apr_status_t connect_db(sal_row_thread_t *t, sal_error_t *err)
+{
+    return t->db ? APR_SUCCESS : sal_db_connect(&t->db, t->conninfo, t->db_pool, err);
+}
+
+/* Says once that the database is away, and once that it is back. */
+static void report(sal_row_thread_t *t, apr_status_t rv, const sal_error_t *err)
+{
+    if (rv != APR_SUCCESS && !t->complained) {
+        sal_log(SAL_LOG_WARNING, 9121, "queue rows cannot be written (%s); crashes are accepted "
+                                       "and wait in pending/", err->message);
+    }
+    else if (rv == APR_SUCCESS && t->complained) {
+        sal_log(SAL_LOG_NOTICE, 9122, "queue rows are written again");
+    }
+    t->complained = rv != APR_SUCCESS;
+}
+
+static apr_status_t write_batch(sal_row_thread_t *t, int n)
+{
+    apr_time_t now = apr_time_now();
+    bool notify = now - t->notified >= NOTIFY_EVERY;
+    int refused = 0;
+    sal_error_t err;
+    apr_status_t rv = connect_db(t, &err);
+
+    if (rv == APR_SUCCESS) {
+        rv = sal_pending_insert(t->store, t->batch, n, notify, &refused, t->db, t->tmp, &err);
+    }
+    apr_pool_clear(t->tmp);
+    report(t, rv, &err);
+    if (rv != APR_SUCCESS) {
+        disconnect(t);
+        pthread_mutex_lock(&t->lock);
+        t->stats.connected = false;
+        pthread_mutex_unlock(&t->lock);
+        return rv;
+    }
+    if (notify) {
+        t->notified = now;
+    }
+    t->notify_owed = !notify;
+    drop_batch(t, n, refused);
+    return APR_SUCCESS;
+}
+
+/* Rows written within a second of the last NOTIFY: wake the workers for them too, later. */
+static void pay_notify(sal_row_thread_t *t)
+{
+    if (t->db && sal_db_run(t->db, &sal_s_crash_notify, NULL, 0, NULL, t->tmp, NULL)
+                     != APR_SUCCESS) {
+        disconnect(t);
+    }
+    apr_pool_clear(t->tmp);
+    t->notified = apr_time_now();
+    t->notify_owed = false;
+}
+
+/* ---- the thread ---- */
+
+/* Waits on the condition until `until` (0: for ever). The lock is held. */
+static void wait_until(sal_row_thread_t *t, apr_time_t until)
+{
+    struct timespec ts = { (time_t)apr_time_sec(until), (long)apr_time_usec(until) * 1000 };
+
+    if (until) {
+        pthread_cond_timedwait(&t->wake, &t->lock, &ts);
+    }
+    else {
+        pthread_cond_wait(&t->wake, &t->lock);
+    }
+}
+
+/* Waits for work. False: end. */
+static bool wait_for_work(sal_row_thread_t *t, apr_time_t not_before)
+{
+    bool go;
+
+    pthread_mutex_lock(&t->lock);
+    for (;;) {
+        apr_time_t now = apr_time_now(), due = not_before;
+
+        if (t->stopping && (!t->used || now >= t->drain_until)) {
+            go = false;
+            break;
+        }
+        if (t->used && (now >= not_before || t->stopping)) {
+            go = true;
+            break;
+        }
+        if (t->notify_owed && !t->used) {
+            due = t->notified + NOTIFY_EVERY;
+            if (now >= due) {
+                go = true;
+                break;
+            }
+        }
+        else if (!t->used) {
+            due = 0;
+        }
+        wait_until(t, due);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return go;
+}
+
+static bool is_stopping(sal_row_thread_t *t)
+{
+    bool stopping;
+
+    pthread_mutex_lock(&t->lock);
+    stopping = t->stopping;
+    pthread_mutex_unlock(&t->lock);
+    return stopping;
+}
+
+static void *run(void *data)
+{
+    sal_row_thread_t *t = data;
+    apr_time_t not_before = 0;
+
+    while (wait_for_work(t, not_before)) {
+        int n = peek_batch(t);
+
+        if (n == 0) {
+            pay_notify(t);
+            continue;
+        }
+        if (write_batch(t, n) == APR_SUCCESS) {
+            not_before = 0;
+            t->backoff = 0;
+            continue;
+        }
+        t->backoff = t->backoff ? t->backoff * 2 : BACKOFF_MIN;
+        t->backoff = t->backoff > BACKOFF_MAX ? BACKOFF_MAX : t->backoff;
+        not_before = apr_time_now() + t->backoff;
+        if (is_stopping(t)) {
+            break; /* no time for a second try: pending/ has them */
+        }
+    }
+    if (t->notify_owed && t->db) {
+        pay_notify(t);
+    }
+    apr_pool_destroy(t->pool);
+    return NULL;
+}
+
+void sal_row_thread_stop(sal_row_thread_t *t, apr_interval_time_t drain)
+{
+    if (!t->running) {
+        return;
+    }
+    pthread_mutex_lock(&t->lock);
+    t->stopping = true;
+    t->drain_until = apr_time_now() + drain;
+    pthread_cond_signal(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+    pthread_join(t->thread, NULL);
+    t->running = false;
+}
+
+static apr_status_t stop_at_exit(void *data)
+{
+    sal_row_thread_stop(data, apr_time_from_sec(2));
+    return APR_SUCCESS;
+}
+
+static apr_status_t free_thread(void *data)
+{
+    sal_row_thread_t *t = data;
+
+    pthread_cond_destroy(&t->wake);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
+    return APR_SUCCESS;
+}
+
+/* Signals belong to the host's threads. */
+static int start_quietly(sal_row_thread_t *t)
+{
+    sigset_t all, before;
+    int code;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    code = pthread_create(&t->thread, NULL, run, t);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code;
+}
+
+/* A root pool with an allocator of its own: pools of the host may not be used from here. */
+static apr_status_t make_pools(sal_row_thread_t *t)
+{
+    apr_allocator_t *allocator;
+    apr_status_t rv = apr_allocator_create(&allocator);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = apr_pool_create_unmanaged_ex(&t->pool, NULL, allocator);
+    if (rv != APR_SUCCESS) {
+        apr_allocator_destroy(allocator);
+        return rv;
+    }
+    apr_allocator_owner_set(allocator, t->pool);
+    apr_pool_create(&t->db_pool, t->pool);
+    apr_pool_create(&t->tmp, t->pool);
+    return APR_SUCCESS;
+}
+
+apr_status_t sal_row_thread_start(sal_row_thread_t **out, const char *conninfo,
+                                  sal_crash_store_t *store, apr_pool_t *p, sal_error_t *err)
+{
+    sal_row_thread_t *t = calloc(1, sizeof(*t));
+    apr_status_t rv;
+
+    if (!t) {
+        return sal_fail(err, APR_ENOMEM, "no memory for the row thread");
+    }
+    t->store = store;
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->wake, NULL);
+    apr_pool_cleanup_register(p, t, free_thread, apr_pool_cleanup_null);
+    rv = make_pools(t);
+    if (rv != APR_SUCCESS) {
+        return sal_fail_os(err, rv, "row thread");
+    }
+    t->conninfo = with_timeout(conninfo, t->pool);
+    rv = start_quietly(t);
+    if (rv != APR_SUCCESS) {
+        apr_pool_destroy(t->pool);
+        return sal_fail_os(err, rv, "row thread");
+    }
+    t->running = true;
+    apr_pool_pre_cleanup_register(p, t, stop_at_exit);
+    *out = t;
+    return APR_SUCCESS;
+}

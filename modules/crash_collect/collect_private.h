@@ -1,0 +1,76 @@
+/*
+ * The inside of mod_crash_collect: configuration, what a child holds, replies.
+ */
+#ifndef COLLECT_PRIVATE_H
+#define COLLECT_PRIVATE_H
+
+#include "common/web.h"
+#include "crash/crash_store.h"
+#include "crash/intake.h"
+#include "crash/row_thread.h"
+#include "crash/throttle.h"
+
+/* One salvage.conf: shared by all servers that read it. The store is each child's own. */
+typedef struct collect_site_t {
+    sal_conf_t *conf;
+    sal_crash_store_t *store;    /* NULL until child_init, or if it could not be opened */
+    sal_row_thread_t *rows;      /* NULL without a database key */
+    int tried;
+} collect_site_t;
+
+typedef struct collect_server_t {
+    collect_site_t *site;        /* NULL without SalvageConfig */
+    apr_int64_t max_in_flight;
+    apr_int64_t min_free;
+} collect_server_t;
+
+/* Numbers are -1 where they are not set; collect_number() knows the defaults. */
+typedef struct collect_dir_t {
+    const char *location;        /* of the section this belongs to */
+    apr_int64_t max_body, max_inflated, max_dump, max_annotation;
+    int fallback;                /* sal_throttle_t, -1 if not set */
+    const char *token;           /* for clients that bring their own uuid */
+    apr_array_header_t *removed; /* NULL: the default list; of const char *, NULL-terminated */
+    const char *version_file;
+} collect_dir_t;
+
+extern module AP_MODULE_DECLARE_DATA crash_collect_module;
+
+/* ---- collect_config.c ---- */
+extern const command_rec collect_directives[];
+void *collect_make_server(apr_pool_t *p, server_rec *s);
+void *collect_merge_server(apr_pool_t *p, void *base, void *add);
+void *collect_make_dir(apr_pool_t *p, char *dir);
+void *collect_merge_dir(apr_pool_t *p, void *base, void *add);
+collect_server_t *collect_server(server_rec *s);
+collect_dir_t *collect_dir(request_rec *r);
+apr_int64_t collect_max_in_flight(const collect_server_t *c);
+apr_int64_t collect_max_body(const collect_dir_t *d);
+void collect_limits(const collect_dir_t *d, sal_intake_limits_t *out);
+sal_throttle_t collect_fallback(const collect_dir_t *d);
+const char *const *collect_removed(const collect_dir_t *d);
+
+/* ---- collect_request.c: SetHandler crash-collect ---- */
+int collect_handler(request_rec *r);
+
+/* ---- collect_health.c: SetHandler crash-health ---- */
+int collect_health_handler(request_rec *r);
+
+/* ---- collect_reply.c ---- */
+typedef enum {
+    REFUSED_NO_CONTENT_TYPE, REFUSED_WRONG_CONTENT_TYPE, REFUSED_NO_BOUNDARY,
+    REFUSED_NO_CONTENT_LENGTH, REFUSED_ENCODING, REFUSED_BAD_GZIP, REFUSED_STRUCTURE,
+    REFUSED_JSON, REFUSED_JSON_VALUE, REFUSED_DUMP_NAME, REFUSED_NO_ANNOTATIONS,
+    REFUSED_TOO_LARGE, REFUSED_UUID, REFUSED_TOKEN, REFUSED_LATE
+} collect_refusal_t;
+
+/* Each answers and returns OK. */
+int collect_refuse(request_rec *r, collect_refusal_t why);
+int collect_refuse_fault(request_rec *r, sal_fault_t fault);
+int collect_discard(request_rec *r, const char *rule);
+int collect_accept(request_rec *r, const char *id);
+int collect_busy(request_rec *r, int retry_after);
+int collect_failed(request_rec *r);
+int collect_method(request_rec *r, const char *allow);
+
+#endif
