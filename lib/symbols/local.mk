@@ -14,3 +14,12 @@ tests_unit_test_symcache_SOURCES = tests/unit/test_symcache.c tests/unit/sym_ora
     tests/unit/sym_oracle.h
 tests_unit_test_symcache_LDADD = $(UNIT_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS)
 endif
+
+if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_symbol_store tests/unit/test_upload_zip
+tests_unit_test_symbol_store_SOURCES = tests/unit/test_symbol_store.c
+tests_unit_test_symbol_store_LDADD = $(UNIT_LIBS)
+tests_unit_test_upload_zip_SOURCES = tests/unit/test_upload_zip.c tests/unit/zip_writer.c \
+                 tests/unit/zip_writer.h
+tests_unit_test_upload_zip_LDADD = $(UNIT_LIBS)
+endif

@@ -526,7 +526,9 @@ static apr_status_t read_chunks(reading_t *rd, zip_file_t *f, sal_error_t *err)
                                   : take_plain(rd, in, (size_t)n, err);
     }
     if (rv == APR_SUCCESS && n < 0) {
-        return zip_failure(zip_file_get_error(f), err);
+        /* libzip checks what it can itself; to the client it is one and the same. */
+        return zip_failure(zip_file_get_error(f), err) == SAL_E_MALFORMED
+                   ? bad_crc(rd->member->name, rd->p, err) : APR_EGENERAL;
     }
     if (rv == APR_SUCCESS && (rd->size != rd->member->size || rd->crc != rd->member->crc ||
                               rd->ended != rd->member->deflated)) {
