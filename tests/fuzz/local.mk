@@ -1,6 +1,6 @@
 # tests/fuzz: one source a target, three builds: replayed by `make check` (any compiler),
 # libFuzzer (configure --with-fuzzer, clang), and whatever else drives LLVMFuzzerTestOneInput.
-FUZZ_TARGETS =
+FUZZ_TARGETS = tests/fuzz/fuzz_signature
 if WITH_FUZZER
 FUZZ_LIBS = -fsanitize=fuzzer libsalvage_core.la
 FUZZ_MAIN =
@@ -17,3 +17,5 @@ fuzz:
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(srcdir)/tests/fuzz/run.sh "$(abs_top_srcdir)" "$(abs_builddir)/fuzz-build"
 .PHONY: fuzz
 EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus
+tests_fuzz_fuzz_signature_SOURCES = tests/fuzz/fuzz_signature.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_signature_LDADD = $(FUZZ_LIBS)
