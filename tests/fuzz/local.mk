@@ -2,11 +2,13 @@
 # libFuzzer (configure --with-fuzzer, clang), and whatever else drives LLVMFuzzerTestOneInput.
 FUZZ_TARGETS = tests/fuzz/fuzz_signature
 if WITH_FUZZER
-FUZZ_LIBS = -fsanitize=fuzzer libsalvage_core.la
+FUZZ_LIBS = libsalvage_core.la
+FUZZ_LINK = -fsanitize=fuzzer
 FUZZ_MAIN =
 noinst_PROGRAMS += $(FUZZ_TARGETS)
 else
 FUZZ_LIBS = libsalvage_core.la
+FUZZ_LINK =
 FUZZ_MAIN = tests/fuzz/replay.c
 check_PROGRAMS += $(FUZZ_TARGETS)
 endif
@@ -19,3 +21,4 @@ fuzz:
 EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus
 tests_fuzz_fuzz_signature_SOURCES = tests/fuzz/fuzz_signature.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_signature_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_signature_LDFLAGS = $(FUZZ_LINK)
