@@ -186,8 +186,8 @@ const char *sal_format_frame(const json_t *frame, apr_pool_t *p)
         return sal_format_function(function, p);
     }
     if (file && *file && json_is_integer(line)) {
-        return apr_psprintf(p, "%s#%" JSON_INTEGER_FORMAT, sal_format_source(file, 0, NULL, p),
-                            json_integer_value(line));
+        return apr_psprintf(p, "%s#%" APR_INT64_T_FMT, sal_format_source(file, 0, NULL, p),
+                            (apr_int64_t)json_integer_value(line));
     }
     if (module && *module && module_offset) {
         return apr_psprintf(p, "%s@%s", module, strip_zeros(module_offset, p));

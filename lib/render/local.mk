@@ -2,3 +2,12 @@
 libsalvage_core_la_SOURCES += lib/render/template.cc lib/render/format.c lib/render/wire.c \
               lib/render/list.c lib/render/report.c lib/render/report_stack.c \
               lib/render/report_details.c
+
+if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_render tests/unit/test_report
+tests_unit_test_render_SOURCES = tests/unit/test_render.c
+tests_unit_test_render_LDADD = $(UNIT_LIBS)
+tests_unit_test_report_SOURCES = tests/unit/test_report.c
+tests_unit_test_report_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(srcdir)"'
+tests_unit_test_report_LDADD = $(UNIT_LIBS)
+endif

@@ -178,9 +178,9 @@ static const char *top_source(const json_t *f, apr_pool_t *p)
     apr_int64_t number = json_integer_value(json_object_get(f, "frame"));
 
     if (file && *file) {
-        return apr_psprintf(p, "%s:%" JSON_INTEGER_FORMAT ", frame %" APR_INT64_T_FMT,
+        return apr_psprintf(p, "%s:%" APR_INT64_T_FMT ", frame %" APR_INT64_T_FMT,
                             sal_basename(sal_format_source(file, 0, NULL, p)),
-                            json_integer_value(json_object_get(f, "line")), number);
+                            (apr_int64_t)json_integer_value(json_object_get(f, "line")), number);
     }
     return apr_psprintf(p, "frame %" APR_INT64_T_FMT ", found by %s", number,
                         trust ? trust : "nothing");
@@ -245,13 +245,13 @@ static json_t *machine(const sal_report_t *r)
         line(lines, cpu);
     }
     if (json_integer_value(count) > 0) {
-        line(lines, apr_psprintf(r->p, "%" JSON_INTEGER_FORMAT " processor%s",
-                                 json_integer_value(count),
-                                 json_integer_value(count) == 1 ? "" : "s"));
+        line(lines, apr_psprintf(r->p, "%" APR_INT64_T_FMT " processor%s",
+                                 (apr_int64_t)json_integer_value(count),
+                                 (apr_int64_t)json_integer_value(count) == 1 ? "" : "s"));
     }
     if (json_is_integer(used)) {
-        line(lines, apr_psprintf(r->p, "RAM %" JSON_INTEGER_FORMAT " %% in use%s%s%s",
-                                 json_integer_value(used), avail ? ", " : "",
+        line(lines, apr_psprintf(r->p, "RAM %" APR_INT64_T_FMT " %% in use%s%s%s",
+                                 (apr_int64_t)json_integer_value(used), avail ? ", " : "",
                                  avail ? sal_format_bytes(json_integer_value(avail), r->p) : "",
                                  avail ? " free" : ""));
     }

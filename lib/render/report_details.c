@@ -138,7 +138,7 @@ static const char *plain(const json_t *v, apr_pool_t *p)
         return cut(json_string_value(v), p);
     }
     if (json_is_integer(v)) {
-        return apr_psprintf(p, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+        return apr_psprintf(p, "%" APR_INT64_T_FMT, (apr_int64_t)json_integer_value(v));
     }
     if (json_is_boolean(v)) {
         return json_is_true(v) ? "true" : "false";

@@ -71,7 +71,7 @@ static json_t *source_of(const json_t *frame, apr_pool_t *p)
     }
     text = sal_format_source(file, json_integer_value(line), &url, p);
     if (json_is_integer(line)) {
-        text = apr_psprintf(p, "%s:%" JSON_INTEGER_FORMAT, text, json_integer_value(line));
+        text = apr_psprintf(p, "%s:%" APR_INT64_T_FMT, text, (apr_int64_t)json_integer_value(line));
     }
     out = json_pack("{s:o}", "parts", sal_format_pieces(text));
     sal_report_put(out, "url", url);
@@ -344,9 +344,9 @@ static void text_line(apr_array_header_t *lines, int number, const json_t *frame
                                     sal_format_frame(frame, p));
 
     if (file && *file) {
-        line = apr_psprintf(p, "%s  %s:%" JSON_INTEGER_FORMAT, line,
+        line = apr_psprintf(p, "%s  %s:%" APR_INT64_T_FMT, line,
                             sal_format_source(file, 0, NULL, p),
-                            json_integer_value(json_object_get(frame, "line")));
+                            (apr_int64_t)json_integer_value(json_object_get(frame, "line")));
     }
     APR_ARRAY_PUSH(lines, const char *) = apr_pstrcat(p, line, more, "\n", NULL);
 }

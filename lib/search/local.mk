@@ -3,3 +3,12 @@ libsalvage_core_la_SOURCES += lib/search/fields.c lib/search/values.c lib/search
               lib/search/terms.c lib/search/index.c lib/search/query.c \
               lib/search/query_sql.c lib/search/lookup.c
 EXTRA_DIST += lib/search/fields.def
+
+if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_search_fields tests/unit/test_search_db
+tests_unit_test_search_fields_SOURCES = tests/unit/test_search_fields.c
+tests_unit_test_search_fields_LDADD = $(UNIT_LIBS)
+tests_unit_test_search_db_SOURCES = tests/unit/test_search_db.c tests/unit/db_fixture.c \
+    tests/unit/db_fixture.h
+tests_unit_test_search_db_LDADD = $(UNIT_LIBS)
+endif
