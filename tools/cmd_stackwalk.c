@@ -15,6 +15,7 @@
 #include "analysis/stackwalk.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/text.h"
 
 enum { MAX_EXTRA = 16 << 20, MODULE_LINE = 4096 };
@@ -32,7 +33,8 @@ typedef struct {
               "       [--max-frames N] [--evil-json FILE] [--output-file FILE] DUMP [DIR|FILE]..."
 
 enum { OPT_JSON = 256, OPT_HUMAN, OPT_CYBORG, OPT_PRETTY, OPT_BRIEF, OPT_SYMBOLS, OPT_CACHE,
-       OPT_FEATURES, OPT_MAX_FRAMES, OPT_EXTRA, OPT_OUTPUT };
+       OPT_FEATURES, OPT_MAX_FRAMES, OPT_EXTRA, OPT_OUTPUT, OPT_LOG_FILE, OPT_VERBOSE, OPT_IGNORED,
+       OPT_IGNORED_VALUE };
 
 static const apr_getopt_option_t known_options[] = {
     { "json", OPT_JSON, 0, "JSON, for programs" },
@@ -48,6 +50,12 @@ static const apr_getopt_option_t known_options[] = {
     { "max-frames", OPT_MAX_FRAMES, 1, "most frames of a thread" },
     { "evil-json", OPT_EXTRA, 1, "annotations of the crash, a JSON object" },
     { "output-file", OPT_OUTPUT, 1, "instead of standard output" },
+    { "log-file", OPT_LOG_FILE, 1, "instead of standard error" },
+    { "verbose", OPT_VERBOSE, 1, "off, error, warn, info, debug, trace" },
+    /* of minidump-stackwalk; they change nothing here */
+    { "no-color", OPT_IGNORED, 0, "accepted, no effect" },
+    { "no-interactive", OPT_IGNORED, 0, "accepted, no effect" },
+    { "symbols-tmp", OPT_IGNORED_VALUE, 1, "accepted, no effect" },
     CMD_OPT_HELP,
     CMD_OPT_END,
 };
@@ -62,6 +70,24 @@ static bool known_feature(const char *name)
 {
     return !strcmp(name, "stable-basic") || !strcmp(name, "stable-all")
            || !strcmp(name, "unstable-all");
+}
+
+static bool set_level(const char *name)
+{
+    static const struct {
+        const char *name;
+        sal_log_level_t level;
+    } levels[] = { { "off", SAL_LOG_ERROR },  { "error", SAL_LOG_ERROR },
+                   { "warn", SAL_LOG_WARNING }, { "info", SAL_LOG_INFO },
+                   { "debug", SAL_LOG_DEBUG },  { "trace", SAL_LOG_DEBUG } };
+
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if (strcmp(levels[i].name, name) == 0) {
+            sal_log_threshold(levels[i].level);
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool take_option(options_t *o, int option, const char *value)
@@ -98,6 +124,13 @@ static bool take_option(options_t *o, int option, const char *value)
     case OPT_OUTPUT:
         o->output = value;
         return true;
+    case OPT_LOG_FILE:
+        return freopen(value, "w", stderr) != NULL;
+    case OPT_VERBOSE:
+        return set_level(value);
+    case OPT_IGNORED:
+    case OPT_IGNORED_VALUE:
+        return true;
     default:
         return false;
     }
@@ -111,6 +144,7 @@ static int parse(options_t *o, int argc, const char **argv, apr_pool_t *p)
     int option;
 
     memset(o, 0, sizeof(*o));
+    sal_log_threshold(SAL_LOG_ERROR);
     o->symbols = apr_array_make(p, 4, sizeof(const char *));
     while ((rv = apr_getopt_long(os, known_options, &option, &value)) == APR_SUCCESS) {
         if (option == 'h') {
@@ -281,18 +315,11 @@ static int write_json(const char *path, const json_t *doc, bool pretty, apr_pool
     return status;
 }
 
-/* "Name - reason" of the library becomes the line that scripts around minidump-stackwalk know. */
-static int dump_failed(const char *stage, const sal_error_t *err)
+/* The library's message is the line that scripts around minidump-stackwalk know. */
+static int dump_failed(const sal_error_t *err)
 {
-    const char *dash = strstr(err->message, " - ");
-
-    if (!dash) {
-        fprintf(stderr, "ERROR %s - Error %s dump: %s\n", "IoError", stage, err->message);
-    } else {
-        fprintf(stderr, "ERROR %.*s - Error %s dump: %s\n", (int)(dash - err->message),
-                err->message, stage, dash + 3);
-    }
-    return 1;
+    fprintf(stderr, "ERROR %s\n", err->message);
+    return CMD_FAILED;
 }
 
 static int open_dump(sal_minidump_t **md, const char *path, apr_pool_t *p)
@@ -307,7 +334,7 @@ static int open_dump(sal_minidump_t **md, const char *path, apr_pool_t *p)
                    : fail("IoError", "Error reading dump: I/O error");
     }
     if (sal_minidump_open(md, bytes, p, &err) != APR_SUCCESS) {
-        return dump_failed("reading", &err);
+        return dump_failed(&err);
     }
     return 0;
 }
@@ -321,7 +348,7 @@ static int report(const options_t *o, const sal_minidump_t *md, sal_stackwalk_op
 
     opts->details = human;
     if (sal_stackwalk(&doc, md, opts, p, &err) != APR_SUCCESS) {
-        return dump_failed("processing", &err);
+        return dump_failed(&err);
     }
     sal_json_own(doc, p);
     if (!human) {
@@ -335,7 +362,7 @@ static int report(const options_t *o, const sal_minidump_t *md, sal_stackwalk_op
     }
     opts->details = false;
     if (sal_stackwalk(&doc, md, opts, p, &err) != APR_SUCCESS) {
-        return dump_failed("processing", &err);
+        return dump_failed(&err);
     }
     return write_json(o->cyborg, sal_json_own(doc, p), o->pretty, p);
 }

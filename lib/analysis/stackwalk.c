@@ -152,11 +152,13 @@ apr_status_t sal_stackwalk(json_t **doc, const sal_minidump_t *md,
 
     if (!md->has_thread_list) {
         return sal_fail(err, SAL_E_MALFORMED,
-                        "MissingThreadList - The thread list stream was not found");
+                        "MissingThreadList - Error processing dump: "
+                        "The thread list stream was not found");
     }
     if (!md->system.present) {
         return sal_fail(err, SAL_E_MALFORMED,
-                        "MissingSystemInfo - The system information stream was not found");
+                        "MissingSystemInfo - Error processing dump: "
+                        "The system information stream was not found");
     }
     apr_pool_create(&r.pool, p);
     r.cpu = sal_cpu_desc(md->system.cpu);
