@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 #include <util_filter.h>
 #include <zlib.h>
@@ -18,12 +17,11 @@ enum { CHUNK = 65536 };
 /* Does one element of Accept-Encoding ("gzip;q=0.5") take gzip? -1: it speaks of another coding. */
 static int takes_gzip(char *element)
 {
-    char *end, *q;
+    char *params = element + strcspn(element, "; \t"), *q;
 
-    end = element + strcspn(element, "; \t");
-    q = *end ? strstr(end, "q=") : NULL;
-    *end = '\0';
-    if (strcasecmp(element, "gzip") && strcasecmp(element, "x-gzip") && strcmp(element, "*")) {
+    q = *params ? strstr(params + 1, "q=") : NULL;
+    *params = '\0';
+    if (strcmp(element, "gzip") && strcmp(element, "x-gzip") && strcmp(element, "*")) {
         return -1;
     }
     return !q || strtod(q + 2, NULL) > 0.0;
@@ -34,18 +32,15 @@ static int accepts_gzip(request_rec *r)
 {
     const char *header = apr_table_get(r->headers_in, "Accept-Encoding");
     int any = 0;
+    char *element;
 
-    while (header && *header) {
-        char *element = ap_get_token(r->pool, &header, 1);
+    while (header && (element = ap_get_list_item(r->pool, &header)) != NULL) {
         int wildcard = element[0] == '*', takes = takes_gzip(element);
 
         if (takes >= 0 && !wildcard) {
             return takes;
         }
         any = takes >= 0 ? takes : any;
-        while (*header == ',' || apr_isspace(*header)) {
-            header++;
-        }
     }
     return any;
 }
