@@ -25,3 +25,7 @@ salvage_SOURCES += tools/cmd_upload_symbols.c tools/symbol_files.c tools/symbol_
 
 dist_man_MANS += docs/man/salvage.1 docs/man/salvage-db.1 docs/man/salvage-queue.1 \
     docs/man/salvage-token.1 docs/man/salvage.conf.5
+
+# submit, sweep
+salvage_SOURCES += tools/cmd_submit.c tools/cmd_sweep.c
+dist_man_MANS += docs/man/salvage-submit.1 docs/man/salvage-sweep.1

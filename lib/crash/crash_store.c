@@ -315,7 +315,7 @@ void sal_crash_store_lost_write(sal_crash_store_t *store, apr_status_t rv)
         return; /* delayed allocation found no room: nothing was lost but this report */
     }
     if (!atomic_exchange(&store->sick, 1)) {
-        sal_log(SAL_LOG_ERROR, 9101,
+        sal_log(SAL_LOG_ERROR, 9601,
                 "crash store %s lost a write (error %d) and takes no more until a trial works",
                 store->fs.root, (int)rv);
     }
@@ -335,7 +335,7 @@ static bool still_sick(sal_crash_store_t *s)
         return true;
     }
     atomic_store(&s->sick, 0);
-    sal_log(SAL_LOG_NOTICE, 9102, "crash store %s takes writes again", s->fs.root);
+    sal_log(SAL_LOG_NOTICE, 9602, "crash store %s takes writes again", s->fs.root);
     return false;
 }
 
@@ -366,7 +366,7 @@ static bool is_short(sal_crash_store_t *s)
         int before = atomic_exchange(&s->space_short, measure_space(s));
 
         if (!before && atomic_load(&s->space_short)) {
-            sal_log(SAL_LOG_ERROR, 9103, "crash store %s is full to its watermark: new crashes "
+            sal_log(SAL_LOG_ERROR, 9603, "crash store %s is full to its watermark: new crashes "
                                          "are refused", s->fs.root);
         }
     }

@@ -100,7 +100,7 @@ static apr_status_t insert_halving(sal_crash_store_t *store, const sal_pending_r
         return rv;
     }
     if (n == 1) {
-        sal_log(SAL_LOG_ERROR, 9111, "the database refuses crash %s: %s; it stays in pending/",
+        sal_log(SAL_LOG_ERROR, 9611, "the database refuses crash %s: %s; it stays in pending/",
                 rows[0].id, err->message);
         *refused += 1;
         return APR_SUCCESS;
@@ -176,7 +176,7 @@ static void put_aside(sweep_t *s, const char *name, const char *why)
     snprintf(target, sizeof(target), "%.255s", name);
     if (renameat(s->store->pending_fd, name, s->store->bad_fd, target) == 0) {
         s->bad++;
-        sal_log(SAL_LOG_ERROR, 9112, "pending/%.60s of crash store %s was moved to bad/: %s", name,
+        sal_log(SAL_LOG_ERROR, 9612, "pending/%.60s of crash store %s was moved to bad/: %s", name,
                 s->store->fs.root, why);
     }
 }
@@ -389,7 +389,7 @@ static apr_status_t flush_days(days_t *d, sal_error_t *err)
             d->sweep.n++;
         }
         else { /* one unreadable container must not end the sweep */
-            sal_log(SAL_LOG_ERROR, 9113, "full sweep: %s", why.message);
+            sal_log(SAL_LOG_ERROR, 9613, "full sweep: %s", why.message);
             d->sweep.bad++;
         }
     }

@@ -148,11 +148,11 @@ static apr_status_t connect_db(sal_row_thread_t *t, sal_error_t *err)
 static void report(sal_row_thread_t *t, apr_status_t rv, const sal_error_t *err)
 {
     if (rv != APR_SUCCESS && !t->complained) {
-        sal_log(SAL_LOG_WARNING, 9121, "queue rows cannot be written (%s); crashes are accepted "
+        sal_log(SAL_LOG_WARNING, 9621, "queue rows cannot be written (%s); crashes are accepted "
                                        "and wait in pending/", err->message);
     }
     else if (rv == APR_SUCCESS && t->complained) {
-        sal_log(SAL_LOG_NOTICE, 9122, "queue rows are written again");
+        sal_log(SAL_LOG_NOTICE, 9622, "queue rows are written again");
     }
     t->complained = rv != APR_SUCCESS;
 }

@@ -69,7 +69,7 @@ void *collect_make_dir(apr_pool_t *p, char *dir)
 {
     collect_dir_t *d = apr_pcalloc(p, sizeof(*d));
 
-    d->location = dir ? apr_pstrdup(p, dir) : NULL;
+    (void)dir;
 #define ROW(field, name, fallback, min, max, help) d->field = -1;
     COLLECT_DIR_SIZES(ROW)
 #undef ROW
@@ -82,7 +82,6 @@ void *collect_merge_dir(apr_pool_t *p, void *base, void *add)
     const collect_dir_t *b = base, *a = add;
     collect_dir_t *d = apr_pcalloc(p, sizeof(*d));
 
-    d->location = a->location ? a->location : b->location;
 #define ROW(field, name, fallback, min, max, help) d->field = a->field < 0 ? b->field : a->field;
     COLLECT_DIR_SIZES(ROW)
 #undef ROW

@@ -26,7 +26,6 @@ typedef struct collect_server_t {
 
 /* Numbers are -1 where they are not set; collect_number() knows the defaults. */
 typedef struct collect_dir_t {
-    const char *location;        /* of the section this belongs to */
     apr_int64_t max_body, max_inflated, max_dump, max_annotation;
     int fallback;                /* sal_throttle_t, -1 if not set */
     const char *token;           /* for clients that bring their own uuid */

@@ -380,8 +380,10 @@ static int take_in(report_t *q)
 }
 
 /* Below the location only the location itself is ours: crash pings have further segments. */
-static int is_our_path(const request_rec *r, const char *location)
+static int is_our_path(const request_rec *r)
 {
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    const char *location = core->d;
     apr_size_t len = location ? strlen(location) : 0;
 
     if (!len || strncmp(r->uri, location, len)) {
@@ -400,7 +402,7 @@ int collect_handler(request_rec *r)
         return DECLINED;
     }
     q.dir = collect_dir(r);
-    if (!is_our_path(r, q.dir->location)) {
+    if (!is_our_path(r)) {
         return HTTP_NOT_FOUND;
     }
     if (r->method_number != M_POST) {
