@@ -74,57 +74,71 @@ apr_status_t sal_file_map(sal_span_t *out, const char *path, apr_pool_t *p, sal_
     return APR_SUCCESS;
 }
 
-/* Reads up to size bytes into buf; *got may be less only at the end of the file. */
-static apr_status_t read_upto(int fd, char *buf, apr_size_t size, apr_size_t *got)
+/* read(2) that repeats EINTR. */
+static ssize_t read_some(int fd, char *buf, apr_size_t size)
 {
-    *got = 0;
-    while (*got < size) {
-        ssize_t n = read(fd, buf + *got, size - *got);
+    ssize_t n;
 
-        if (n < 0 && errno == EINTR) {
-            continue;
+    do {
+        n = read(fd, buf, size);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* Twice the room, with the bytes so far. */
+static char *grown(const char *buf, apr_size_t used, apr_size_t *room, apr_pool_t *p)
+{
+    char *more = apr_palloc(p, *room * 2);
+
+    memcpy(more, buf, used);
+    *room *= 2;
+    return more;
+}
+
+/*
+ * Reads to the end, at most max bytes. The size that the file system names is only where to start:
+ * a file may grow meanwhile, and those of /proc say 0.
+ */
+static apr_status_t read_capped(int fd, apr_size_t expected, apr_size_t max, char **out,
+                                apr_size_t *size, apr_pool_t *p)
+{
+    apr_size_t room = expected + 4096;
+    char *buf = apr_palloc(p, room);
+    ssize_t n;
+
+    *size = 0;
+    while ((n = read_some(fd, buf + *size, room - *size - 1)) > 0) {
+        *size += (apr_size_t)n;
+        if (*size > max) {
+            return SAL_E_TOOBIG;
         }
-        if (n < 0) {
-            return errno;
+        if (*size == room - 1) {
+            buf = grown(buf, *size, &room, p);
         }
-        if (n == 0) {
-            break;
-        }
-        *got += (apr_size_t)n;
     }
-    return APR_SUCCESS;
+    buf[*size] = '\0';
+    *out = buf;
+    return n < 0 ? errno : APR_SUCCESS;
 }
 
 apr_status_t sal_file_read(char **out, apr_size_t *size, const char *path, apr_size_t max,
                            apr_pool_t *p, sal_error_t *err)
 {
     struct stat st;
-    apr_size_t want;
     apr_status_t rv;
-    char *buf, more;
     int fd;
 
     if ((rv = open_regular(&fd, &st, path, err)) != APR_SUCCESS) {
         return rv;
     }
-    if ((uint64_t)st.st_size > max) {
-        close(fd);
-        return sal_fail(err, SAL_E_TOOBIG, "%s has %lld bytes, the limit is %" APR_SIZE_T_FMT, path,
-                        (long long)st.st_size, max);
-    }
-    want = (apr_size_t)st.st_size;
-    buf = apr_palloc(p, want + 1);
-    rv = read_upto(fd, buf, want, size);
-    if (rv == APR_SUCCESS && *size == want && read(fd, &more, 1) == 1) {
-        rv = SAL_E_TOOBIG; /* it grew while we read */
-    }
+    rv = (uint64_t)st.st_size > max ? SAL_E_TOOBIG
+                                    : read_capped(fd, (apr_size_t)st.st_size, max, out, size, p);
     close(fd);
-    if (rv != APR_SUCCESS) {
-        return sal_fail_os(err, rv, "cannot read %s", path);
+    if (rv == SAL_E_TOOBIG) {
+        return sal_fail(err, rv, "%s is too large, the limit is %" APR_SIZE_T_FMT " bytes", path,
+                        max);
     }
-    buf[*size] = '\0';
-    *out = buf;
-    return APR_SUCCESS;
+    return rv == APR_SUCCESS ? rv : sal_fail_os(err, rv, "cannot read %s", path);
 }
 
 apr_status_t sal_fd_write_all(int fd, const void *data, apr_size_t size)

@@ -48,8 +48,9 @@ static apr_status_t prepare(const char **name, sal_db_t *db, const sal_stmt_t *s
         if (strcmp(err->sqlstate, "42P05") != 0) {
             return rv;
         }
-        if (db->in_txn) { /* the attempt has spoiled the transaction: repeat it, knowing better */
-            db->txn_stale = 1;
+        if (db->session
+                ->in_txn) { /* the attempt has spoiled the transaction: repeat it, knowing better */
+            db->session->txn_stale = 1;
         }
     } else {
         rv = APR_SUCCESS;
@@ -57,7 +58,7 @@ static apr_status_t prepare(const char **name, sal_db_t *db, const sal_stmt_t *s
     }
     apr_hash_set(session->prepared, apr_pstrdup(session->pool, stmt->name), APR_HASH_KEY_STRING,
                  *name);
-    return db->in_txn ? rv : APR_SUCCESS;
+    return db->session->in_txn ? rv : APR_SUCCESS;
 }
 
 /* A statement whose plan is of no use any more is thrown away at the server too. */
@@ -66,7 +67,7 @@ static void forget(sal_db_t *db, const sal_stmt_t *stmt)
     const char *name = apr_hash_get(db->session->prepared, stmt->name, APR_HASH_KEY_STRING);
 
     apr_hash_set(db->session->prepared, stmt->name, APR_HASH_KEY_STRING, NULL);
-    if (name && !db->in_txn) {
+    if (name && !db->session->in_txn) {
         char sql[80];
 
         apr_snprintf(sql, sizeof(sql), "DEALLOCATE %s", name);
@@ -139,11 +140,11 @@ static apr_status_t run(sal_db_t *db, const sal_stmt_t *stmt, const char *sql,
     if (rv == APR_SUCCESS) {
         return rv;
     }
-    if (db->in_txn) {
-        apr_cpystrn(db->txn_sqlstate, err->sqlstate, sizeof(db->txn_sqlstate));
+    if (db->session->in_txn) {
+        apr_cpystrn(db->session->txn_sqlstate, err->sqlstate, sizeof(db->session->txn_sqlstate));
         if (stmt && is_stale(err->sqlstate)) {
             forget(db, stmt);
-            db->txn_stale = 1;
+            db->session->txn_stale = 1;
         }
         return rv;
     }

@@ -9,22 +9,23 @@
 #include "db/db.h"
 
 /*
- * What is known of one backend. It lives as long as the connection (mod_dbd's pool or ours), not as
- * long as the sal_db_t that borrows it, and is emptied when the backend is another one.
+ * What is known of one connection. It lives as long as the connection (mod_dbd's pool or ours), not
+ * as long as the sal_db_t that borrows it; the set of prepared statements is emptied when the
+ * backend is another one.
  */
 typedef struct session_t {
     apr_pool_t *pool;             /* cleared with the set */
     apr_hash_t *prepared;         /* statement name -> name at the server */
     int backend;                  /* PQbackendPID the set belongs to; 0 for none */
     unsigned count;               /* sal_db_count */
+    int in_txn;                   /* between our BEGIN and its end, through whichever sal_db_t */
+    char txn_sqlstate[6];         /* last error of a statement in the running transaction */
+    int txn_stale;                /* it failed because a prepared statement was gone */
 } session_t;
 
 struct sal_db_t {
     PGconn *conn;
     session_t *session;
-    int in_txn;                   /* between our BEGIN and its end */
-    char txn_sqlstate[6];         /* last error of a statement in the running transaction */
-    int txn_stale;                /* it failed because a prepared statement was gone */
 };
 
 /* Parameters as libpq wants them, all in one pool. */

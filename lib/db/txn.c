@@ -73,8 +73,8 @@ static apr_status_t commit(sal_db_t *db, sal_error_t *err)
 
 static int may_repeat(const sal_db_t *db)
 {
-    return !strcmp(db->txn_sqlstate, "40001") || !strcmp(db->txn_sqlstate, "40P01") ||
-           db->txn_stale;
+    return !strcmp(db->session->txn_sqlstate, "40001") ||
+           !strcmp(db->session->txn_sqlstate, "40P01") || db->session->txn_stale;
 }
 
 /* Jitter, so that two units that collided do not collide again. */
@@ -92,19 +92,19 @@ static apr_status_t attempt_unit(sal_db_t *db, sal_txn_fn fn, void *baton, int *
     apr_status_t rv;
 
     *again = 0;
-    db->txn_sqlstate[0] = '\0';
-    db->txn_stale = 0;
+    db->session->txn_sqlstate[0] = '\0';
+    db->session->txn_stale = 0;
     if ((rv = begin(db, err)) != APR_SUCCESS) {
         return rv;
     }
-    db->in_txn = 1;
+    db->session->in_txn = 1;
     rv = fn(db, baton, p, err);
     if (rv == APR_SUCCESS) {
         rv = commit(db, err);
     } else {
         *again = may_repeat(db) && PQstatus(db->conn) == CONNECTION_OK;
     }
-    db->in_txn = 0;
+    db->session->in_txn = 0;
     roll_back(db);
     return rv;
 }
@@ -116,7 +116,7 @@ apr_status_t sal_db_txn(sal_db_t *db, sal_txn_fn fn, void *baton, apr_pool_t *p,
     int again;
 
     err = err ? err : &own;
-    if (db->in_txn) {
+    if (db->session->in_txn) {
         return sal_fail(err, APR_EINVAL, "a transaction inside a transaction");
     }
     rv = attempt_unit(db, fn, baton, &again, p, err);

@@ -544,6 +544,28 @@ static void test_nesting_is_refused(void **state)
     assert_true(is_idle(db));
 }
 
+static apr_status_t nest_wrapped_unit(sal_db_t *d, void *baton, apr_pool_t *p, sal_error_t *err)
+{
+    apr_pool_t *conn_pool = ((void **)baton)[0];
+    sal_db_t *again = sal_db_wrap(sal_db_conn(d), conn_pool, p);
+
+    return sal_db_txn(again, count_unit, ((void **)baton)[1], p, err);
+}
+
+/* The transaction belongs to the connection, not to the object through which it was begun. */
+static void test_nesting_through_another_wrap_is_refused(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_db_t *mine = fixture_connect(p);
+    unit_t u = { 0 };
+    void *baton[] = { p, &u };
+
+    assert_int_equal(sal_db_txn(mine, nest_wrapped_unit, baton, p, NULL), APR_EINVAL);
+    assert_int_equal(u.runs, 0);
+    assert_true(is_idle(mine));
+    assert_int_equal(sal_db_txn(mine, count_unit, &u, p, NULL), APR_SUCCESS);
+}
+
 /* ---- tokens ---- */
 
 static void test_token_life(void **state)
@@ -674,6 +696,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_swallowed_failure_is_no_success),
     TEST(test_nothing_repeats_after_commit),
     TEST(test_nesting_is_refused),
+    TEST(test_nesting_through_another_wrap_is_refused),
     TEST(test_token_life),
     TEST(test_token_states),
     TEST(test_last_use_is_noted_once_a_minute),

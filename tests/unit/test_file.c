@@ -101,6 +101,28 @@ static void test_read_cap(void **state)
                      APR_ENOENT);
 }
 
+/* Files of /proc say that their size is 0. */
+static void test_read_without_a_size(void **state)
+{
+    apr_size_t size;
+    char *text;
+
+    (void)state;
+    assert_int_equal(sal_file_read(&text, &size, "/proc/self/status", 1 << 20, pool, NULL),
+                     APR_SUCCESS);
+    assert_non_null(strstr(text, "Name:"));
+    assert_int_equal(strlen(text), size);
+    assert_int_equal(sal_file_read(&text, &size, "/proc/self/status", 100, pool, NULL),
+                     SAL_E_TOOBIG);
+    /* many reads, and more room than was asked for at first */
+    assert_int_equal(sal_file_read(&text, &size, "/proc/self/maps", 1 << 20, pool, NULL),
+                     APR_SUCCESS);
+    assert_in_range(size, 4097, 1 << 20);
+    assert_int_equal(strlen(text), size);
+    assert_int_equal(sal_file_read(&text, &size, "/proc/self/maps", 4097, pool, NULL),
+                     SAL_E_TOOBIG);
+}
+
 static void test_publish(void **state)
 {
     const char *path;
@@ -224,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_only_regular_files),
         cmocka_unit_test(test_read_cap),
+        cmocka_unit_test(test_read_without_a_size),
         cmocka_unit_test(test_publish),
         cmocka_unit_test(test_publish_does_not_touch_readers),
         cmocka_unit_test(test_failed_publish_leaves_the_old),
