@@ -22,7 +22,7 @@ def free_port():
 class ErrorLog:
     """The gate: lines at warn or above that no test expected."""
 
-    BAD = re.compile(r"\[[a-z_0-9]*:(?:warn|error|crit|alert|emerg)\]|^<[0-4]>|AddressSanitizer|"
+    BAD = re.compile(r"\[[a-z_0-9]*:(?:warn|warning|error|crit|alert|emerg)\]|^<[0-4]>|AddressSanitizer|"
                      r"runtime error:|exit signal")
 
     def __init__(self, paths):
