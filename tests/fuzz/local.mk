@@ -1,6 +1,8 @@
 # tests/fuzz: one source a target, three builds: replayed by `make check` (any compiler),
 # libFuzzer (configure --with-fuzzer, clang), and whatever else drives LLVMFuzzerTestOneInput.
-FUZZ_TARGETS = tests/fuzz/fuzz_signature
+FUZZ_TARGETS = tests/fuzz/fuzz_cfi \
+    tests/fuzz/fuzz_signature \
+    tests/fuzz/fuzz_stackwalk
 if WITH_FUZZER
 FUZZ_LIBS = libsalvage_core.la
 FUZZ_LINK = -fsanitize=fuzzer
@@ -19,6 +21,12 @@ fuzz:
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(srcdir)/tests/fuzz/run.sh "$(abs_top_srcdir)" "$(abs_builddir)/fuzz-build"
 .PHONY: fuzz
 EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus
+tests_fuzz_fuzz_cfi_SOURCES = tests/fuzz/fuzz_cfi.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_cfi_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_cfi_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_signature_SOURCES = tests/fuzz/fuzz_signature.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_signature_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_signature_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_stackwalk_SOURCES = tests/fuzz/fuzz_stackwalk.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_stackwalk_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_stackwalk_LDFLAGS = $(FUZZ_LINK)
