@@ -30,13 +30,13 @@ typedef struct options_t {
 } options_t;
 
 static const char usage_text[] =
-    "usage: salvage core2md [--exe FILE] [--proc DIR] [--host] [--stack-limit SIZE] [--partial]\n"
-    "                       [-o OUT.dmp] CORE\n";
+    "usage: salvage core2md [--exe FILE] [--proc DIR] [--host DIR]\n"
+    "                       [--stack-limit SIZE] [--partial] [-o OUT.dmp] CORE\n";
 
 static const char help_text[] =
     "  --exe FILE          the program, where its path in the core is of no use here\n"
     "  --proc DIR          /proc/PID of the crashed process, or a copy: thread names, maps ...\n"
-    "  --host              the core is of this host: add its kernel, processors and release\n"
+    "  --host DIR          root of the host it ran on (/ is this one): kernel, CPUs, release\n"
     "  --stack-limit SIZE  most bytes of one thread's stack (default 1M)\n"
     "  --partial           take a truncated core for what it holds\n"
     "  -o, --output OUT    the minidump (default: CORE.dmp; - is standard output)\n";
@@ -208,7 +208,7 @@ static int parse(int argc, char **argv, options_t *o, apr_pool_t *p)
 {
     static const struct option longs[] = {
         { "exe", required_argument, NULL, 'e' },    { "proc", required_argument, NULL, 'p' },
-        { "host", no_argument, NULL, 'h' },         { "stack-limit", required_argument, NULL, 's' },
+        { "host", required_argument, NULL, 'h' },        { "stack-limit", required_argument, NULL, 's' },
         { "partial", no_argument, NULL, 'P' },      { "output", required_argument, NULL, 'o' },
         { "help", no_argument, NULL, '?' + 256 },   { NULL, 0, NULL, 0 },
     };
@@ -225,7 +225,7 @@ static int parse(int argc, char **argv, options_t *o, apr_pool_t *p)
             o->linux_info.proc = optarg;
             break;
         case 'h':
-            o->linux_info.host = true;
+            o->linux_info.host = optarg;
             break;
         case 's':
             if (!sal_parse_size(optarg, &o->stack_limit) || o->stack_limit < 4096) {

@@ -76,7 +76,8 @@ uint64_t core_auxv(const core_t *core, uint64_t type);
 const core_machine_t *core_machine_find(unsigned e_machine, bool is64);
 const char *core_machine_supported(void);
 sal_cpu_t core_machine_cpu(const core_machine_t *m);
-uint16_t core_machine_arch(const core_machine_t *m);   /* SystemInfo's number */
+uint16_t core_machine_arch(const core_machine_t *m);      /* SystemInfo's number */
+const char *core_machine_uname(const core_machine_t *m);  /* what uname -m says */
 
 /* Decodes tid and registers of t->status; false if the note is too short. */
 bool core_thread_decode(const core_machine_t *m, core_thread_t *t);
@@ -101,11 +102,14 @@ apr_status_t core_find_modules(core_t *core, const char *exe, sal_error_t *err);
 /* Code at address from the file on disk, if that is the file that crashed; else empty. */
 sal_span_t core_file_memory(const core_t *core, uint64_t address, size_t size, apr_pool_t *p);
 
+/* "r-xp" and the like of mapped code at address, by its ELF headers; "---p" if they do not tell. */
+void core_file_perms(const core_t *core, uint64_t address, char perms[5]);
+
 /* ---- Linux ---- */
 
 typedef struct core_linux_t {
     const char *proc;             /* /proc/PID or a copy of it; NULL: the core alone */
-    bool host;                    /* the core is of this very system */
+    const char *host;             /* root of the host's files ("/": this very host), or NULL */
 } core_linux_t;
 
 /* Adds SystemInfo and the Linux text streams. */

@@ -17,6 +17,7 @@ struct core_machine_t {
     bool is64;
     sal_cpu_t cpu;
     uint16_t arch;                /* of SystemInfo */
+    const char *uname;            /* what uname -m says */
     uint16_t pid_at, regs_at;     /* in NT_PRSTATUS */
     const int8_t *order;          /* register slot -> index in sal_regs_t, -1: none of ours */
     uint8_t n_slots;
@@ -92,10 +93,12 @@ static const int8_t arm64_order[] = { 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10
                                       22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32 };
 
 static const core_machine_t machines[] = {
-    { EM_X86_64, true, SAL_CPU_AMD64, 9, 32, 112, amd64_order, 21, 24, 40, 56, amd64_extras },
-    { EM_386, false, SAL_CPU_X86, 0, 24, 72, x86_order, 17, 12, 28, 44, x86_extras },
-    { EM_ARM, false, SAL_CPU_ARM, 5, 24, 72, arm_order, 16, 12, 28, 44, arm_extras },
-    { EM_AARCH64, true, SAL_CPU_ARM64, 12, 32, 112, arm64_order, 33, 24, 40, 56, arm64_extras },
+    { EM_X86_64, true, SAL_CPU_AMD64, 9, "x86_64", 32, 112, amd64_order, 21, 24, 40, 56,
+      amd64_extras },
+    { EM_386, false, SAL_CPU_X86, 0, "i686", 24, 72, x86_order, 17, 12, 28, 44, x86_extras },
+    { EM_ARM, false, SAL_CPU_ARM, 5, "armv7l", 24, 72, arm_order, 16, 12, 28, 44, arm_extras },
+    { EM_AARCH64, true, SAL_CPU_ARM64, 12, "aarch64", 32, 112, arm64_order, 33, 24, 40, 56,
+      arm64_extras },
 };
 
 const core_machine_t *core_machine_find(unsigned e_machine, bool is64)
@@ -121,6 +124,11 @@ sal_cpu_t core_machine_cpu(const core_machine_t *m)
 uint16_t core_machine_arch(const core_machine_t *m)
 {
     return m->arch;
+}
+
+const char *core_machine_uname(const core_machine_t *m)
+{
+    return m->uname;
 }
 
 bool core_thread_decode(const core_machine_t *m, core_thread_t *t)

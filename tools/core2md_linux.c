@@ -8,23 +8,50 @@
 #include "core2md.h"
 
 #include <elf.h>
-#include <stdio.h>
-#include <sys/utsname.h>
+#include <fcntl.h>
+#include <unistd.h>
 #include <apr_strings.h>
-#include "base/file.h"
 #include "base/text.h"
 
 enum { MAX_TEXT_FILE = 4 << 20, PLATFORM_LINUX = 0x8201 };
 
 /* ---- files of /proc and /etc ---- */
 
+/*
+ * Content of a text file, cut at MAX_TEXT_FILE, NUL-terminated; NULL if it cannot be read. Files
+ * of /proc say that they are empty, so reading goes on until there is no more.
+ */
+static char *read_text(const char *path, size_t *size, apr_pool_t *p)
+{
+    size_t room = 4096;
+    char *text = apr_palloc(p, room);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = 0;
+
+    *size = 0;
+    while (fd >= 0 && *size < MAX_TEXT_FILE && (n = read(fd, text + *size, room - *size - 1)) > 0) {
+        *size += (size_t)n;
+        if (*size == room - 1) {
+            char *more = apr_palloc(p, room *= 2);
+
+            memcpy(more, text, *size);
+            text = more;
+        }
+    }
+    text[*size] = '\0';
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd < 0 || n < 0 ? NULL : text;
+}
+
 /* Content of a file as a stream, if it can be read and is not empty. */
 static bool write_file(sal_mdw_t *w, uint32_t type, const char *path, apr_pool_t *p)
 {
-    apr_size_t size;
-    char *text;
+    size_t size;
+    char *text = read_text(path, &size, p);
 
-    if (sal_file_read(&text, &size, path, MAX_TEXT_FILE, p, NULL) != APR_SUCCESS || size == 0) {
+    if (!text || !size) {
         return false;
     }
     sal_mdw_stream(w, type, sal_mdw_refer(w, text, size));
@@ -40,12 +67,14 @@ static bool write_proc(const core_t *core, const core_linux_t *opts, sal_mdw_t *
 
 const char *core_thread_name(const core_t *core, const core_linux_t *opts, uint32_t tid)
 {
-    apr_size_t size;
-    char *text;
+    size_t size;
+    char *text = NULL;
 
-    if (opts->proc
-        && sal_file_read(&text, &size, apr_psprintf(core->pool, "%s/task/%u/comm", opts->proc, tid),
-                         4096, core->pool, NULL) == APR_SUCCESS) {
+    if (opts->proc) {
+        text = read_text(apr_psprintf(core->pool, "%s/task/%u/comm", opts->proc, tid), &size,
+                         core->pool);
+    }
+    if (text) {
         return sal_utf8_clean(text, strcspn(text, "\n"), core->pool);
     }
     return tid == core_process_id(core) ? core_process_name(core) : NULL;
@@ -118,6 +147,16 @@ static void write_segment_line(const core_t *core, sal_mdw_record_t *r, const co
                    f ? f->offset + (s->start - f->start) : 0, name);
 }
 
+/* A mapping that the core left out; the file's program headers tell how it was mapped. */
+static void write_file_line(const core_t *core, sal_mdw_record_t *r, const core_file_t *f)
+{
+    char perms[5];
+
+    core_file_perms(core, f->start, perms);
+    write_map_line(r, core->pool, f->start, f->end, perms, f->offset,
+                   sal_utf8_clean(f->path, strlen(f->path), core->pool));
+}
+
 /* Segments, and the mapped files among them that the core has no segment of. */
 static void write_maps(const core_t *core, sal_mdw_t *w)
 {
@@ -131,7 +170,7 @@ static void write_maps(const core_t *core, sal_mdw_t *w)
             const core_file_t *f = &core->files[file];
 
             if (!core_segment_at(core, f->start)) {
-                write_map_line(r, core->pool, f->start, f->end, "---p", f->offset, f->path);
+                write_file_line(core, r, f);
             }
         }
         if (i < core->n_segments) {
@@ -176,17 +215,37 @@ static uint8_t count_cpus(const char *text)
     return n < 255 ? (uint8_t)n : 255;
 }
 
-static void describe_host(const core_t *core, sal_mdw_system_t *s)
+/* First line of a file below the host's root; "" if it cannot be read. */
+static const char *host_line(const core_t *core, const core_linux_t *opts, const char *name)
 {
-    struct utsname u;
-    apr_size_t size;
-    char *text;
+    const char *path = apr_pstrcat(core->pool, opts->host, "/", name, NULL);
+    size_t size;
+    char *text = read_text(path, &size, core->pool);
 
-    if (uname(&u) == 0) {
-        s->csd = apr_psprintf(core->pool, "%s %s %s %s", u.sysname, u.release, u.version, u.machine);
+    return !text ? "" : sal_utf8_clean(text, strcspn(text, "\n"), core->pool);
+}
+
+/* What `uname -srvm` says there; readers take version and build out of it. */
+static const char *host_uname(const core_t *core, const core_linux_t *opts)
+{
+    const char *system = host_line(core, opts, "proc/sys/kernel/ostype");
+
+    if (!*system) {
+        return "";
     }
-    if (sal_file_read(&text, &size, "/proc/cpuinfo", MAX_TEXT_FILE, core->pool, NULL)
-        != APR_SUCCESS) {
+    return apr_pstrcat(core->pool, system, " ", host_line(core, opts, "proc/sys/kernel/osrelease"),
+                       " ", host_line(core, opts, "proc/sys/kernel/version"), " ",
+                       core_machine_uname(core->machine), NULL);
+}
+
+static void describe_host(const core_t *core, const core_linux_t *opts, sal_mdw_system_t *s)
+{
+    const char *cpuinfo = apr_pstrcat(core->pool, opts->host, "/proc/cpuinfo", NULL);
+    size_t size;
+    char *text = read_text(cpuinfo, &size, core->pool);
+
+    s->csd = host_uname(core, opts);
+    if (!text) {
         return;
     }
     s->cpu_count = count_cpus(text);
@@ -194,6 +253,20 @@ static void describe_host(const core_t *core, sal_mdw_system_t *s)
     s->revision = (uint16_t)(cpuinfo_number(text, "model") << 8 | cpuinfo_number(text, "stepping"));
     if (core_machine_cpu(core->machine) == SAL_CPU_ARM) {
         s->level = (uint16_t)cpuinfo_number(text, "CPU architecture");
+    }
+}
+
+static void write_host_files(const core_t *core, const core_linux_t *opts, sal_mdw_t *w)
+{
+    static const char *const releases[] = { "/etc/lsb-release", "/etc/os-release" };
+
+    write_file(w, SAL_STREAM_LINUX_CPU_INFO,
+               apr_pstrcat(core->pool, opts->host, "/proc/cpuinfo", NULL), core->pool);
+    for (int i = 0; i < 2; i++) {
+        if (write_file(w, SAL_STREAM_LINUX_LSB_RELEASE,
+                       apr_pstrcat(core->pool, opts->host, releases[i], NULL), core->pool)) {
+            return;
+        }
     }
 }
 
@@ -211,11 +284,8 @@ void core_write_linux(const core_t *core, const core_linux_t *opts, sal_mdw_t *w
     sal_mdw_system_t s = { .arch = core_machine_arch(core->machine), .platform = PLATFORM_LINUX };
 
     if (opts->host) {
-        describe_host(core, &s);
-        write_file(w, SAL_STREAM_LINUX_CPU_INFO, "/proc/cpuinfo", core->pool);
-        if (!write_file(w, SAL_STREAM_LINUX_LSB_RELEASE, "/etc/lsb-release", core->pool)) {
-            write_file(w, SAL_STREAM_LINUX_LSB_RELEASE, "/etc/os-release", core->pool);
-        }
+        describe_host(core, opts, &s);
+        write_host_files(core, opts, w);
     }
     sal_mdw_system(w, &s);
     if (!write_proc(core, opts, w, SAL_STREAM_LINUX_MAPS, "maps")) {

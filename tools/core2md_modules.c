@@ -32,7 +32,7 @@ typedef struct image_t {
 } image_t;
 
 typedef struct phdr_t {
-    uint32_t type, align;
+    uint32_t type, flags, align;
     uint64_t vaddr, memsz;
 } phdr_t;
 
@@ -43,6 +43,7 @@ static phdr_t read_phdr(const sal_span_t *image, uint64_t at, bool is64)
     uint64_t align = 0;
 
     sal_span_u32(image, at, &ph.type);
+    sal_span_u32(image, at + (is64 ? 4 : 24), &ph.flags);
     if (is64) {
         sal_span_u64(image, at + 16, &ph.vaddr);
         sal_span_u64(image, at + 40, &ph.memsz);
@@ -80,32 +81,56 @@ static void find_build_id(const sal_span_t *notes, uint32_t align, image_t *out)
     }
 }
 
-/* Reads the ELF headers at base in the core's memory. False if there is no ELF image. */
-static bool read_image(const core_t *core, uint64_t base, image_t *out)
-{
-    sal_span_t image = core_memory(core, base);
-    uint64_t phoff = 0, first = UINT64_MAX;
-    uint32_t low = 0;
-    uint16_t n = 0, size = 0;
+/* Program headers of an ELF image in the core's memory. */
+typedef struct headers_t {
+    sal_span_t image;
+    uint64_t at;
+    uint16_t count, size;         /* count 0: an image of which we learn no more */
+    bool is64;
+} headers_t;
 
-    *out = (image_t){ 0 };
-    if (!sal_span_has(&image, 0, core->is64 ? 64 : 52) || memcmp(image.data, ELFMAG, SELFMAG)) {
+/* False if there is no ELF image at base. */
+static bool read_headers(const core_t *core, uint64_t base, headers_t *h)
+{
+    uint32_t low = 0;
+
+    *h = (headers_t){ .image = core_memory(core, base), .is64 = core->is64 };
+    if (!sal_span_has(&h->image, 0, h->is64 ? 64 : 52) || memcmp(h->image.data, ELFMAG, SELFMAG)) {
         return false;
     }
-    if (core->is64) {
-        sal_span_u64(&image, 32, &phoff);
+    if (h->is64) {
+        sal_span_u64(&h->image, 32, &h->at);
     } else {
-        sal_span_u32(&image, 28, &low);
-        phoff = low;
+        sal_span_u32(&h->image, 28, &low);
+        h->at = low;
     }
-    sal_span_u16(&image, core->is64 ? 54 : 42, &size);
-    sal_span_u16(&image, core->is64 ? 56 : 44, &n);
-    n = n > MAX_HEADERS ? MAX_HEADERS : n;
-    if (size != (core->is64 ? 56 : 32) || !sal_span_has(&image, phoff, (uint64_t)n * size)) {
-        return true; /* an image all the same, of which we learn no more */
+    sal_span_u16(&h->image, h->is64 ? 54 : 42, &h->size);
+    sal_span_u16(&h->image, h->is64 ? 56 : 44, &h->count);
+    h->count = h->count > MAX_HEADERS ? MAX_HEADERS : h->count;
+    if (h->size != (h->is64 ? 56 : 32)
+        || !sal_span_has(&h->image, h->at, (uint64_t)h->count * h->size)) {
+        h->count = 0;
     }
-    for (uint64_t i = 0; i < n; i++) {
-        phdr_t ph = read_phdr(&image, phoff + i * size, core->is64);
+    return true;
+}
+
+static phdr_t header(const headers_t *h, uint16_t i)
+{
+    return read_phdr(&h->image, h->at + (uint64_t)i * h->size, h->is64);
+}
+
+/* What the ELF headers at base tell. False if there is no ELF image. */
+static bool read_image(const core_t *core, uint64_t base, image_t *out)
+{
+    uint64_t first = UINT64_MAX;
+    headers_t h;
+
+    *out = (image_t){ 0 };
+    if (!read_headers(core, base, &h)) {
+        return false;
+    }
+    for (uint16_t i = 0; i < h.count; i++) {
+        phdr_t ph = header(&h, i);
 
         if (ph.type == PT_LOAD) {
             first = ph.vaddr < first ? ph.vaddr : first;
@@ -114,8 +139,8 @@ static bool read_image(const core_t *core, uint64_t base, image_t *out)
     }
     out->bias = first == UINT64_MAX ? base : base - (first & ~UINT64_C(0xfff));
     out->end += out->bias;
-    for (uint64_t i = 0; i < n && !out->id_size; i++) {
-        phdr_t ph = read_phdr(&image, phoff + i * size, core->is64);
+    for (uint16_t i = 0; i < h.count && !out->id_size; i++) {
+        phdr_t ph = header(&h, i);
         sal_span_t notes = core_memory(core, out->bias + ph.vaddr);
 
         if (ph.type == PT_NOTE && ph.memsz < MAX_NOTES) {
@@ -353,4 +378,27 @@ sal_span_t core_file_memory(const core_t *core, uint64_t address, size_t size, a
         }
     }
     return none;
+}
+
+void core_file_perms(const core_t *core, uint64_t address, char perms[5])
+{
+    const core_module_t *m = module_at(core, address);
+    image_t image;
+    headers_t h;
+
+    memcpy(perms, "---p", 5);
+    if (!m || !read_image(core, m->base, &image) || !read_headers(core, m->base, &h)) {
+        return;
+    }
+    for (uint16_t i = 0; i < h.count; i++) {
+        phdr_t ph = header(&h, i);
+        uint64_t start = (image.bias + ph.vaddr) & ~UINT64_C(0xfff);
+
+        if (ph.type == PT_LOAD && address - start < ph.memsz + (ph.vaddr & 0xfff)) {
+            perms[0] = ph.flags & PF_R ? 'r' : '-';
+            perms[1] = ph.flags & PF_W ? 'w' : '-';
+            perms[2] = ph.flags & PF_X ? 'x' : '-';
+            return;
+        }
+    }
 }
