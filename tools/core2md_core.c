@@ -3,7 +3,7 @@
  *
  * The file is mapped, not read; a core may be far larger than memory.
  */
-#include "core2md.h"
+#include "core2md_core.h"
 
 #include <elf.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
  * Layouts: struct elf_prstatus, elf_prpsinfo, user_regs_struct and siginfo_t of each machine's
  * kernel headers.
  */
-#include "core2md.h"
+#include "core2md_core.h"
 
 #include <elf.h>
 #include <signal.h>

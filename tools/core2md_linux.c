@@ -5,7 +5,7 @@
  * /proc (or a copy) gives the rest; the host's own files are read only when the caller says that
  * the core is of this host.
  */
-#include "core2md.h"
+#include "core2md_core.h"
 
 #include <elf.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  * The kernel saves the first page of every mapped ELF file, so its build id usually stands in the
  * core. A file on disk is only believed where it does not contradict the core: it may be newer.
  */
-#include "core2md.h"
+#include "core2md_core.h"
 
 #include <elf.h>
 #include <fcntl.h>

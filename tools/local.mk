@@ -9,16 +9,13 @@ salvage_SOURCES = \
     tools/cmd_symcache.c \
     tools/cmd_token.c \
     tools/salvage.c
-salvage_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tools
-salvage_LDADD = libcore2md.la libsalvage.la $(APR_LIBS) $(JANSSON_LIBS) $(PQ_LIBS) $(CURL_LIBS) \
-    $(ZIP_LIBS) $(ZLIB_LIBS)
+salvage_CPPFLAGS = $(AM_CPPFLAGS) $(ELFUTILS_CFLAGS) -I$(srcdir)/tools
+salvage_LDADD = libsalvage.la $(APR_LIBS) $(JANSSON_LIBS) $(PQ_LIBS) $(CURL_LIBS) \
+    $(ZIP_LIBS) $(ZLIB_LIBS) $(ELFUTILS_LIBS)
 
-# core2md: a library of its own, so that elfutils is linked into the tool and nowhere else
-noinst_LTLIBRARIES += libcore2md.la
-libcore2md_la_SOURCES = tools/core2md.c tools/core2md.h tools/core2md_core.c tools/core2md_cpu.c \
-              tools/core2md_linux.c tools/core2md_modules.c
-libcore2md_la_CPPFLAGS = $(AM_CPPFLAGS) $(ELFUTILS_CFLAGS) -I$(srcdir)/tools
-libcore2md_la_LIBADD = $(ELFUTILS_LIBS)
+# core2md: the only one that needs elfutils
+salvage_SOURCES += tools/cmd_core2md.c tools/core2md_core.c tools/core2md_core.h \
+    tools/core2md_cpu.c tools/core2md_linux.c tools/core2md_modules.c
 
 # upload-symbols
 salvage_SOURCES += tools/cmd_upload_symbols.c tools/symbol_files.c tools/symbol_files.h

@@ -4,11 +4,11 @@
  * Command line, order of the work and output; what a core is and what a machine is, its other
  * files know.
  */
-#include "core2md.h"
+#include "cmd.h"
+#include "core2md_core.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,17 +29,21 @@ typedef struct options_t {
     bool partial;
 } options_t;
 
-static const char usage_text[] =
-    "usage: salvage core2md [--exe FILE] [--proc DIR] [--host DIR]\n"
-    "                       [--stack-limit SIZE] [--partial] [-o OUT.dmp] CORE\n";
+#define USAGE                                                                                      \
+    "core2md [--exe FILE] [--proc DIR] [--host DIR] [--stack-limit SIZE] [--partial] [-o OUT] CORE"
 
-static const char help_text[] =
-    "  --exe FILE          the program, where its path in the core is of no use here\n"
-    "  --proc DIR          /proc/PID of the crashed process, or a copy: thread names, maps ...\n"
-    "  --host DIR          root of the host it ran on (/ is this one): kernel, CPUs, release\n"
-    "  --stack-limit SIZE  most bytes of one thread's stack (default 1M)\n"
-    "  --partial           take a truncated core for what it holds\n"
-    "  -o, --output OUT    the minidump (default: CORE.dmp; - is standard output)\n";
+enum { OPT_EXE = 256, OPT_PROC, OPT_HOST, OPT_STACK_LIMIT, OPT_PARTIAL };
+
+static const apr_getopt_option_t option_table[] = {
+    { "exe", OPT_EXE, 1, "the program, where its path in the core is of no use here" },
+    { "proc", OPT_PROC, 1, "/proc/PID of the process, or a copy: thread names, maps ..." },
+    { "host", OPT_HOST, 1, "root of the host it ran on (/: this one): kernel, CPUs, release" },
+    { "stack-limit", OPT_STACK_LIMIT, 1, "most bytes of one thread's stack; default 1M" },
+    { "partial", OPT_PARTIAL, 0, "take a truncated core for what it holds" },
+    { "output", 'o', 1, "the minidump; default CORE.dmp, - is standard output" },
+    CMD_OPT_HELP,
+    CMD_OPT_END,
+};
 
 /* ---- threads and memory ---- */
 
@@ -194,84 +198,65 @@ static apr_status_t convert(const options_t *o, apr_pool_t *p, sal_error_t *err)
 
 /* ---- command line ---- */
 
-static int usage(const char *what, const char *arg)
+static void print_help(void)
 {
-    if (what) {
-        fprintf(stderr, "salvage core2md: %s%s%s\n", what, arg ? ": " : "", arg ? arg : "");
+    printf("usage: salvage %s\n\nConverts a Linux core file into a minidump.\n\n", USAGE);
+    for (const apr_getopt_option_t *o = option_table; o->name; o++) {
+        printf("  --%-12s %s\n", o->name, o->description);
     }
-    fputs(usage_text, stderr);
-    return 2;
 }
 
 /* -1: go on; else the exit code. */
-static int parse(int argc, char **argv, options_t *o, apr_pool_t *p)
+static int take_option(options_t *o, int c, const char *value)
 {
-    static const struct option longs[] = {
-        { "exe", required_argument, NULL, 'e' },    { "proc", required_argument, NULL, 'p' },
-        { "host", required_argument, NULL, 'h' },        { "stack-limit", required_argument, NULL, 's' },
-        { "partial", no_argument, NULL, 'P' },      { "output", required_argument, NULL, 'o' },
-        { "help", no_argument, NULL, '?' + 256 },   { NULL, 0, NULL, 0 },
-    };
-    int c;
-
-    optind = 1;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "o:", longs, NULL)) != -1) {
-        switch (c) {
-        case 'e':
-            o->exe = optarg;
-            break;
-        case 'p':
-            o->linux_info.proc = optarg;
-            break;
-        case 'h':
-            o->linux_info.host = optarg;
-            break;
-        case 's':
-            if (!sal_parse_size(optarg, &o->stack_limit) || o->stack_limit < 4096) {
-                return usage("--stack-limit is not a size of 4k or more", optarg);
-            }
-            break;
-        case 'P':
-            o->partial = true;
-            break;
-        case 'o':
-            o->out = optarg;
-            break;
-        case '?' + 256:
-            printf("%s%s", usage_text, help_text);
-            return 0;
-        default:
-            return usage("unknown option, or one without its value", argv[optind - 1]);
+    switch (c) {
+    case OPT_EXE:
+        o->exe = value;
+        return -1;
+    case OPT_PROC:
+        o->linux_info.proc = value;
+        return -1;
+    case OPT_HOST:
+        o->linux_info.host = value;
+        return -1;
+    case OPT_STACK_LIMIT:
+        if (!sal_parse_size(value, &o->stack_limit) || o->stack_limit < 4096) {
+            return cmd_usage(USAGE, "--stack-limit %s is not a size of 4k or more", value);
         }
+        return -1;
+    case OPT_PARTIAL:
+        o->partial = true;
+        return -1;
+    case 'o':
+        o->out = value;
+        return -1;
+    default:
+        print_help();
+        return CMD_OK;
     }
-    if (optind + 1 != argc) {
-        return usage("one core file is needed", NULL);
-    }
-    o->core = argv[optind];
-    o->out = o->out ? o->out : apr_pstrcat(p, o->core, ".dmp", NULL);
-    return -1;
 }
 
-int core2md_main(int argc, char **argv)
+int cmd_core2md(int argc, const char **argv, apr_pool_t *p)
 {
+    apr_getopt_t *os = cmd_options(argc, argv, p);
     options_t o = { .stack_limit = STACK_LIMIT };
-    sal_error_t err = { 0 };
-    apr_pool_t *p;
-    int rc;
+    const char *value;
+    apr_status_t rv;
+    sal_error_t err;
+    int c, code;
 
-    if (apr_pool_create(&p, NULL) != APR_SUCCESS) {
-        fputs("salvage core2md: out of memory\n", stderr);
-        return 1;
-    }
-    rc = parse(argc, argv, &o, p);
-    if (rc < 0) {
-        rc = 0;
-        if (convert(&o, p, &err) != APR_SUCCESS) {
-            fprintf(stderr, "salvage core2md: %s\n", err.message);
-            rc = 1;
+    while ((rv = apr_getopt_long(os, option_table, &c, &value)) == APR_SUCCESS) {
+        if ((code = take_option(&o, c, value)) >= 0) {
+            return code;
         }
     }
-    apr_pool_destroy(p);
-    return rc;
+    if (rv != APR_EOF) {
+        return CMD_USAGE;
+    }
+    if (os->ind + 1 != argc) {
+        return cmd_usage(USAGE, "name one core file");
+    }
+    o.core = os->argv[os->ind];
+    o.out = o.out ? o.out : apr_pstrcat(p, o.core, ".dmp", NULL);
+    return convert(&o, p, &err) == APR_SUCCESS ? CMD_OK : cmd_fail_err(&err);
 }

@@ -1,14 +1,14 @@
 /*
  * salvage core2md: a Linux core file as a minidump. What its files share.
  *
- * core2md.c        command line, order of the work, output
- * core2md_core.c   the core file: segments, notes, memory
- * core2md_cpu.c    registers of a thread -> a context record, per machine
+ * cmd_core2md.c      command line, order of the work, output
+ * core2md_core.c     the core file: segments, notes, memory
+ * core2md_cpu.c      registers of a thread -> a context record, per machine
  * core2md_modules.c  mapped ELF files, their build ids
- * core2md_linux.c  what Linux tells about process and host: maps, names, cmdline ...
+ * core2md_linux.c    what Linux tells about process and host: maps, names, cmdline ...
  */
-#ifndef SALVAGE_CORE2MD_H
-#define SALVAGE_CORE2MD_H
+#ifndef TOOLS_CORE2MD_CORE_H
+#define TOOLS_CORE2MD_CORE_H
 
 #include "base/reader.h"
 #include "minidump/minidump.h"
@@ -117,8 +117,5 @@ void core_write_linux(const core_t *core, const core_linux_t *opts, sal_mdw_t *w
 
 /* Name of a thread, or NULL. */
 const char *core_thread_name(const core_t *core, const core_linux_t *opts, uint32_t tid);
-
-/* The subcommand: exit code 0 done, 1 failed, 2 usage. argv[0] is "core2md". */
-int core2md_main(int argc, char **argv);
 
 #endif
