@@ -5,3 +5,4 @@ libsalvage_core_la_SOURCES += lib/minidump/minidump.c lib/minidump/list.c lib/mi
               lib/minidump/context.c lib/minidump/minidump_private.h \
               lib/minidump/writer.c lib/minidump/writer_streams.c lib/minidump/writer_private.h \
               lib/minidump/minidump.h lib/minidump/context.h lib/minidump/writer.h
+EXTRA_DIST += tests/data

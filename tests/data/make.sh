@@ -16,7 +16,8 @@ rm -rf "$work" "$data/crashes" "$data/symbols"
 mkdir -p "$work" "$data/crashes" "$data/symbols"
 
 flags="-g -fomit-frame-pointer -fasynchronous-unwind-tables -pthread -Wall -Wextra
-       -ffile-prefix-map=$data/src=/build/sampler"
+       -ffile-prefix-map=$data/src=/build/sampler -ffile-prefix-map=$work=/build/sampler"
+cd "$work" # the compiler notes where it runs
 # shellcheck disable=SC2086 # a list of options
 gcc $flags -O1 -fno-inline-small-functions -o "$work/crasher" "$data/src/crasher.c"
 # shellcheck disable=SC2086

@@ -45,7 +45,8 @@ def describe_thread(thread):
     thread.switch()
     frames, frame = [], gdb.newest_frame()
     while frame is not None:
-        frames.append(describe(frame))
+        if frame.type() != gdb.TAILCALL_FRAME:  # made up by gdb: not on the stack
+            frames.append(describe(frame))
         frame = frame.older()
     tid = thread.ptid[1]
     name = (OUT / "proc" / "task" / str(tid) / "comm").read_text().rstrip("\n")

@@ -97,9 +97,7 @@ def test_symbol_files_agree_with_gdb(name, symbols):
                 continue
             at = int(group[0]["offset"], 16) - (1 if i else 0)
             found = symbols[group[0]["module"]].lookup(at)
-            # gdb takes a return address as it is when it looks for inlined code, and so may lose
-            # the function around a call that ends such code
-            assert len(found) == len(group) or (i and len(group) == 1), (group, found)
+            assert len(found) == len(group), (group, found)
             for (function, file, line), frame in zip(found, group):
                 assert same_function(function, frame), (function, frame)
                 assert frame["file"] is None or same_file(file, frame["file"]), (file, frame)
@@ -114,16 +112,6 @@ def frames_of(thread):
         for inline in frame["inlines"] or []:
             yield inline["function"], inline["file"], inline["line"], frame["module"]
         yield frame["function"], frame["file"], frame["line"], frame["module"]
-
-
-def as_gdb(ours, theirs):
-    """Ours without the functions that gdb loses (see above), which it never does in two in a row."""
-    left, out = list(ours), []
-    for i, frame in enumerate(theirs):
-        if i and len(left) > 1 and not same_function(left[0][0], frame) and not theirs[i - 1]["inline"]:
-            left.pop(0)
-        out.append(left.pop(0))
-    return out + left
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +132,7 @@ def test_stackwalk_agrees_with_gdb(name, salvage):
     for theirs in expected["threads"]:
         ours = ids[theirs["id"]]
         assert ours["thread_name"] == theirs["name"]
-        for mine, frame in zip(as_gdb(frames_of(ours), theirs["frames"]), theirs["frames"],
-                               strict=True):
+        for mine, frame in zip(frames_of(ours), theirs["frames"], strict=True):
             assert same_function(mine[0], frame), (mine, frame)
             assert frame["file"] is None or same_file(mine[1], frame["file"]), (mine, frame)
             assert mine[2] == frame["line"] and mine[3] == frame["module"], (mine, frame)
