@@ -2,14 +2,23 @@
 libsalvage_core_la_SOURCES +=
 libsalvage_core_la_SOURCES += lib/symbols/symbol_store.c lib/symbols/upload_zip.c lib/symbols/upload.c \
                  lib/symbols/sym_header.c lib/symbols/symbol_rows.c
-libsalvage_core_la_SOURCES += lib/symbols/module_id.c lib/symbols/symfile.c \
-    lib/symbols/symfile_read.c lib/symbols/symcache.c lib/symbols/symcache_build.c \
-    lib/symbols/symcache_inline.c lib/symbols/symcache_merge.c lib/symbols/symcache_stack.c \
-    lib/symbols/symcache_tables.c lib/symbols/symcache_write.c lib/symbols/supplier.c \
-    lib/symbols/supplier_source.c
+libsalvage_core_la_SOURCES += lib/symbols/module_id.c lib/symbols/module_id.h \
+    lib/symbols/symfile.c lib/symbols/symfile.h lib/symbols/symfile_read.c \
+    lib/symbols/symcache.c lib/symbols/symcache.h lib/symbols/symcache_format.h \
+    lib/symbols/symcache_build.c lib/symbols/symcache_build.h lib/symbols/symcache_inline.c \
+    lib/symbols/symcache_merge.c lib/symbols/symcache_stack.c lib/symbols/symcache_tables.c \
+    lib/symbols/symcache_write.c lib/symbols/supplier.c lib/symbols/supplier.h \
+    lib/symbols/supplier_source.c lib/symbols/supplier_source.h
 
 if WITH_CMOCKA
-check_PROGRAMS += tests/unit/test_symcache
+check_PROGRAMS += tests/unit/test_symcache tests/unit/test_symcache_damage \
+    tests/unit/test_symfile tests/unit/test_supplier
+tests_unit_test_symcache_damage_SOURCES = tests/unit/test_symcache_damage.c
+tests_unit_test_symcache_damage_LDADD = $(UNIT_LIBS) $(XXHASH_LIBS)
+tests_unit_test_symfile_SOURCES = tests/unit/test_symfile.c
+tests_unit_test_symfile_LDADD = $(UNIT_LIBS)
+tests_unit_test_supplier_SOURCES = tests/unit/test_supplier.c
+tests_unit_test_supplier_LDADD = $(UNIT_LIBS) $(ZLIB_LIBS)
 tests_unit_test_symcache_SOURCES = tests/unit/test_symcache.c tests/unit/sym_oracle.c \
     tests/unit/sym_oracle.h
 tests_unit_test_symcache_LDADD = $(UNIT_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS)

@@ -1,0 +1,457 @@
+/*
+ * The supplier: one build for many threads and processes, what happens when a builder is killed,
+ * when symbols come, change and go, and that nothing in use is unmapped.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <glob.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <apr_general.h>
+#include <apr_strings.h>
+#include <apr_time.h>
+#include "base/file.h"
+#include "base/log.h"
+#include "symbols/supplier.h"
+
+#define ID "C3B913878AFB017237A4A08B325905C70"
+
+static apr_pool_t *pool;
+static char dir[] = "/tmp/test_supplier.XXXXXX";
+
+static const char *in_dir(const char *name)
+{
+    return apr_pstrcat(pool, dir, "/", name, NULL);
+}
+
+/* DIR/tree/NAME/ID/leaf with functions named after `tag`, about `functions` of them. */
+static const char *put_symbols(const char *name, const char *id, const char *tag, int functions)
+{
+    const char *folder = apr_psprintf(pool, "%s/tree/%s/%s", dir, name, id);
+    const char *path = apr_psprintf(pool, "%s/%s.sym", folder, name);
+    FILE *f;
+
+    assert_int_equal(sal_dir_make(folder, 0755, 0, pool, NULL), APR_SUCCESS);
+    f = fopen(apr_pstrcat(pool, path, ".new", NULL), "w");
+    assert_non_null(f);
+    fprintf(f, "MODULE Linux x86_64 %s %s\nFILE 0 a.c\n", id, name);
+    for (int i = 0; i < functions; i++) {
+        fprintf(f, "FUNC %x 10 0 %s_%d\n%x 8 %d 0\n%x 8 %d 0\n", 0x1000 + i * 16, tag, i,
+                0x1000 + i * 16, i + 1, 0x1008 + i * 16, i + 2);
+    }
+    fclose(f);
+    assert_int_equal(rename(apr_pstrcat(pool, path, ".new", NULL), path), 0);
+    return path;
+}
+
+static sal_supplier_t *make(const char *symcache, apr_uint64_t max_mapped, apr_pool_t *p)
+{
+    const char **paths = apr_pcalloc(p, 2 * sizeof(*paths));
+    sal_supplier_opts_t opts = { .symcache_dir = symcache, .paths = paths,
+                                 .max_mapped = max_mapped, .negative_seconds = 1 };
+    sal_supplier_t *s;
+    sal_error_t err;
+
+    paths[0] = in_dir("tree");
+    if (sal_supplier_make(&s, &opts, p, &err) != APR_SUCCESS) {
+        fail_msg("%s", err.message);
+    }
+    return s;
+}
+
+/* Name of the function at 0x1000, or "" without symbols. */
+static const char *first_function(const sal_sym_ref_t *ref)
+{
+    sal_sym_hit_t hit;
+
+    if (!ref->cache || !sal_symcache_lookup(ref->cache, 0x1000, &hit, NULL, 0)) {
+        return "";
+    }
+    return apr_pstrmemdup(pool, hit.outer.function.s, hit.outer.function.len);
+}
+
+typedef struct asker_t {
+    sal_supplier_t *s;
+    pthread_barrier_t *start;
+    const char *name;
+    bool good;
+} asker_t;
+
+static void *ask(void *data)
+{
+    asker_t *a = data;
+    apr_pool_t *p;
+    sal_sym_ref_t ref;
+    sal_sym_hit_t hit;
+
+    apr_pool_create_unmanaged_ex(&p, NULL, NULL);
+    pthread_barrier_wait(a->start);
+    sal_supplier_get(&ref, a->s, a->name, ID, p);
+    a->good = ref.state == SAL_SYM_FOUND &&
+              sal_symcache_lookup(ref.cache, 0x1009, &hit, NULL, 0) && hit.outer.line == 2;
+    sal_supplier_release(a->s, &ref);
+    apr_pool_destroy(p);
+    return NULL;
+}
+
+enum { THREADS = 64 };
+
+static unsigned ask_from_threads(sal_supplier_t *s, const char *name)
+{
+    pthread_t threads[THREADS];
+    asker_t askers[THREADS];
+    pthread_barrier_t start;
+    unsigned good = 0;
+
+    pthread_barrier_init(&start, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++) {
+        askers[i] = (asker_t){ s, &start, name, false };
+        assert_int_equal(pthread_create(&threads[i], NULL, ask, &askers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        good += askers[i].good;
+    }
+    pthread_barrier_destroy(&start);
+    return good;
+}
+
+static void many_threads_one_build(void **state)
+{
+    apr_pool_t *p;
+    sal_supplier_t *s;
+    sal_supplier_stats_t stats;
+
+    (void)state;
+    put_symbols("threads.so", ID, "f", 20000);
+    apr_pool_create(&p, pool);
+    s = make(in_dir("cache1"), 0, p);
+    assert_int_equal(ask_from_threads(s, "threads.so"), THREADS);
+    sal_supplier_stats(s, &stats);
+    assert_int_equal(stats.builds, 1);
+    assert_int_equal(stats.entries, 1);
+    apr_pool_destroy(p);
+}
+
+/* Each process reports through its exit code whether it was the builder. */
+static void many_processes_one_build(void **state)
+{
+    enum { PROCESSES = 8 };
+    pid_t pids[PROCESSES];
+    int builds = 0;
+    int gate[2];
+
+    (void)state;
+    put_symbols("processes.so", ID, "f", 40000);
+    assert_int_equal(pipe(gate), 0);
+    for (int i = 0; i < PROCESSES; i++) {
+        pids[i] = fork();
+        assert_true(pids[i] >= 0);
+        if (pids[i] == 0) {
+            sal_supplier_stats_t stats;
+            sal_supplier_t *s = make(in_dir("cache2"), 0, pool);
+            char go;
+
+            close(gate[1]);
+            (void)!read(gate[0], &go, 1);             /* ends when the parent closes */
+            if (ask_from_threads(s, "processes.so") != THREADS) {
+                _exit(100);
+            }
+            sal_supplier_stats(s, &stats);
+            _exit((int)stats.builds);
+        }
+    }
+    close(gate[0]);
+    close(gate[1]);
+    for (int i = 0; i < PROCESSES; i++) {
+        int status;
+
+        waitpid(pids[i], &status, 0);
+        assert_true(WIFEXITED(status));
+        builds += WEXITSTATUS(status);
+    }
+    assert_int_equal(builds, 1);
+}
+
+static size_t count_files(const char *pattern)
+{
+    glob_t g = { 0 };
+    size_t n = glob(apr_pstrcat(pool, dir, "/", pattern, NULL), 0, NULL, &g) == 0 ? g.gl_pathc : 0;
+
+    globfree(&g);
+    return n;
+}
+
+/* Killed at many points of its work, a builder leaves a state from which the next one succeeds. */
+static void killed_builders(void **state)
+{
+    unsigned cut_short = 0;
+
+    (void)state;
+    put_symbols("killed.so", ID, "f", 60000);
+    for (int round = 0; round < 40; round++) {
+        const char *cache = apr_psprintf(pool, "%s/cache3.%d", dir, round);
+        pid_t pid = fork();
+        sal_sym_ref_t ref;
+        sal_supplier_t *s;
+        apr_pool_t *p;
+
+        if (pid == 0) {
+            s = make(cache, 0, pool);
+            sal_supplier_get(&ref, s, "killed.so", ID, pool);
+            _exit(0);
+        }
+        usleep((useconds_t)(round * 1500));
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        cut_short += count_files(apr_psprintf(pool, "cache3.%d/v*/*/*/*.symx", round)) == 0;
+        apr_pool_create(&p, pool);
+        s = make(cache, 0, p);
+        sal_supplier_get(&ref, s, "killed.so", ID, p);
+        assert_int_equal(ref.state, SAL_SYM_FOUND);
+        assert_string_equal(first_function(&ref), "f_0");
+        sal_supplier_release(s, &ref);
+        apr_pool_destroy(p);
+    }
+    assert_in_range(cut_short, 1, 40);                /* some were killed before they were done */
+}
+
+static void what_killed_builders_left_goes(void **state)
+{
+    const char *leftover;
+    struct timespec old[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+    apr_pool_t *p;
+    sal_sym_ref_t ref;
+    sal_supplier_t *s;
+    glob_t g = { 0 };
+
+    (void)state;
+    put_symbols("left.so", ID, "f", 1);
+    apr_pool_create(&p, pool);
+    s = make(in_dir("cache4"), 0, p);
+    sal_supplier_get(&ref, s, "left.so", ID, p);
+    assert_int_equal(ref.state, SAL_SYM_FOUND);
+    sal_supplier_release(s, &ref);
+    apr_pool_destroy(p);
+    assert_int_equal(glob(in_dir("cache4/v*/*/left.so/*.symx"), 0, NULL, &g), 0);
+    leftover = apr_pstrcat(pool, g.gl_pathv[0], ".tmp.abcdef", NULL);
+    fclose(fopen(leftover, "w"));
+    assert_int_equal(utimensat(AT_FDCWD, leftover, old, 0), 0);
+    assert_int_equal(truncate(g.gl_pathv[0], 100), 0);        /* and what a power cut tore */
+    globfree(&g);
+    apr_pool_create(&p, pool);
+    s = make(in_dir("cache4"), 0, p);
+    sal_supplier_get(&ref, s, "left.so", ID, p);
+    assert_int_equal(ref.state, SAL_SYM_FOUND);
+    assert_true(ref.built);
+    sal_supplier_release(s, &ref);
+    assert_int_not_equal(access(leftover, F_OK), 0);
+    apr_pool_destroy(p);
+}
+
+static void kinds_of_no(void **state)
+{
+    apr_pool_t *p;
+    sal_supplier_t *s;
+    sal_sym_ref_t ref;
+    FILE *f;
+
+    (void)state;
+    apr_pool_create(&p, pool);
+    s = make(in_dir("cache5"), 0, p);
+    sal_supplier_get(&ref, s, "absent.so", ID, p);
+    assert_int_equal(ref.state, SAL_SYM_MISSING);
+    assert_string_equal(ref.reason, "not found");
+    sal_supplier_get(&ref, s, "..", ID, p);
+    assert_int_equal(ref.state, SAL_SYM_MISSING);
+    sal_supplier_get(&ref, s, NULL, ID, p);
+    assert_int_equal(ref.state, SAL_SYM_MISSING);
+    sal_supplier_get(&ref, s, "x.so", "../../etc", p);
+    assert_int_equal(ref.state, SAL_SYM_MISSING);
+    sal_supplier_get(&ref, s, "x.so", "000000000000000000000000000000000", p);
+    assert_int_equal(ref.state, SAL_SYM_MISSING);
+
+    f = fopen(put_symbols("corrupt.so", ID, "f", 1), "w");
+    fprintf(f, "<html>no symbols today</html>\n");
+    fclose(f);
+    sal_supplier_get(&ref, s, "corrupt.so", ID, p);
+    assert_int_equal(ref.state, SAL_SYM_CORRUPT);
+    assert_non_null(strstr(ref.reason, "MODULE"));
+    sal_supplier_release(s, &ref);                    /* harmless without a map */
+
+    f = fopen(put_symbols("other.so", ID, "f", 1), "w");
+    fprintf(f, "MODULE Linux x86_64 AAB913878AFB017237A4A08B325905C70 other.so\n");
+    fclose(f);
+    sal_supplier_get(&ref, s, "other.so", ID, p);
+    assert_int_equal(ref.state, SAL_SYM_CORRUPT);
+    apr_pool_destroy(p);
+}
+
+/* A miss is believed for a while (here a second), not for ever. */
+static void symbols_that_come_later(void **state)
+{
+    apr_pool_t *p;
+    sal_supplier_t *s;
+    sal_sym_ref_t ref;
+
+    (void)state;
+    apr_pool_create(&p, pool);
+    s = make(in_dir("cache6"), 0, p);
+    sal_supplier_get(&ref, s, "later.so", ID, p);
+    assert_int_equal(ref.state, SAL_SYM_MISSING);
+    put_symbols("later.so", ID, "f", 1);
+    sal_supplier_get(&ref, s, "later.so", ID, p);
+    assert_int_equal(ref.state, SAL_SYM_MISSING);
+    apr_sleep(apr_time_from_msec(1100));
+    sal_supplier_get(&ref, s, "later.so", ID, p);
+    assert_int_equal(ref.state, SAL_SYM_FOUND);
+    sal_supplier_release(s, &ref);
+    apr_pool_destroy(p);
+}
+
+/* The path a caller gives, ids in other spellings, compressed files, files as paths. */
+static void ways_to_the_text(void **state)
+{
+    const char *plain = put_symbols("zipped.so", ID, "z", 3);
+    const char *lower = "c3b913878afb017237a4a08b325905c7";
+    gzFile gz = gzopen(apr_pstrcat(pool, plain, ".gz", NULL), "wb");
+    char *text;
+    apr_size_t size;
+    apr_pool_t *p;
+    sal_supplier_t *s;
+    sal_sym_ref_t ref;
+    sal_supplier_opts_t opts = { .symcache_dir = in_dir("cache7b") };
+    const char *paths[] = { in_dir("nonexistent"), in_dir("single.sym"), NULL };
+
+    (void)state;
+    assert_int_equal(sal_file_read(&text, &size, plain, 1 << 20, pool, NULL), APR_SUCCESS);
+    gzwrite(gz, text, (unsigned)size);
+    gzclose(gz);
+    assert_int_equal(rename(plain, in_dir("single.sym")), 0);
+    apr_pool_create(&p, pool);
+    s = make(in_dir("cache7"), 0, p);
+    sal_supplier_get(&ref, s, "C:\\build\\zipped.so", lower, p);
+    assert_string_equal(first_function(&ref), "z_0");
+    sal_supplier_release(s, &ref);
+    opts.paths = paths;
+    assert_int_equal(sal_supplier_make(&s, &opts, p, NULL), APR_SUCCESS);
+    sal_supplier_get(&ref, s, "/usr/lib/zipped.so", ID, p);
+    assert_string_equal(first_function(&ref), "z_0");
+    sal_supplier_release(s, &ref);
+    sal_supplier_get(&ref, s, "zipped.so", "C3B913878AFB017237A4A08B325905C71", p);
+    assert_int_equal(ref.state, SAL_SYM_MISSING);
+    apr_pool_destroy(p);
+}
+
+/* Replaced symbols are noticed after at most 5 s; who holds the old map goes on reading it. */
+static void replaced_symbols(void **state)
+{
+    apr_pool_t *p;
+    sal_supplier_t *s;
+    sal_sym_ref_t old;
+    sal_sym_ref_t ref;
+    sal_supplier_stats_t stats;
+
+    (void)state;
+    put_symbols("replaced.so", ID, "old", 3);
+    apr_pool_create(&p, pool);
+    s = make(in_dir("cache8"), 0, p);
+    sal_supplier_get(&old, s, "replaced.so", ID, p);
+    assert_string_equal(first_function(&old), "old_0");
+    put_symbols("replaced.so", ID, "new", 3);
+    apr_sleep(apr_time_from_msec(5200));
+    sal_supplier_get(&ref, s, "replaced.so", ID, p);
+    assert_string_equal(first_function(&ref), "new_0");
+    assert_string_equal(first_function(&old), "old_0");
+    sal_supplier_release(s, &old);
+    sal_supplier_release(s, &ref);
+    sal_supplier_stats(s, &stats);
+    assert_int_equal(stats.builds, 2);
+    apr_pool_destroy(p);
+}
+
+static void the_bound_holds(void **state)
+{
+    apr_pool_t *p;
+    sal_supplier_t *s;
+    sal_sym_ref_t held;
+    sal_sym_ref_t ref;
+    sal_supplier_stats_t stats;
+
+    (void)state;
+    apr_pool_create(&p, pool);
+    s = make(in_dir("cache9"), 100000, p);
+    put_symbols("held.so", ID, "held", 500);
+    sal_supplier_get(&held, s, "held.so", ID, p);
+    for (int i = 0; i < 20; i++) {
+        const char *name = apr_psprintf(pool, "many%d.so", i);
+
+        put_symbols(name, ID, "f", 500);
+        sal_supplier_get(&ref, s, name, ID, p);
+        assert_string_equal(first_function(&ref), "f_0");
+        sal_supplier_release(s, &ref);
+        sal_supplier_stats(s, &stats);
+        assert_in_range(stats.mapped_bytes, 1, 100000);
+        assert_string_equal(first_function(&held), "held_0");
+    }
+    assert_in_range(stats.evictions, 10, 20);
+    sal_supplier_get(&ref, s, "many0.so", ID, p);     /* evicted, so mapped again: not built again */
+    assert_int_equal(ref.state, SAL_SYM_FOUND);
+    assert_false(ref.built);
+    sal_supplier_release(s, &ref);
+    sal_supplier_release(s, &held);
+    apr_pool_destroy(p);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    apr_initialize();
+    apr_pool_create(&pool, NULL);
+    sal_log_threshold(SAL_LOG_ERROR);
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    apr_pool_destroy(pool);
+    return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_threads_one_build),
+        cmocka_unit_test(many_processes_one_build),
+        cmocka_unit_test(killed_builders),
+        cmocka_unit_test(what_killed_builders_left_goes),
+        cmocka_unit_test(kinds_of_no),
+        cmocka_unit_test(symbols_that_come_later),
+        cmocka_unit_test(ways_to_the_text),
+        cmocka_unit_test(replaced_symbols),
+        cmocka_unit_test(the_bound_holds),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
