@@ -2,6 +2,10 @@
 # libFuzzer (configure --with-fuzzer, clang), and whatever else drives LLVMFuzzerTestOneInput.
 FUZZ_TARGETS = tests/fuzz/fuzz_cfi \
     tests/fuzz/fuzz_signature \
+    tests/fuzz/fuzz_stackwalk \
+    tests/fuzz/fuzz_symcache \
+    tests/fuzz/fuzz_symfile
+    tests/fuzz/fuzz_signature \
     tests/fuzz/fuzz_stackwalk
 if WITH_FUZZER
 FUZZ_LIBS = libsalvage_core.la
@@ -30,3 +34,9 @@ tests_fuzz_fuzz_signature_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_stackwalk_SOURCES = tests/fuzz/fuzz_stackwalk.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_stackwalk_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_stackwalk_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_symcache_SOURCES = tests/fuzz/fuzz_symcache.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_symcache_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_symcache_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_symfile_SOURCES = tests/fuzz/fuzz_symfile.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_symfile_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_symfile_LDFLAGS = $(FUZZ_LINK)
