@@ -35,7 +35,7 @@ static const apr_getopt_option_t options[] = {
     { NULL, 0, 0, NULL },
 };
 
-/* journald reads the level from a prefix and adds the rest; a terminal or a file wants it in words. */
+/* journald reads the level from a prefix and adds the rest; a file wants it in words. */
 static void log_line(void *baton, sal_log_level_t level, const char *line)
 {
     static const char *const names[] = { "emerg", "alert", "crit", "error", "warn", "notice",

@@ -64,7 +64,7 @@ typedef struct link_t {
     bool complained;              /* the outage is in the log already */
 } link_t;
 
-/* The connection, made if need be; NULL while the database is away (link_pause first, then again). */
+/* The connection, made if need be; NULL while the database is away (pause, then again). */
 sal_db_t *link_get(link_t *link, apr_pool_t *parent);
 /* Takes note of an error: logs the first of an outage, drops a connection that is of no use. */
 void link_failed(link_t *link, const sal_error_t *err);

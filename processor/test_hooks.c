@@ -5,8 +5,10 @@
 #include "salvaged.h"
 
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/socket.h>
 #include "base/json.h"
 
 static bool asks(const json_t *raw, const char *where, const char *what)
@@ -20,10 +22,13 @@ static bool asks(const json_t *raw, const char *where, const char *what)
 void test_hook(const char *where, const json_t *raw)
 {
     if (asks(raw, where, "kill")) {
-        kill(getpid(), SIGKILL);
+        tgkill(getpid(), gettid(), SIGKILL); /* kill() is not for walkers */
     }
-    if (asks(raw, where, "abort")) {
-        kill(getpid(), SIGSEGV);
+    if (asks(raw, where, "fault")) {
+        *(volatile int *)(uintptr_t)where[0] = 1; /* the first page is never mapped */
+    }
+    if (asks(raw, where, "socket") && socket(AF_INET, SOCK_STREAM, 0) >= 0) {
+        tgkill(getpid(), gettid(), SIGKILL); /* the cage has a hole */
     }
     while (asks(raw, where, "hang")) {
         usleep(10000);

@@ -90,7 +90,7 @@ static void discard(sal_crash_store_t *store, const char *blob)
 
     if (blob && sal_processed_remove(store, blob, &err) != APR_SUCCESS &&
         !APR_STATUS_IS_ENOENT(err.code)) {
-        sal_log(SAL_LOG_WARNING, 9110, "a document that is no longer used stays behind: %s",
+        sal_log(SAL_LOG_WARNING, 9183, "a document that is no longer used stays behind: %s",
                 err.message);
     }
 }
@@ -223,7 +223,7 @@ apr_status_t sal_job_previous(json_t **doc, const char *crash_id, sal_crash_stor
     }
     rv = sal_processed_get(doc, store, sal_rows_text(rows, 0, 0), p, err);
     if (APR_STATUS_IS_ENOENT(rv) || rv == SAL_E_MALFORMED) {
-        sal_log(SAL_LOG_WARNING, 9111, "crash %s: the document of its last pass cannot be read; "
+        sal_log(SAL_LOG_WARNING, 9184, "crash %s: the document of its last pass cannot be read; "
                 "it is processed as if new", crash_id);
         *doc = NULL;
         rv = APR_SUCCESS;

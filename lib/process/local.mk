@@ -15,3 +15,9 @@ lib/process/fields_gen.c: conf/schema/processed_crash.tsv conf/schema/raw_crash.
 	@$(MKDIR_P) lib/process
 	$(AM_V_GEN)$(SHELL) $(srcdir)/lib/process/embed-fields.sh $(srcdir)/conf/schema > $@.tmp
 	@mv $@.tmp $@
+if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_process
+tests_unit_test_process_SOURCES = tests/unit/test_process.c
+tests_unit_test_process_LDADD = $(UNIT_LIBS)
+endif
+EXTRA_DIST += tests/unit/process_cases.json

@@ -83,8 +83,8 @@ const char *rule_OutOfMemoryBinaryRule(pass_t *pass)
     if (!text) {
         report_error(pass, apr_psprintf(pass->p, "error in gzip for " REPORT ": %s", why));
     } else if (size > REPORT_MAX) {
-        report_error(pass, apr_psprintf(pass->p, "Uncompressed memory info too large %" APR_SIZE_T_FMT
-                                        " (max: %d)", size, REPORT_MAX));
+        report_error(pass, apr_psprintf(pass->p, "Uncompressed memory info too large "
+                                        "%" APR_SIZE_T_FMT " (max: %d)", size, REPORT_MAX));
     } else if (sal_json_parse(&report, text, size, pass->p, &err) != APR_SUCCESS) {
         report_error(pass, apr_psprintf(pass->p, "error in json for " REPORT ": %s", err.message));
     } else {
@@ -189,7 +189,8 @@ const char *rule_MemoryReportExtraction(pass_t *pass)
         !json_object_get(report, "hasMozMallocUsableSize")) {
         return NULL;
     }
-    mark = apr_psprintf(pass->p, "(pid %" APR_INT64_T_FMT ")", (apr_int64_t)json_integer_value(pid));
+    mark = apr_psprintf(pass->p, "(pid %" APR_INT64_T_FMT ")",
+                        (apr_int64_t)json_integer_value(pid));
     for (size_t i = 0; i < json_array_size(reports); i++) {
         if (!add_report(&s, json_array_get(reports, i), mark)) {
             return NULL;

@@ -71,7 +71,7 @@ static apr_status_t read_list(lines_t *lines, const char *dir, const char *name,
     lines->text = apr_array_make(p, 64, sizeof(str_t));
     lines->index = apr_array_make(p, 64, sizeof(int));
     if (APR_STATUS_IS_ENOENT(rv)) {
-        sal_log(SAL_LOG_WARNING, 9101, "signature list %s is missing; it matches nothing", path);
+        sal_log(SAL_LOG_WARNING, 9181, "signature list %s is missing; it matches nothing", path);
         return APR_SUCCESS;
     }
     if (rv != APR_SUCCESS) {
@@ -82,7 +82,7 @@ static apr_status_t read_list(lines_t *lines, const char *dir, const char *name,
     }
     split_lines(lines, (str_t){ text, size });
     if (lines->text->nelts == 0) {
-        sal_log(SAL_LOG_WARNING, 9102, "signature list %s is empty; it matches nothing", path);
+        sal_log(SAL_LOG_WARNING, 9182, "signature list %s is empty; it matches nothing", path);
     }
     return APR_SUCCESS;
 }
