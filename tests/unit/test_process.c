@@ -112,9 +112,13 @@ static apr_status_t run_fake(json_t **doc, fake_t *fake, const char *ruleset,
 static json_t *run(const json_t *test)
 {
     fake_t fake = { .test = test };
-    json_t *doc = NULL;
+    json_t *doc = NULL, *want;
+    const char *key;
 
     assert_int_equal(run_fake(&doc, &fake, "default", NULL), APR_SUCCESS);
+    json_object_foreach (json_object_get(test, "walker_sees"), key, want) {
+        assert_true(json_equal(json_object_get(fake.seen, key), want));
+    }
     json_decref(fake.seen);
     return sal_json_own(doc, pool);
 }
