@@ -249,18 +249,17 @@ static apr_status_t dir_of(const char **out, const char *path, apr_pool_t *p, sa
     return APR_SUCCESS;
 }
 
-apr_status_t sal_conf_read(sal_conf_t **out, const char *path, apr_pool_t *p, sal_error_t *err)
+apr_status_t sal_conf_parse(sal_conf_t **out, char *text, apr_size_t size, const char *path,
+                            apr_pool_t *p, sal_error_t *err)
 {
     reading_t r = { apr_pcalloc(p, sizeof(sal_conf_t)), path, NULL, 0, p, err };
-    char *text, *next;
-    apr_size_t size;
+    char *next;
     apr_status_t rv;
 
-    if ((rv = sal_file_read(&text, &size, path, CONF_BYTES_MAX, p, err)) != APR_SUCCESS ||
-        (rv = dir_of(&r.dir, path, p, err)) != APR_SUCCESS) {
+    if ((rv = dir_of(&r.dir, path, p, err)) != APR_SUCCESS) {
         return rv;
     }
-    if (strlen(text) != size || !sal_utf8_valid(text, size)) {
+    if (!sal_utf8_valid(text, size)) {
         return sal_fail(err, APR_EINVAL, "%s is not UTF-8 text", path);
     }
     for (; text; text = next) {
@@ -281,6 +280,15 @@ apr_status_t sal_conf_read(sal_conf_t **out, const char *path, apr_pool_t *p, sa
     }
     *out = r.conf;
     return APR_SUCCESS;
+}
+
+apr_status_t sal_conf_read(sal_conf_t **out, const char *path, apr_pool_t *p, sal_error_t *err)
+{
+    char *text;
+    apr_size_t size;
+    apr_status_t rv = sal_file_read(&text, &size, path, CONF_BYTES_MAX, p, err);
+
+    return rv == APR_SUCCESS ? sal_conf_parse(out, text, size, path, p, err) : rv;
 }
 
 static const apr_array_header_t *values_of(const sal_conf_t *conf, const char *key)

@@ -27,6 +27,10 @@ typedef struct sal_conf_t sal_conf_t;
 SAL_API apr_status_t sal_conf_read(sal_conf_t **out, const char *path, apr_pool_t *p,
                                    sal_error_t *err);
 
+/* The same from text that stands for the file `path` (which need not exist); text is changed. */
+SAL_API apr_status_t sal_conf_parse(sal_conf_t **out, char *text, apr_size_t size, const char *path,
+                                    apr_pool_t *p, sal_error_t *err);
+
 /* Value or fallback. Path-valued keys come back absolute. */
 SAL_API const char *sal_conf_get(const sal_conf_t *conf, const char *key, const char *fallback);
 

@@ -1,6 +1,8 @@
 # tests/fuzz: one source a target, three builds: replayed by `make check` (any compiler),
 # libFuzzer (configure --with-fuzzer, clang), and whatever else drives LLVMFuzzerTestOneInput.
 FUZZ_TARGETS = tests/fuzz/fuzz_cfi \
+    tests/fuzz/fuzz_conf \
+    tests/fuzz/fuzz_json \
     tests/fuzz/fuzz_signature \
     tests/fuzz/fuzz_stackwalk \
     tests/fuzz/fuzz_symcache \
@@ -28,6 +30,12 @@ EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus
 tests_fuzz_fuzz_cfi_SOURCES = tests/fuzz/fuzz_cfi.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_cfi_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_cfi_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_conf_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_json_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_json_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_signature_SOURCES = tests/fuzz/fuzz_signature.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_signature_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_signature_LDFLAGS = $(FUZZ_LINK)
