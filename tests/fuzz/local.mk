@@ -7,8 +7,6 @@ FUZZ_TARGETS = tests/fuzz/fuzz_cfi \
     tests/fuzz/fuzz_stackwalk \
     tests/fuzz/fuzz_symcache \
     tests/fuzz/fuzz_symfile
-    tests/fuzz/fuzz_signature \
-    tests/fuzz/fuzz_stackwalk
 if WITH_FUZZER
 FUZZ_LIBS = libsalvage_core.la
 FUZZ_LINK = -fsanitize=fuzzer
