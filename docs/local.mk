@@ -1,1 +1,2 @@
 # docs
+EXTRA_DIST += docs/symbols.md docs/messages.d/upload.md

@@ -1,6 +1,6 @@
 /*
- * Finding symbol files. A path that ends in <debug_file>/<debug_id>/<leaf> is its own key; any other
- * .sym is asked for its MODULE line.
+ * Finding symbol files. A path that ends in <debug_file>/<debug_id>/<leaf> is its own key; any
+ * other .sym is asked for its MODULE line.
  */
 #include "symbol_files.h"
 

@@ -22,9 +22,9 @@ typedef struct symbol_files_t {
 } symbol_files_t;
 
 /*
- * Adds a path: a directory (walked; Breakpad layout, or .sym files whose MODULE line tells the key),
- * a .sym, or a .zip. SAL_E_UNSUPPORTED for another file that was named itself, SAL_E_MALFORMED for a
- * .sym without a usable MODULE line.
+ * Adds a path: a directory (walked; Breakpad layout, or .sym files whose MODULE line tells the
+ * key), a .sym, or a .zip. SAL_E_UNSUPPORTED for another file that was named itself,
+ * SAL_E_MALFORMED for a .sym without a usable MODULE line.
  */
 apr_status_t symbol_files_add(symbol_files_t *set, const char *path, apr_pool_t *p,
                               sal_error_t *err);

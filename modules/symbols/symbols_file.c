@@ -27,7 +27,7 @@ static int takes_gzip(char *element)
     return !q || strtod(q + 2, NULL) > 0.0;
 }
 
-/* Without the header the client gets text: curl, wget and debuggers do not ask and cannot inflate. */
+/* Without the header the client gets text: debuggers and plain curl do not ask, nor inflate. */
 static int accepts_gzip(request_rec *r)
 {
     const char *header = apr_table_get(r->headers_in, "Accept-Encoding");

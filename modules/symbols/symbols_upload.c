@@ -19,7 +19,7 @@
 
 APLOG_USE_MODULE(symbols);
 
-/* More parts than these are an attack, not an upload (Tecken's framework: 100 files, 1000 texts). */
+/* More parts than these are an attack, not an upload (Tecken takes 100 files and 1000 texts). */
 enum { PARTS_MAX = 1100, FIELD_MAX = 2048 };
 
 static const apr_size_t text_total_max = 5 << 19;   /* 2.5 MiB of text fields */
