@@ -7,3 +7,13 @@ libsalvage_core_la_SOURCES += lib/crash/crash_id.c lib/crash/crash_id.h lib/cras
     lib/crash/store_private.h lib/crash/crash_writer.c lib/crash/crash_reader.c \
     lib/crash/processed.c lib/crash/pending.c lib/crash/intake.c lib/crash/intake.h \
     lib/crash/row_thread.c lib/crash/row_thread.h
+
+if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_crash_id tests/unit/test_inflate tests/unit/test_multipart
+tests_unit_test_crash_id_SOURCES = tests/unit/test_crash_id.c
+tests_unit_test_crash_id_LDADD = $(UNIT_LIBS)
+tests_unit_test_inflate_SOURCES = tests/unit/test_inflate.c
+tests_unit_test_inflate_LDADD = $(UNIT_LIBS)
+tests_unit_test_multipart_SOURCES = tests/unit/test_multipart.c
+tests_unit_test_multipart_LDADD = $(UNIT_LIBS)
+endif
