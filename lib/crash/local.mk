@@ -9,11 +9,14 @@ libsalvage_core_la_SOURCES += lib/crash/crash_id.c lib/crash/crash_id.h lib/cras
     lib/crash/row_thread.c lib/crash/row_thread.h
 
 if WITH_CMOCKA
-check_PROGRAMS += tests/unit/test_crash_id tests/unit/test_inflate tests/unit/test_multipart
+check_PROGRAMS += tests/unit/test_crash_id tests/unit/test_inflate tests/unit/test_multipart \
+    tests/unit/test_intake
 tests_unit_test_crash_id_SOURCES = tests/unit/test_crash_id.c
 tests_unit_test_crash_id_LDADD = $(UNIT_LIBS)
 tests_unit_test_inflate_SOURCES = tests/unit/test_inflate.c
 tests_unit_test_inflate_LDADD = $(UNIT_LIBS)
 tests_unit_test_multipart_SOURCES = tests/unit/test_multipart.c
 tests_unit_test_multipart_LDADD = $(UNIT_LIBS)
+tests_unit_test_intake_SOURCES = tests/unit/test_intake.c tests/unit/temp_dir.h
+tests_unit_test_intake_LDADD = $(UNIT_LIBS)
 endif
