@@ -7,13 +7,12 @@ FUZZ_TARGETS = tests/fuzz/fuzz_cfi \
     tests/fuzz/fuzz_stackwalk \
     tests/fuzz/fuzz_symcache \
     tests/fuzz/fuzz_symfile
-if WITH_FUZZER
 FUZZ_LIBS = libsalvage_core.la
+if WITH_FUZZER
 FUZZ_LINK = -fsanitize=fuzzer
 FUZZ_MAIN =
 noinst_PROGRAMS += $(FUZZ_TARGETS)
 else
-FUZZ_LIBS = libsalvage_core.la
 FUZZ_LINK =
 FUZZ_MAIN = tests/fuzz/replay.c
 check_PROGRAMS += $(FUZZ_TARGETS)
@@ -22,9 +21,11 @@ endif
 FUZZ_SECONDS = 60
 # Builds with clang's libFuzzer, ASan and UBSan beside this build and runs every target.
 fuzz:
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(srcdir)/tests/fuzz/run.sh "$(abs_top_srcdir)" "$(abs_builddir)/fuzz-build"
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(srcdir)/tests/fuzz/run.sh "$(abs_top_srcdir)" \
+	  "$(abs_builddir)/fuzz-build"
 .PHONY: fuzz
 EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus
+
 tests_fuzz_fuzz_cfi_SOURCES = tests/fuzz/fuzz_cfi.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_cfi_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_cfi_LDFLAGS = $(FUZZ_LINK)
