@@ -33,10 +33,23 @@ static const char *text_of(const sal_report_t *r, const char *key)
     return s ? s : "";
 }
 
+/* A line of the summary: words, then something exact. Nothing is added for no code. */
+static void line_code(json_t *list, const char *text, const char *code, const char *after)
+{
+    if (code && *code) {
+        json_t *one = json_object();
+
+        sal_report_put(one, "text", text);
+        sal_report_put(one, "code", code);
+        sal_report_put(one, "after", after);
+        json_array_append_new(list, one);
+    }
+}
+
 static void line(json_t *list, const char *text)
 {
     if (text && *text) {
-        json_array_append_new(list, json_string(text));
+        json_array_append_new(list, json_pack("{s:s}", "text", text));
     }
 }
 
@@ -137,17 +150,15 @@ static json_t *what(const sal_report_t *r)
     const char *kind = sal_json_str(json_object_get(info, "adjusted_address"), "kind");
     json_t *lines = json_array(), *out;
 
-    line(lines, *address ? apr_psprintf(r->p, "at %s%s", address,
-                                        kind && strcmp(kind, "null-pointer") == 0
-                                            ? ", near a null pointer" : "") : NULL);
+    line_code(lines, "at", address,
+              kind && strcmp(kind, "null-pointer") == 0 ? ", near a null pointer" : NULL);
     line(lines, moz);
     line(lines, abort);
-    line(lines, instruction ? apr_psprintf(r->p, "executing %s", instruction) : NULL);
+    line_code(lines, "executing", instruction, NULL);
     if (!*reason) {
         reason = failure ? "Not analysed"
                  : strcmp(text_of(r, "report_type"), "hang") == 0 ? "Hang"
                  : json_object_get(r->doc, "java_stack_trace") ? "Java exception" : "No exception";
-        line(lines, failure);
     }
     out = json_pack("{s:s, s:o, s:o}", "title", "What", "big", sal_format_pieces(reason), "lines",
                     lines);
@@ -217,7 +228,7 @@ static json_t *build(const sal_report_t *r)
     json_t *lines = json_array();
 
     if (*id) {
-        line(lines, date ? apr_psprintf(r->p, "%s, %s", date, id) : id);
+        line_code(lines, date ? apr_pstrcat(r->p, date, ",", NULL) : NULL, id, NULL);
     }
     if (*process) {
         line(lines, apr_psprintf(r->p, "%s process%s%s", process,
@@ -393,15 +404,14 @@ static void put_count(json_t *view, const char *key, apr_size_t n, apr_pool_t *p
 
 static void put_sections(sal_report_t *r, json_t *view)
 {
-    json_t *modules, *annotations, *locked;
+    json_t *annotations, *locked;
 
     put_stack(r, view);
     sal_report_put_list(view, "threads", sal_report_threads(r), r->p);
     put_count(view, "thread_count", json_array_size(json_object_get(r->dump, "threads")), r->p);
     json_object_set_new(view, "cards", sal_report_cards(r));
-    modules = sal_report_modules(r);
     put_count(view, "module_count", json_array_size(json_object_get(r->dump, "modules")), r->p);
-    json_object_set_new(view, "modules", modules);
+    sal_report_put_list(view, "modules", sal_report_modules(r), r->p);
     sal_report_put_list(view, "unloaded", sal_report_unloaded(r), r->p);
     annotations = sal_report_annotations(r->in->annotations, r->p);
     locked = sal_report_annotations(r->in->protected_annotations, r->p);

@@ -192,21 +192,37 @@ static void close_group(json_t *groups, json_t **rows, bool runtime, apr_pool_t 
     *rows = json_array();
 }
 
-/* Runs of runtime rows and of others, each a group (a <tbody>). */
+/* Rows from `from` that belong together: the functions inlined into a frame, and the frame. */
+static size_t unit_end(const json_t *all, size_t from, bool *runtime)
+{
+    size_t n = json_array_size(all), i = from;
+    const char *cls;
+
+    *runtime = true;
+    do {
+        const json_t *row = json_array_get(all, i++);
+
+        *runtime = *runtime && json_is_true(json_object_get(row, "runtime"));
+        cls = sal_json_str(row, "cls");
+    } while (i < n && cls && strncmp(cls, "inl", 3) == 0);
+    return i;
+}
+
+/* Runs of runtime frames and of others, each a group (a <tbody>). */
 static json_t *grouped(const json_t *all, apr_pool_t *p)
 {
-    json_t *groups = json_array(), *rows = json_array(), *row;
-    bool runtime = false;
-    size_t i;
+    json_t *groups = json_array(), *rows = json_array();
+    bool runtime = false, now;
 
-    json_array_foreach(all, i, row) {
-        bool now = json_is_true(json_object_get(row, "runtime"));
-
+    for (size_t i = 0, end; i < json_array_size(all); i = end) {
+        end = unit_end(all, i, &now);
         if (now != runtime) {
             close_group(groups, &rows, runtime, p);
             runtime = now;
         }
-        json_array_append(rows, row);
+        for (size_t k = i; k < end; k++) {
+            json_array_append(rows, json_array_get(all, k));
+        }
     }
     close_group(groups, &rows, runtime, p);
     json_decref(rows);

@@ -154,7 +154,7 @@ int crashstats_page(crashstats_req_t *q, int status, const char *name, const cha
     json_object_set_new(data, "places", places(place));
     put_text(data, "theme", theme(r));
     put_text(data, "user", q->who.user);
-    put_text(data, "version_text", PACKAGE_VERSION);
+    put_text(data, "version_text", SALVAGE_VERSION);
     rv = sal_template_render(&body, &size, q->conf->templates, name, data, r->pool, &err);
     json_decref(data);
     if (rv != APR_SUCCESS) {

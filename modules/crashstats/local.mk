@@ -3,6 +3,7 @@ httpdmod_LTLIBRARIES += mod_crashstats.la
 mod_crashstats_la_SOURCES = modules/crashstats/mod_crashstats.c modules/crashstats/frame.c \
     modules/crashstats/list_pages.c modules/crashstats/report_page.c modules/crashstats/api.c \
     modules/crashstats/crashstats.h
-mod_crashstats_la_CPPFLAGS = $(WEB_CPPFLAGS)
+# httpd's headers define PACKAGE_VERSION anew
+mod_crashstats_la_CPPFLAGS = $(WEB_CPPFLAGS) -DSALVAGE_VERSION='"$(PACKAGE_VERSION)"'
 mod_crashstats_la_LIBADD = $(WEB_LIBS) $(XXHASH_LIBS)
 mod_crashstats_la_LDFLAGS = $(MODULE_LINK) -export-symbols-regex '^crashstats_module$$'
