@@ -121,6 +121,24 @@ static void put_text(json_t *data, const char *key, const char *text)
     }
 }
 
+/*
+ * mod_deflate marks the tags it sends with "-gzip"; what comes back must be compared without it.
+ */
+static void plain_tags(request_rec *r)
+{
+    const char *asked = apr_table_get(r->headers_in, "If-None-Match"), *mark;
+    const char *out = "";
+
+    if (!asked || !strstr(asked, "-gzip\"")) {
+        return;
+    }
+    while ((mark = strstr(asked, "-gzip\""))) {
+        out = apr_pstrcat(r->pool, out, apr_pstrmemdup(r->pool, asked, mark - asked), NULL);
+        asked = mark + 5;
+    }
+    apr_table_setn(r->headers_in, "If-None-Match", apr_pstrcat(r->pool, out, asked, NULL));
+}
+
 /* An answer that anybody may see can be asked for again by its tag. */
 static int conditional(crashstats_req_t *q, const char *body, apr_size_t size)
 {
@@ -138,6 +156,7 @@ static int conditional(crashstats_req_t *q, const char *body, apr_size_t size)
     apr_table_setn(r->headers_out, "ETag",
                    apr_psprintf(r->pool, "\"%016" APR_UINT64_T_HEX_FMT "\"",
                                 (apr_uint64_t)XXH64(body, size, 0)));
+    plain_tags(r);
     return ap_meets_conditions(r);
 }
 
