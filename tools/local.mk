@@ -21,6 +21,7 @@ salvage_SOURCES += tools/cmd_core2md.c tools/core2md_core.c tools/core2md_core.h
 salvage_SOURCES += tools/cmd_upload_symbols.c tools/symbol_files.c tools/symbol_files.h
 dist_man_MANS += docs/man/salvage-upload-symbols.1
 
+EXTRA_DIST += tests/cli
 dist_man_MANS += docs/man/salvage.1 docs/man/salvage-db.1 docs/man/salvage-queue.1 \
     docs/man/salvage-token.1 docs/man/salvage.conf.5
 
