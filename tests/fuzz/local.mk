@@ -7,6 +7,7 @@ FUZZ_TARGETS = tests/fuzz/fuzz_cfi \
     tests/fuzz/fuzz_stackwalk \
     tests/fuzz/fuzz_symcache \
     tests/fuzz/fuzz_symfile
+FUZZ_LIBS = libsalvage_core.la
 if WITH_FUZZER
 FUZZ_LINK = -fsanitize=fuzzer
 FUZZ_MAIN =
