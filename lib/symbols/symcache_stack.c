@@ -171,10 +171,13 @@ bool symx_settle_stack(symx_build_t *b)
 {
     for (size_t i = 0; i < b->cfi.count; i++) {
         const symx_cfi_t *cfi = SYMX_AT(b->cfi, symx_cfi_t, i);
-        symx_vec_t part = { SYMX_AT(b->deltas, symx_delta_t, cfi->first_delta), cfi->n_deltas,
-                            cfi->n_deltas, sizeof(symx_delta_t) };
+        symx_vec_t part = { NULL, cfi->n_deltas, cfi->n_deltas, sizeof(symx_delta_t) };
 
-        if (cfi->n_deltas > 1 && !symx_sort(&part, by_delta, b)) {
+        if (cfi->n_deltas < 2) {
+            continue;
+        }
+        part.data = SYMX_AT(b->deltas, symx_delta_t, cfi->first_delta);
+        if (!symx_sort(&part, by_delta, b)) {
             return false;
         }
     }
