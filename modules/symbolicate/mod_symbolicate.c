@@ -92,23 +92,33 @@ static int reply_body_error(request_rec *r, int status)
 
 /* ---- the handler ---- */
 
+/*
+ * True if the path names an endpoint. httpd tells a module of its <Location> only if a directive of
+ * the module stands in it; without, /symbolicate/vN at any depth and /vN one folder down will do.
+ */
+static bool is_endpoint(const char *uri, const char *base)
+{
+    static const char usual[] = "/symbolicate";
+    apr_size_t folder = strlen(uri) - 3;
+
+    if (base) {                   /* the Location may be the folder of both, or one of them */
+        apr_size_t len = strlen(base);
+
+        return strncmp(uri, base, len) == 0 && (folder == len || folder + 3 == len);
+    }
+    return (folder >= sizeof(usual) - 1 &&
+            strncmp(uri + folder - (sizeof(usual) - 1), usual, sizeof(usual) - 1) == 0) ||
+           !memchr(uri + 1, '/', folder > 0 ? folder - 1 : 0);
+}
+
 /* 4 or 5, 0 for a path that is nothing. */
 static int version_of(const request_rec *r, const dir_conf_t *cf)
 {
     apr_size_t len = strlen(r->uri);
-    apr_size_t base = cf->base ? strlen(cf->base) : 0;
-    const char *rest = r->uri;
 
     if (len < 3 || strncmp(r->uri + len - 3, "/v", 2) != 0 ||
-        (r->uri[len - 1] != '4' && r->uri[len - 1] != '5')) {
+        (r->uri[len - 1] != '4' && r->uri[len - 1] != '5') || !is_endpoint(r->uri, cf->base)) {
         return 0;
-    }
-    /* The Location may be the folder of both, or one of them; a real pattern has no base. */
-    if (base && base <= len && strncmp(r->uri, cf->base, base) == 0) {
-        rest += base;
-        if (*rest && strlen(rest) != 3) {
-            return 0;
-        }
     }
     return r->uri[len - 1] - '0';
 }
