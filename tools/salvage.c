@@ -16,12 +16,6 @@
 
 #define DEFAULT_CONF "/etc/salvage/salvage.conf"
 
-/* Not in every build: a row counts once its function is linked. */
-#define CMD(name, help)                                                                            \
-    int cmd_##name(int argc, const char **argv, apr_pool_t *p) __attribute__((weak));
-#include "commands.def"
-#undef CMD
-
 typedef struct command_t {
     const char *name;
     const char *help;
@@ -154,7 +148,7 @@ static int same_name(const char *row, const char *typed)
 static const command_t *find(const char *name)
 {
     for (size_t i = 0; i < COMMANDS; i++) {
-        if (commands[i].run && same_name(commands[i].name, name)) {
+        if (same_name(commands[i].name, name)) {
             return &commands[i];
         }
     }
@@ -171,9 +165,7 @@ static void print_help(FILE *out)
         for (char *c = name; *c; c++) {
             *c = *c == '_' ? '-' : *c;
         }
-        if (commands[i].run) {
-            fprintf(out, "  %-16s %s\n", name, commands[i].help);
-        }
+        fprintf(out, "  %-16s %s\n", name, commands[i].help);
     }
     fputs("\n`salvage COMMAND --help` and `man salvage-COMMAND` say more.\n", out);
 }
