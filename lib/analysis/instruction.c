@@ -69,10 +69,10 @@ static bool is_jcc(ZydisMnemonic m)
  * How the explicit operand `index` of an opcode we know for sure is used. False for an opcode that
  * we do not; *type unknown for one that touches no memory at all (lea).
  */
-static bool derive(ZydisMnemonic m, unsigned index, sal_access_type_t *type)
+static bool derive(const sal_decoded_t *d, unsigned index, sal_access_type_t *type)
 {
     *type = SAL_ACCESS_READ;
-    switch (m) {
+    switch (d->insn.mnemonic) {
     case ZYDIS_MNEMONIC_ADD:
     case ZYDIS_MNEMONIC_SUB:
         *type = index == 0 ? SAL_ACCESS_READWRITE : SAL_ACCESS_READ;
@@ -92,16 +92,18 @@ static bool derive(ZydisMnemonic m, unsigned index, sal_access_type_t *type)
     case ZYDIS_MNEMONIC_CMP:
     case ZYDIS_MNEMONIC_UCOMISS:
     case ZYDIS_MNEMONIC_PUSH:
-    case ZYDIS_MNEMONIC_CALL:
     case ZYDIS_MNEMONIC_JMP:
     case ZYDIS_MNEMONIC_RET:
         return true;
+    case ZYDIS_MNEMONIC_CALL:
+        *type = sal_is_far(d) ? SAL_ACCESS_UNKNOWN : SAL_ACCESS_READ;
+        return !sal_is_far(d);
     case ZYDIS_MNEMONIC_LEA:
         *type = SAL_ACCESS_UNKNOWN;
         return true;
     default:
         *type = SAL_ACCESS_UNKNOWN;
-        return is_jcc(m);
+        return is_jcc(d->insn.mnemonic);
     }
 }
 
@@ -168,11 +170,6 @@ static bool is_privileged(ZydisMnemonic m)
     }
 }
 
-static bool is_far(const sal_decoded_t *d)
-{
-    return d->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
-}
-
 static bool is_memory(const ZydisDecodedOperand *o)
 {
     return o->type == ZYDIS_OPERAND_TYPE_MEMORY && o->mem.type == ZYDIS_MEMOP_TYPE_MEM;
@@ -223,9 +220,7 @@ static void add_stack_access(sal_instruction_t *out, const sal_decoded_t *d,
     switch (d->insn.mnemonic) {
     case ZYDIS_MNEMONIC_CALL:
     case ZYDIS_MNEMONIC_PUSH:
-        if (!is_far(d)) {
-            add_access(out, sp - WORD, WORD, SAL_ACCESS_WRITE, sp == WORD);
-        }
+        add_access(out, sp - WORD, WORD, SAL_ACCESS_WRITE, sp == WORD);
         break;
     case ZYDIS_MNEMONIC_POP:
     case ZYDIS_MNEMONIC_RET:
@@ -239,7 +234,7 @@ static void add_stack_access(sal_instruction_t *out, const sal_decoded_t *d,
 /* False as soon as one address cannot be made: half a list would be a wrong one. */
 static bool list_accesses(sal_instruction_t *out, const sal_decoded_t *d, const sal_regs_t *regs)
 {
-    for (unsigned i = 0; i < d->insn.operand_count_visible; i++) {
+    for (unsigned i = 0; i < sal_operand_count(d); i++) {
         const ZydisDecodedOperand *o = &d->operands[i];
         sal_access_type_t type;
         uint64_t address;
@@ -248,7 +243,7 @@ static bool list_accesses(sal_instruction_t *out, const sal_decoded_t *d, const 
         if (!is_memory(o)) {
             continue;
         }
-        if (!derive(d->insn.mnemonic, i, &type)) {
+        if (!derive(d, i, &type)) {
             type = SAL_ACCESS_UNKNOWN;
         }
         if (!address_of(d, o, regs, &address, &null_base)) {
@@ -268,7 +263,7 @@ static uint64_t list_registers(const sal_decoded_t *d)
 {
     uint64_t mask = 0;
 
-    for (unsigned i = 0; i < d->insn.operand_count_visible; i++) {
+    for (unsigned i = 0; i < sal_operand_count(d); i++) {
         const ZydisDecodedOperand *o = &d->operands[i];
 
         if (o->type == ZYDIS_OPERAND_TYPE_MEMORY) {
@@ -380,11 +375,11 @@ void sal_instruction_analyze(sal_instruction_t *out, const sal_minidump_t *md,
     }
     out->known = true;
     sal_instruction_text(out->text, sizeof(out->text), &d);
-    out->derivable = derive(d.insn.mnemonic, 0, &unused);
+    out->derivable = derive(&d, 0, &unused);
     out->division = d.insn.mnemonic == ZYDIS_MNEMONIC_DIV
                     || d.insn.mnemonic == ZYDIS_MNEMONIC_IDIV;
     out->privileged = is_privileged(d.insn.mnemonic)
-                      || (d.insn.mnemonic == ZYDIS_MNEMONIC_RET && is_far(&d));
+                      || (d.insn.mnemonic == ZYDIS_MNEMONIC_RET && sal_is_far(&d));
     out->gpf_only_non_canonical = out->derivable
                                   && d.insn.mnemonic != ZYDIS_MNEMONIC_MOVAPS;
     out->has_accesses = list_accesses(out, &d, context);

@@ -33,13 +33,13 @@ static void put(sink_t *s, const char *fmt, ...)
 }
 
 /* "jnbe" -> "ja": of the two names of a condition, the one without a doubled negation. */
-static void put_mnemonic(sink_t *s, ZydisMnemonic mnemonic)
+static void put_mnemonic(sink_t *s, const sal_decoded_t *d)
 {
     static const struct {
         const char *theirs, *ours;
     } conditions[] = { { "nbe", "a" }, { "be", "na" }, { "nl", "ge" }, { "nle", "g" } };
     static const char *const stems[] = { "j", "set", "cmov" };
-    const char *name = ZydisMnemonicGetString(mnemonic);
+    const char *name = ZydisMnemonicGetString(d->insn.mnemonic);
 
     if (!name) {
         return;
@@ -54,7 +54,11 @@ static void put_mnemonic(sink_t *s, ZydisMnemonic mnemonic)
             }
         }
     }
-    put(s, "%s", name);
+    if (sal_is_string_op(d)) {
+        put(s, "%.*s", (int)strlen(name) - 1, name); /* the operands say which size */
+    } else {
+        put(s, "%s%s", name, sal_is_far(d) ? "f" : "");
+    }
 }
 
 static const char *size_word(unsigned bits)
@@ -88,15 +92,22 @@ static void put_signed(sink_t *s, int64_t v)
     put(s, "%s0x%" PRIx64, v < 0 ? "-" : "", v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
-static void put_memory(sink_t *s, const ZydisDecodedOperand *o)
+/* movs and cmps: both segments are shown. */
+static bool has_two_pointers(const sal_decoded_t *d)
+{
+    return d->operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY
+           && d->operands[1].type == ZYDIS_OPERAND_TYPE_MEMORY;
+}
+
+static void put_memory(sink_t *s, const ZydisDecodedOperand *o, const sal_decoded_t *d)
 {
     const ZydisDecodedOperandMem *m = &o->mem;
     int64_t disp = m->disp.has_displacement ? m->disp.value : 0;
+    bool is_address = m->type == ZYDIS_MEMOP_TYPE_AGEN; /* lea: as wide as what it goes to */
 
-    if (m->type != ZYDIS_MEMOP_TYPE_AGEN) {
-        put(s, "%s", size_word(o->size));
-    }
-    if (m->segment == ZYDIS_REGISTER_FS || m->segment == ZYDIS_REGISTER_GS) {
+    put(s, "%s", size_word(is_address ? d->operands[0].size : o->size));
+    if (m->segment == ZYDIS_REGISTER_FS || m->segment == ZYDIS_REGISTER_GS
+        || (sal_is_string_op(d) && (m->segment == ZYDIS_REGISTER_ES || has_two_pointers(d)))) {
         put(s, "%s:", ZydisRegisterGetString(m->segment));
     }
     put(s, "[");
@@ -119,14 +130,18 @@ static void put_memory(sink_t *s, const ZydisDecodedOperand *o)
     put(s, "]");
 }
 
-static void put_operand(sink_t *s, const ZydisDecodedOperand *o)
+static void put_operand(sink_t *s, const ZydisDecodedOperand *o, const sal_decoded_t *d)
 {
     switch (o->type) {
     case ZYDIS_OPERAND_TYPE_REGISTER:
-        put(s, "%s", ZydisRegisterGetString(o->reg.value));
+        if (o->reg.value >= ZYDIS_REGISTER_ST0 && o->reg.value <= ZYDIS_REGISTER_ST7) {
+            put(s, "st(%d)", (int)(o->reg.value - ZYDIS_REGISTER_ST0));
+        } else {
+            put(s, "%s", ZydisRegisterGetString(o->reg.value));
+        }
         break;
     case ZYDIS_OPERAND_TYPE_MEMORY:
-        put_memory(s, o);
+        put_memory(s, o, d);
         break;
     case ZYDIS_OPERAND_TYPE_POINTER:
         put(s, "0x%x:0x%x", o->ptr.segment, o->ptr.offset);
@@ -146,9 +161,28 @@ static void put_operand(sink_t *s, const ZydisDecodedOperand *o)
     }
 }
 
+/* Of a string operation the pointers and the accumulator or port, not counters and flags. */
+static bool is_written(const sal_decoded_t *d, const ZydisDecodedOperand *o)
+{
+    if (!sal_is_string_op(d) || o->type == ZYDIS_OPERAND_TYPE_MEMORY) {
+        return true;
+    }
+    switch (o->reg.value) {
+    case ZYDIS_REGISTER_AL:
+    case ZYDIS_REGISTER_AX:
+    case ZYDIS_REGISTER_EAX:
+    case ZYDIS_REGISTER_RAX:
+    case ZYDIS_REGISTER_DX:
+        return o->type == ZYDIS_OPERAND_TYPE_REGISTER;
+    default:
+        return false;
+    }
+}
+
 void sal_instruction_text(char *out, size_t size, const sal_decoded_t *d)
 {
     sink_t s = { out, size };
+    unsigned n = 0;
 
     *out = '\0';
     if (d->insn.attributes & ZYDIS_ATTRIB_HAS_LOCK) {
@@ -159,9 +193,11 @@ void sal_instruction_text(char *out, size_t size, const sal_decoded_t *d)
     } else if (d->insn.attributes & ZYDIS_ATTRIB_HAS_REPNE) {
         put(&s, "repnz ");
     }
-    put_mnemonic(&s, d->insn.mnemonic);
-    for (unsigned i = 0; i < d->insn.operand_count_visible; i++) {
-        put(&s, "%s", i ? ", " : " ");
-        put_operand(&s, &d->operands[i]);
+    put_mnemonic(&s, d);
+    for (unsigned i = 0; i < sal_operand_count(d); i++) {
+        if (is_written(d, &d->operands[i])) {
+            put(&s, "%s", n++ ? ", " : " ");
+            put_operand(&s, &d->operands[i], d);
+        }
     }
 }

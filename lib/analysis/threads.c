@@ -141,7 +141,7 @@ static json_t *last_error(const sal_analysis_t *r, const sal_md_thread_t *t)
     const sal_md_memory_t *region = sal_minidump_memory_at(r->md, address);
     uint32_t code;
 
-    if (address < t->teb || !region
+    if (r->md->system.cpu == SAL_CPU_UNKNOWN || address < t->teb || !region
         || !sal_span_u32(&region->bytes, address - region->base, &code)) {
         return json_null();
     }

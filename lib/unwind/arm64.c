@@ -28,10 +28,8 @@ static bool by_cfi(const sal_walk_t *w, sal_regs_t *caller)
     /* lr of a frame found by its frame pointer is what the prologue saved: right at the entry of
      * a function, a guess everywhere else. */
     uint64_t guess = sal_walk_callee(w)->trust == SAL_TRUST_FRAME_POINTER ? UINT64_C(1) << LR : 0;
-    uint64_t unused;
 
-    if (!sal_reg_get(&sal_walk_callee(w)->regs, SP, &unused)
-        || !sal_walk_cfi(w, caller, saved, guess)) {
+    if (!sal_walk_cfi(w, caller, saved, guess)) {
         return false;
     }
     strip(w, caller, PC);

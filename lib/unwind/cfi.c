@@ -268,10 +268,10 @@ bool sal_walk_cfi(const sal_walk_t *w, sal_regs_t *caller, uint64_t saved, uint6
     const sal_symcache_t *symbols = sal_walk_symbols(w, callee->module);
     sal_cfi_env_t env = { .cpu = w->cpu, .callee = &callee->regs, .stack = &w->stack };
     sal_cfi_rules_t rules = { .has = 0 };
-    uint64_t offset, text;
+    uint64_t offset, text, sp;
     sal_cfi_t cfi;
 
-    if (!symbols) {
+    if (!symbols || !sal_reg_get(&callee->regs, w->cpu->sp, &sp)) {
         return false;
     }
     offset = callee->instruction - callee->module->base;
