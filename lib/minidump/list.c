@@ -85,7 +85,8 @@ bool md_list_ext(sal_minidump_t *md, uint32_t type, uint32_t header_size, uint32
     }
     header = md_u32(&out->bytes, 0);
     size = md_u32(&out->bytes, 4);
-    count = md_u32(&out->bytes, 8);
+    /* a header of 16 bytes has a count of 64 bits; no file holds more than its low half */
+    count = header_size == 16 ? (uint32_t)md_u64(&out->bytes, 8) : md_u32(&out->bytes, 8);
     if (header < header_size || size != entry_size
         || !sal_span_has(&out->bytes, header, (uint64_t)count * size)) {
         md->bad_records++;
