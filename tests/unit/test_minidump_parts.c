@@ -11,7 +11,7 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
-enum { LINUX = 0x8201, WINDOWS = 2, MACOS = 0x8101, AMD64 = 9 };
+enum { ON_LINUX = 0x8201, ON_WINDOWS = 2, ON_MACOS = 0x8101, AMD64 = 9 };
 
 static apr_pool_t *pool;
 
@@ -38,7 +38,7 @@ static sal_minidump_t *finish(sal_mdw_t *w)
 /* A thread list that says `count`, with `entries` in it and `extra` bytes in front or behind. */
 static sal_minidump_t *thread_list(uint32_t count, uint32_t entries, uint32_t front, uint32_t behind)
 {
-    sal_mdw_t *w = md_sample_begin(LINUX, AMD64, false, pool);
+    sal_mdw_t *w = md_sample_begin(ON_LINUX, AMD64, false, pool);
     sal_mdw_record_t *r = sal_mdw_record(w);
 
     sal_mdw_u32(r, count);
@@ -76,7 +76,7 @@ static void test_plain_lists(void **state)
 
 static sal_minidump_t *unloaded_list(uint32_t header, uint32_t entry, uint32_t count)
 {
-    sal_mdw_t *w = md_sample_begin(WINDOWS, AMD64, false, pool);
+    sal_mdw_t *w = md_sample_begin(ON_WINDOWS, AMD64, false, pool);
     uint32_t name = sal_mdw_utf16(w, "x.dll");
     sal_mdw_record_t *r = sal_mdw_record(w);
 
@@ -111,7 +111,7 @@ static void test_extended_lists(void **state)
 
 static void test_last_stream_of_a_type_counts(void **state)
 {
-    sal_mdw_t *w = md_sample_begin(LINUX, AMD64, false, pool);
+    sal_mdw_t *w = md_sample_begin(ON_LINUX, AMD64, false, pool);
     sal_minidump_t *md;
     sal_span_t s;
 
@@ -131,7 +131,7 @@ static void test_last_stream_of_a_type_counts(void **state)
 
 static void test_many_streams(void **state)
 {
-    sal_mdw_t *w = md_sample_begin(LINUX, AMD64, false, pool);
+    sal_mdw_t *w = md_sample_begin(ON_LINUX, AMD64, false, pool);
     sal_minidump_t *md;
     sal_span_t bytes;
     sal_error_t err;
@@ -151,7 +151,7 @@ static void test_many_streams(void **state)
 
 static sal_minidump_t *modules_at(const uint64_t (*ranges)[2], size_t n)
 {
-    sal_mdw_t *w = md_sample_begin(LINUX, AMD64, false, pool);
+    sal_mdw_t *w = md_sample_begin(ON_LINUX, AMD64, false, pool);
 
     for (size_t i = 0; i < n; i++) {
         sal_mdw_module_t m = { .base = ranges[i][0], .size = (uint32_t)ranges[i][1] };
@@ -209,7 +209,7 @@ static void test_same_range_first_wins(void **state)
 
 static void test_memory_out_of_file(void **state)
 {
-    sal_mdw_t *w = md_sample_begin(LINUX, AMD64, false, pool);
+    sal_mdw_t *w = md_sample_begin(ON_LINUX, AMD64, false, pool);
     sal_minidump_t *md;
 
     (void)state;
@@ -225,7 +225,7 @@ static void test_memory_out_of_file(void **state)
 /* A 64-bit list whose second region is cut by the end of the file, and a 32-bit one. */
 static sal_minidump_t *memory64(uint64_t first_size, uint32_t stream_extra)
 {
-    sal_mdw_t *w = md_sample_begin(LINUX, AMD64, false, pool);
+    sal_mdw_t *w = md_sample_begin(ON_LINUX, AMD64, false, pool);
     sal_mdw_loc_t bytes = sal_mdw_copy(w, "abcdefgh", 8);
     sal_mdw_record_t *r = sal_mdw_record(w);
 
@@ -258,7 +258,7 @@ static void test_memory64(void **state)
 
 static void check_maps(const char *text, size_t count)
 {
-    sal_mdw_t *w = md_sample_begin(LINUX, AMD64, false, pool);
+    sal_mdw_t *w = md_sample_begin(ON_LINUX, AMD64, false, pool);
     sal_minidump_t *md;
 
     md_sample_text(w, SAL_STREAM_LINUX_MAPS, text);
@@ -286,7 +286,7 @@ static void test_linux_maps(void **state)
 
 static const char *thread_name_of(const void *units, uint32_t size, uint32_t claimed)
 {
-    sal_mdw_t *w = md_sample_begin(LINUX, AMD64, false, pool);
+    sal_mdw_t *w = md_sample_begin(ON_LINUX, AMD64, false, pool);
     sal_mdw_record_t *text = sal_mdw_record(w), *names = sal_mdw_record(w);
     sal_mdw_thread_t t = { .id = 5 };
 
@@ -317,7 +317,7 @@ static void test_utf16(void **state)
 
 static void test_thread_names(void **state)
 {
-    sal_mdw_t *w = md_sample_begin(LINUX, AMD64, false, pool);
+    sal_mdw_t *w = md_sample_begin(ON_LINUX, AMD64, false, pool);
     sal_mdw_thread_t t = { .id = 7, .name = "old" }, other = { .id = 3 };
     sal_minidump_t *md;
 
@@ -336,7 +336,7 @@ static void test_thread_names(void **state)
 static void test_shared_text_is_bounded(void **state)
 {
     enum { NAME = 60000, THREADS = 3000 };
-    sal_mdw_t *w = md_sample_begin(LINUX, AMD64, false, pool);
+    sal_mdw_t *w = md_sample_begin(ON_LINUX, AMD64, false, pool);
     sal_mdw_record_t *text = sal_mdw_record(w), *names = sal_mdw_record(w);
     size_t named = 0, last = 0;
     sal_minidump_t *md;
@@ -379,34 +379,34 @@ typedef struct id_case_t {
 #define ZEROS "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 
 static const id_case_t id_cases[] = {
-    { WINDOWS, "RSDS" GUID "\x1a\0\0\0x.pdb", 30, "x.pdb", "5A329896528741C1838ED98914E9B7FF1a",
+    { ON_WINDOWS, "RSDS" GUID "\x1a\0\0\0x.pdb", 30, "x.pdb", "5A329896528741C1838ED98914E9B7FF1a",
       "0000abcd1000" },
-    { LINUX, "RSDS" GUID "\x01\0\0\0x.pdb", 30, "x.pdb", "5A329896528741C1838ED98914E9B7FF1",
+    { ON_LINUX, "RSDS" GUID "\x01\0\0\0x.pdb", 30, "x.pdb", "5A329896528741C1838ED98914E9B7FF1",
       "0000abcd1000" },
-    { MACOS, "RSDS" GUID "\0\0\0\0x", 26, "x", "5A329896528741C1838ED98914E9B7FF0",
+    { ON_MACOS, "RSDS" GUID "\0\0\0\0x", 26, "x", "5A329896528741C1838ED98914E9B7FF0",
       "5a329896528741c1838ed98914e9b7ff" },
-    { WINDOWS, "RSDS" ZEROS "\x01\0\0\0x.pdb", 30, "x.pdb", "", "0000abcd1000" },
-    { WINDOWS, "RSDS" GUID "\x01\0\0\0\xff.pdb", 29, "\xef\xbf\xbd.pdb",
+    { ON_WINDOWS, "RSDS" ZEROS "\x01\0\0\0x.pdb", 30, "x.pdb", "", "0000abcd1000" },
+    { ON_WINDOWS, "RSDS" GUID "\x01\0\0\0\xff.pdb", 29, "\xef\xbf\xbd.pdb",
       "5A329896528741C1838ED98914E9B7FF1", "0000abcd1000" },
-    { WINDOWS, "RSDS" GUID "\x01\0\0\0", 24, "", "5A329896528741C1838ED98914E9B7FF1",
+    { ON_WINDOWS, "RSDS" GUID "\x01\0\0\0", 24, "", "5A329896528741C1838ED98914E9B7FF1",
       "0000abcd1000" },
-    { WINDOWS, "NB10\0\0\0\0\x0d\x0c\x0b\x0a\x11\0\0\0y.pdb", 22, "y.pdb", "0A0B0C0D11",
+    { ON_WINDOWS, "NB10\0\0\0\0\x0d\x0c\x0b\x0a\x11\0\0\0y.pdb", 22, "y.pdb", "0A0B0C0D11",
       "0000abcd1000" },
-    { WINDOWS, "NB09\0\0\0\0", 8, NULL, "", "" },
-    { LINUX, "NB11\0\0\0\0", 8, NULL, "", "" },
-    { LINUX, "LEpB" GUID "\x01\x02\x03\x04", 24, "/m", "5A329896528741C1838ED98914E9B7FF0",
+    { ON_WINDOWS, "NB09\0\0\0\0", 8, NULL, "", "" },
+    { ON_LINUX, "NB11\0\0\0\0", 8, NULL, "", "" },
+    { ON_LINUX, "LEpB" GUID "\x01\x02\x03\x04", 24, "/m", "5A329896528741C1838ED98914E9B7FF0",
       "9698325a8752c141838ed98914e9b7ff01020304" },
-    { LINUX, "LEpB\x01\x02\x03", 7, "/m", "00030201000000000000000000000000" "0", "010203" },
-    { LINUX, "LEpB" ZEROS, 20, "/m", "", "" },
-    { LINUX, "LEpB", 4, "/m", "", "" },
+    { ON_LINUX, "LEpB\x01\x02\x03", 7, "/m", "00030201000000000000000000000000" "0", "010203" },
+    { ON_LINUX, "LEpB" ZEROS, 20, "/m", "", "" },
+    { ON_LINUX, "LEpB", 4, "/m", "", "" },
     /* bad records: the module stays, Windows' code id needs no record */
-    { LINUX, "RSDS" GUID "\x01\0\0", 23, NULL, "", "" },
-    { WINDOWS, "RSDS" GUID "\x01\0\0", 23, NULL, "", "0000abcd1000" },
-    { WINDOWS, "NB10\0\0\0\0\x0d\x0c\x0b\x0a\x11\0\0", 15, NULL, "", "0000abcd1000" },
-    { LINUX, "LE", 2, NULL, "", "" },
+    { ON_LINUX, "RSDS" GUID "\x01\0\0", 23, NULL, "", "" },
+    { ON_WINDOWS, "RSDS" GUID "\x01\0\0", 23, NULL, "", "0000abcd1000" },
+    { ON_WINDOWS, "NB10\0\0\0\0\x0d\x0c\x0b\x0a\x11\0\0", 15, NULL, "", "0000abcd1000" },
+    { ON_LINUX, "LE", 2, NULL, "", "" },
     /* none */
-    { WINDOWS, "", 0, NULL, "", "0000abcd1000" },
-    { LINUX, "", 0, NULL, "", "" },
+    { ON_WINDOWS, "", 0, NULL, "", "0000abcd1000" },
+    { ON_LINUX, "", 0, NULL, "", "" },
 };
 
 static void test_module_ids(void **state)
@@ -437,7 +437,7 @@ static void test_module_ids(void **state)
 
 static void test_bad_module_costs_itself(void **state)
 {
-    sal_mdw_t *w = md_sample_begin(WINDOWS, AMD64, false, pool);
+    sal_mdw_t *w = md_sample_begin(ON_WINDOWS, AMD64, false, pool);
     sal_mdw_module_t good = { .base = 0x1000, .size = 0x1000, .name = "good" };
     sal_mdw_module_t bad = { .base = 0x5000, .size = 0x1000, .name = "bad",
                              .cv = { 64, 0xfffffff0 } };
@@ -466,7 +466,7 @@ static void test_module_versions(void **state)
     static const struct {
         uint32_t platform;
         const char *text;
-    } cases[] = { { WINDOWS, "1.2.3.4" }, { MACOS, "1.2.3.4" }, { LINUX, "65538.196612.7.8" } };
+    } cases[] = { { ON_WINDOWS, "1.2.3.4" }, { ON_MACOS, "1.2.3.4" }, { ON_LINUX, "65538.196612.7.8" } };
 
     (void)state;
     for (size_t i = 0; i < 3; i++) {
@@ -504,13 +504,13 @@ static void test_os_versions(void **state)
         { { .platform = 2, .major = 6, .minor = 1, .build = 7601, .csd = "Service Pack 1" },
           "6.1.7601 Service Pack 1" },
         { { .platform = 2, .major = 10, .build = 1, .csd = "  " }, "10.0.1" },
-        { { .platform = LINUX, .csd = "Linux 3.2.0 #1 SMP x86_64" }, "3.2.0 #1 SMP" },
-        { { .platform = LINUX, .csd = "Linux 3.2.0 #1 SMP x86_64 Linux/GNU" }, "3.2.0 #1 SMP" },
-        { { .platform = LINUX, .csd = "Linux 3.2.0" }, "3.2.0" },
-        { { .platform = LINUX, .csd = "Linux 0.0.0 #1 x86_64" }, "0.0.0 Linux 0.0.0 #1 x86_64" },
-        { { .platform = LINUX, .csd = "Linux" }, "0.0.0 Linux" },
-        { { .platform = LINUX, .csd = "" }, "0.0.0" },
-        { { .platform = LINUX, .major = 5, .csd = "Linux 3.2.0 #1 x" }, "5.0.0 Linux 3.2.0 #1 x" },
+        { { .platform = ON_LINUX, .csd = "Linux 3.2.0 #1 SMP x86_64" }, "3.2.0 #1 SMP" },
+        { { .platform = ON_LINUX, .csd = "Linux 3.2.0 #1 SMP x86_64 Linux/GNU" }, "3.2.0 #1 SMP" },
+        { { .platform = ON_LINUX, .csd = "Linux 3.2.0" }, "3.2.0" },
+        { { .platform = ON_LINUX, .csd = "Linux 0.0.0 #1 x86_64" }, "0.0.0 Linux 0.0.0 #1 x86_64" },
+        { { .platform = ON_LINUX, .csd = "Linux" }, "0.0.0 Linux" },
+        { { .platform = ON_LINUX, .csd = "" }, "0.0.0" },
+        { { .platform = ON_LINUX, .major = 5, .csd = "Linux 3.2.0 #1 x" }, "5.0.0 Linux 3.2.0 #1 x" },
         { { .platform = 0x8203, .csd = "Linux 3.2.0 #1 x" }, "0.0.0 Linux 3.2.0 #1 x" },
     };
 
@@ -575,18 +575,18 @@ static void test_arm_info(void **state)
 
 static void test_process_id(void **state)
 {
-    sal_mdw_t *w = md_sample_begin(LINUX, AMD64, false, pool);
+    sal_mdw_t *w = md_sample_begin(ON_LINUX, AMD64, false, pool);
     sal_mdw_record_t *r;
     sal_minidump_t *md;
 
     (void)state;
     assert_false(finish(w)->misc.has_pid);
-    w = md_sample_begin(LINUX, AMD64, false, pool);
+    w = md_sample_begin(ON_LINUX, AMD64, false, pool);
     md_sample_text(w, SAL_STREAM_LINUX_PROC_STATUS, "Name:\tPid\nPPid:\t4\nPid:\t31\nPid:\t32\n");
     md = finish(w);
     assert_true(md->misc.has_pid);
     assert_int_equal(md->misc.pid, 31);
-    w = md_sample_begin(LINUX, AMD64, false, pool); /* MiscInfo decides, even that there is none */
+    w = md_sample_begin(ON_LINUX, AMD64, false, pool); /* MiscInfo decides, even that there is none */
     md_sample_text(w, SAL_STREAM_LINUX_PROC_STATUS, "Pid:\t31\n");
     r = sal_mdw_record(w);
     sal_mdw_zero(r, 24);
