@@ -14,6 +14,7 @@
 #define SWEEP_SECONDS 30
 #define PENDING_AGE 30
 #define WEEKS_AHEAD 4
+#define DEAD_DAYS 30
 
 typedef struct keeper_t {
     const settings_t *settings;
@@ -81,6 +82,15 @@ static apr_status_t sweep_pending(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_
     return rv;
 }
 
+/* Jobs that died long ago; their crashes and stub documents stay. */
+static apr_status_t forget_dead(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    int n;
+
+    (void)k;
+    return sal_queue_purge(&n, DEAD_DAYS, db, p, err);
+}
+
 static void take_signals(keeper_t *k)
 {
     for (int n; (n = signals_take(k->signals)) != 0;) {
@@ -137,7 +147,8 @@ int housekeeper_run(const settings_t *s)
     int expiry = s->lease < SWEEP_SECONDS ? s->lease : SWEEP_SECONDS;
     chore_t chores[] = { { make_partitions, 86400, 0 },
                          { expire_leases, expiry, 0 },
-                         { sweep_pending, SWEEP_SECONDS, 0 } };
+                         { sweep_pending, SWEEP_SECONDS, 0 },
+                         { forget_dead, 86400, 0 } };
     int n = (int)(sizeof(chores) / sizeof(chores[0]));
 
     apr_pool_create(&k.pool, NULL);
