@@ -7,7 +7,8 @@ FUZZ_TARGETS = tests/fuzz/fuzz_cfi \
     tests/fuzz/fuzz_signature \
     tests/fuzz/fuzz_stackwalk \
     tests/fuzz/fuzz_symcache \
-    tests/fuzz/fuzz_symfile
+    tests/fuzz/fuzz_symfile \
+    tests/fuzz/fuzz_zip
 FUZZ_LIBS = libsalvage_core.la
 if WITH_FUZZER
 FUZZ_LINK = -fsanitize=fuzzer
@@ -51,3 +52,6 @@ tests_fuzz_fuzz_symcache_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_symfile_SOURCES = tests/fuzz/fuzz_symfile.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_symfile_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_symfile_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_zip_SOURCES = tests/fuzz/fuzz_zip.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_zip_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_zip_LDFLAGS = $(FUZZ_LINK)
