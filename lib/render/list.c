@@ -32,6 +32,7 @@ static json_t *row_of(const json_t *hit, apr_pool_t *p)
 {
     const char *id = sal_json_str(hit, "uuid"), *date = sal_json_str(hit, "date");
     const char *signature = sal_json_str(hit, "signature"), *reason = sal_json_str(hit, "reason");
+    const char *product = sal_json_str(hit, "product"), *version = sal_json_str(hit, "version");
     const json_t *uptime = json_object_get(hit, "uptime");
     json_t *row = json_object();
     apr_time_t t;
@@ -47,8 +48,11 @@ static json_t *row_of(const json_t *hit, apr_pool_t *p)
     put(row, "signature_link", signature && *signature
         ? apr_pstrcat(p, "/search/?signature=%3D", sal_format_urlencode(signature, p), NULL)
         : NULL);
-    put(row, "product", sal_json_str(hit, "product"));
-    put(row, "version", sal_json_str(hit, "version"));
+    put(row, "product", product);
+    put(row, "version", version);
+    /* in one line if that cannot push the page sideways */
+    json_object_set_new(row, "short", json_boolean((product ? strlen(product) : 0)
+                                                       + (version ? strlen(version) : 0) <= 24));
     put(row, "platform", sal_json_str(hit, "platform_pretty_version"));
     put(row, "process", sal_json_str(hit, "process_type"));
     if (reason) {

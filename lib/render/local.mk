@@ -11,3 +11,4 @@ tests_unit_test_report_SOURCES = tests/unit/test_report.c
 tests_unit_test_report_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(srcdir)"'
 tests_unit_test_report_LDADD = $(UNIT_LIBS)
 endif
+EXTRA_DIST += docs/pages.md docs/messages.d/stats.md

@@ -165,33 +165,52 @@ static json_t *what(const sal_report_t *r)
     return out;
 }
 
-/* The frame to name: the first that is not the runtime's, else the first. */
-static const json_t *top_frame(const json_t *thread)
+/* What is named: a function of a frame, or one that was inlined into it. */
+typedef struct {
+    const json_t *what;           /* has function, file, line */
+    const json_t *frame;
+    bool inlined;
+} top_t;
+
+static bool own(const json_t *what, const json_t *frame)
 {
-    const json_t *frames = json_object_get(thread, "frames");
-    size_t i;
-    json_t *f;
+    const char *function = sal_json_str(what, "function");
 
-    json_array_foreach(frames, i, f) {
-        const char *function = sal_json_str(f, "function");
-
-        if (function && !sal_report_runtime(function, sal_json_str(f, "module"))) {
-            return f;
-        }
-    }
-    return json_array_get(frames, 0);
+    return function && !sal_report_runtime(function, sal_json_str(frame, "module"));
 }
 
-static const char *top_source(const json_t *f, apr_pool_t *p)
+/* The first function that is not the runtime's, else the first frame. */
+static top_t top_of(const json_t *thread)
 {
-    const char *file = sal_json_str(f, "file");
-    const char *trust = sal_json_str(f, "trust");
-    apr_int64_t number = json_integer_value(json_object_get(f, "frame"));
+    const json_t *frames = json_object_get(thread, "frames");
+    size_t i, k;
+    json_t *f, *inl;
+
+    json_array_foreach(frames, i, f) {
+        json_array_foreach(json_object_get(f, "inlines"), k, inl) {
+            if (own(inl, f)) {
+                return (top_t){ inl, f, true };
+            }
+        }
+        if (own(f, f)) {
+            return (top_t){ f, f, false };
+        }
+    }
+    f = json_array_get(frames, 0);
+    return (top_t){ f, f, false };
+}
+
+static const char *top_source(const top_t *top, apr_pool_t *p)
+{
+    const char *file = sal_json_str(top->what, "file");
+    const char *trust = sal_json_str(top->frame, "trust");
+    apr_int64_t number = json_integer_value(json_object_get(top->frame, "frame"));
+    apr_int64_t at = json_integer_value(json_object_get(top->what, "line"));
 
     if (file && *file) {
-        return apr_psprintf(p, "%s:%" APR_INT64_T_FMT ", frame %" APR_INT64_T_FMT,
-                            sal_basename(sal_format_source(file, 0, NULL, p)),
-                            (apr_int64_t)json_integer_value(json_object_get(f, "line")), number);
+        return apr_psprintf(p, "%s:%" APR_INT64_T_FMT ", %sframe %" APR_INT64_T_FMT,
+                            sal_basename(sal_format_source(file, 0, NULL, p)), at,
+                            top->inlined ? "inlined into " : "", number);
     }
     return apr_psprintf(p, "frame %" APR_INT64_T_FMT ", found by %s", number,
                         trust ? trust : "nothing");
@@ -200,13 +219,13 @@ static const char *top_source(const json_t *f, apr_pool_t *p)
 static json_t *where(const sal_report_t *r)
 {
     const json_t *thread = sal_report_crashing(r);
-    const json_t *f = top_frame(thread);
+    top_t top = top_of(thread);
     const char *name = sal_json_str(thread, "thread_name");
     apr_size_t n = json_array_size(json_object_get(r->dump, "threads"));
     json_t *lines = json_array();
 
-    if (f) {
-        line(lines, top_source(f, r->p));
+    if (top.what) {
+        line(lines, top_source(&top, r->p));
     }
     if (thread) {
         line(lines, apr_psprintf(r->p, "Thread %d%s%s of %d%s", r->crashing < 0 ? 0 : r->crashing,
@@ -214,8 +233,8 @@ static json_t *where(const sal_report_t *r)
                                  r->crashing < 0 ? ", since none is known to have crashed" : ""));
     }
     return json_pack("{s:s, s:o, s:b, s:o}", "title", "Where", "big",
-                     sal_format_pieces(f ? sal_format_frame(f, r->p) : "Unknown"), "mono",
-                     f != NULL, "lines", lines);
+                     sal_format_pieces(top.what ? sal_format_frame(top.what, r->p) : "Unknown"),
+                     "mono", top.what != NULL, "lines", lines);
 }
 
 static json_t *build(const sal_report_t *r)

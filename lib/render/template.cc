@@ -49,7 +49,8 @@ std::string trimmed(const std::string &s)
 bool plain_name(const std::string &s)
 {
     return !s.empty()
-           && s.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+           && s.find_first_not_of("abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
                   == std::string::npos;
 }
 

@@ -12,3 +12,4 @@ tests_unit_test_search_db_SOURCES = tests/unit/test_search_db.c tests/unit/db_fi
     tests/unit/db_fixture.h
 tests_unit_test_search_db_LDADD = $(UNIT_LIBS)
 endif
+EXTRA_DIST += docs/search.md

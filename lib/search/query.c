@@ -258,7 +258,8 @@ static json_t *list_value(const sal_search_field_t *f, const char *text, apr_poo
     return json_string(joined);
 }
 
-static json_t *cell(const sal_search_field_t *f, const sal_rows_t *rows, int row, int col, apr_pool_t *p)
+static json_t *cell(const sal_search_field_t *f, const sal_rows_t *rows, int row, int col,
+                    apr_pool_t *p)
 {
     if (sal_rows_null(rows, row, col)) {
         return json_null();
@@ -297,8 +298,8 @@ static apr_status_t find_columns(const sal_search_field_t **out, int *found, con
     return APR_SUCCESS;
 }
 
-static void rows_sql(sal_sql_t *sql, const sal_query_t *q, const sal_search_field_t *const *f, int n,
-                     const char *where, apr_pool_t *p)
+static void rows_sql(sal_sql_t *sql, const sal_query_t *q, const sal_search_field_t *const *f,
+                     int n, const char *where, apr_pool_t *p)
 {
     const char *order = q->sort ? q->sort->name : "date";
     const char *down = q->descending ? " DESC NULLS LAST" : " NULLS LAST";
@@ -308,7 +309,8 @@ static void rows_sql(sal_sql_t *sql, const sal_query_t *q, const sal_search_fiel
         sal_sql_add(sql, i ? ", " : "");
         sal_sql_add(sql, column_sql(f[i], p));
     }
-    sal_sql_add(sql, n ? " FROM (SELECT * FROM crash WHERE " : "1 FROM (SELECT * FROM crash WHERE ");
+    sal_sql_add(sql, n ? "" : "1");
+    sal_sql_add(sql, " FROM (SELECT * FROM crash WHERE ");
     sal_sql_add(sql, where);
     /* date is never null, and the plain order is the index's */
     sal_sql_add(sql, apr_psprintf(p, " ORDER BY %s%s, uuid LIMIT %d OFFSET %d) x ORDER BY %s%s, "

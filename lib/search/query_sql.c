@@ -165,9 +165,10 @@ static const char *text_test(sal_sql_t *sql, const sal_condition_t *c, const cha
 static const char *term_test(sal_sql_t *sql, const sal_condition_t *c)
 {
     const char *value;
+    bool whole = c->op == SAL_OP_IS
+                 || (c->op == SAL_OP_BARE && c->field->match == SAL_MATCH_KEYWORD);
 
-    if (c->field->match == SAL_MATCH_LIST
-        || (c->op != SAL_OP_IS && !(c->op == SAL_OP_BARE && c->field->match == SAL_MATCH_KEYWORD))) {
+    if (c->field->match == SAL_MATCH_LIST || !whole) {
         return text_test(sql, c, "t.value");
     }
     value = sal_sql_param(sql, SAL_V_TEXT(c->text));

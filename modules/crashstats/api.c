@@ -82,9 +82,10 @@ static bool has_nul(crashstats_req_t *q, const char *name)
 {
     apr_size_t len = strlen(name);
 
-    for (const char *at = q->r->args; at && *at; at = strchr(at, '&') ? strchr(at, '&') + 1 : NULL) {
-        const char *end = strchr(at, '&'), *nul = strstr(at, "%00");
+    for (const char *at = q->r->args, *end; at && *at; at = end ? end + 1 : NULL) {
+        const char *nul = strstr(at, "%00");
 
+        end = strchr(at, '&');
         if (strncmp(at, name, len) == 0 && at[len] == '=' && nul && (!end || nul < end)) {
             return true;
         }

@@ -56,8 +56,9 @@ crashstats_id_t crashstats_id(const char *text)
     }
     for (int i = 0; i < 36; i++) {
         bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        bool hex = isdigit((unsigned char)id[i]) || (id[i] >= 'a' && id[i] <= 'f');
 
-        if (dash ? id[i] != '-' : !(isdigit((unsigned char)id[i]) || (id[i] >= 'a' && id[i] <= 'f'))) {
+        if (dash ? id[i] != '-' : !hex) {
             return CRASHSTATS_ID_NONE;
         }
     }

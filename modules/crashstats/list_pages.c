@@ -84,7 +84,7 @@ static void add_facet(json_t *facets, const json_t *values, const char *title, i
     }
 }
 
-/* Rows and facets; links of facets narrow what `base` (a query string ending in '&' or '?') says. */
+/* Rows and facets; links of facets narrow `base`, an address ending in '?' or '&'. */
 static void put_list(json_t *data, const list_t *l, const char *base, apr_pool_t *p)
 {
     json_t *facets = json_array();

@@ -85,7 +85,8 @@ static int pending(crashstats_req_t *q, const lookup_t *l)
 
     apr_table_setn(q->r->headers_out, "Cache-Control", "no-store");
     if (l->found.last_error && *l->found.last_error) {
-        json_object_set_new(data, "last_error", json_string("An attempt failed; it is tried again."));
+        json_object_set_new(data, "last_error",
+                            json_string("An attempt failed; it is tried again."));
     }
     return crashstats_page(q, HTTP_OK, "pending", NULL, data);
 }

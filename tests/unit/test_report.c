@@ -131,6 +131,21 @@ static void test_stack_rows(void **state)
     assert_string_equal(sal_json_str(json_array_get(rows, 3), "stop"), "7 frames truncated");
 }
 
+/* The innermost function of ours is named, inlined or not. */
+static void test_where(void **state)
+{
+    const char *html = page(view_of(example, false), "report");
+    json_t *runtime = view_of("{\"crashing_thread\":0,\"json_dump\":{\"threads\":[{\"frames\":["
+        "{\"frame\":0,\"module\":\"libc.so.6\",\"function\":\"raise\"},{\"frame\":1,\"module\":"
+        "\"app\",\"function\":\"mine\",\"trust\":\"cfi\"}]}]}}", false);
+    json_t *where = json_array_get(json_object_get(runtime, "brief"), 1);
+
+    (void)state;
+    assert_true(has(html, "nl::Ref::get<wbr></p><p>ref.h:9, inlined into frame 0</p>"));
+    assert_string_equal(sal_json_str(json_array_get(json_object_get(where, "lines"), 0), "text"),
+                        "frame 1, found by cfi");
+}
+
 static void test_equal_threads_merge(void **state)
 {
     json_t *threads = json_object_get(view_of(example, false), "threads");
@@ -358,7 +373,8 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_head), CASE(test_stack_rows), CASE(test_equal_threads_merge),
+        CASE(test_head), CASE(test_stack_rows), CASE(test_where),
+        CASE(test_equal_threads_merge),
         CASE(test_runtime_frames_fold), CASE(test_page), CASE(test_rights_are_named),
         CASE(test_canaries), CASE(test_failures_are_explained), CASE(test_odd_documents),
         CASE(test_huge_reports_are_bounded), CASE(test_list)

@@ -315,7 +315,8 @@ static const char *found(int pii, const char *field, const char *value, const ch
 }
 
 #define FIND(expected, field, value) assert_string_equal(found(0, field, value, NULL), expected)
-#define FIND2(expected, field, value, more) assert_string_equal(found(0, field, value, more), expected)
+#define FIND2(expected, field, value, more)                                                       \
+    assert_string_equal(found(0, field, value, more), expected)
 
 static void test_operators(void **state)
 {
