@@ -4,6 +4,7 @@ FUZZ_TARGETS = tests/fuzz/fuzz_cfi \
     tests/fuzz/fuzz_conf \
     tests/fuzz/fuzz_json \
     tests/fuzz/fuzz_minidump \
+    tests/fuzz/fuzz_multipart \
     tests/fuzz/fuzz_signature \
     tests/fuzz/fuzz_stackwalk \
     tests/fuzz/fuzz_symcache \
@@ -40,6 +41,9 @@ tests_fuzz_fuzz_json_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_minidump_SOURCES = tests/fuzz/fuzz_minidump.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_minidump_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_minidump_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_multipart_SOURCES = tests/fuzz/fuzz_multipart.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_multipart_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_multipart_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_signature_SOURCES = tests/fuzz/fuzz_signature.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_signature_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_signature_LDFLAGS = $(FUZZ_LINK)
