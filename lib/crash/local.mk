@@ -25,3 +25,4 @@ tests_unit_test_pending_SOURCES = tests/unit/test_pending.c tests/unit/temp_dir.
     tests/unit/db_fixture.c tests/unit/db_fixture.h
 tests_unit_test_pending_LDADD = $(UNIT_LIBS)
 endif
+EXTRA_DIST += docs/durability.md docs/collector.md docs/messages.d/collect.md
