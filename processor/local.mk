@@ -11,4 +11,5 @@ salvaged_LDADD = $(SALVAGED_LIBS)
 noinst_PROGRAMS += salvaged-hooked
 salvaged_hooked_SOURCES = $(SALVAGED_SOURCES) processor/test_hooks.c
 salvaged_hooked_CPPFLAGS = $(salvaged_CPPFLAGS) -DSAL_TEST_HOOKS
-salvaged_hooked_LDADD = $(SALVAGED_LIBS)
+# the archive, so that it runs from the build tree as itself and not through libtool's script
+salvaged_hooked_LDADD = libsalvage_core.la $(SECCOMP_LIBS)
