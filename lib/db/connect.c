@@ -4,17 +4,19 @@
  */
 #include "db/db_private.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <apr_strings.h>
 
-#define SESSION_KEY "salvage:session"
-
-static session_t *session_of(apr_pool_t *conn_pool)
+/* One record a connection, even where several connections share a pool. */
+static session_t *session_of(PGconn *conn, apr_pool_t *conn_pool)
 {
+    char key[48];
     void *found = NULL;
     session_t *session;
 
-    apr_pool_userdata_get(&found, SESSION_KEY, conn_pool);
+    snprintf(key, sizeof(key), "salvage:session:%p", (void *)conn);
+    apr_pool_userdata_get(&found, key, conn_pool);
     if (found) {
         return found;
     }
@@ -22,7 +24,7 @@ static session_t *session_of(apr_pool_t *conn_pool)
     apr_pool_create(&session->pool, conn_pool);
     apr_pool_tag(session->pool, "sal_db_session");
     session->prepared = apr_hash_make(session->pool);
-    apr_pool_userdata_setn(session, SESSION_KEY, NULL, conn_pool);
+    apr_pool_userdata_set(session, key, NULL, conn_pool);
     return session;
 }
 
@@ -31,7 +33,7 @@ sal_db_t *sal_db_wrap(PGconn *conn, apr_pool_t *conn_pool, apr_pool_t *p)
     sal_db_t *db = apr_pcalloc(p, sizeof(*db));
 
     db->conn = conn;
-    db->session = session_of(conn_pool);
+    db->session = session_of(conn, conn_pool);
     return db;
 }
 
@@ -75,6 +77,7 @@ apr_status_t sal_db_connect(sal_db_t **out, const char *conninfo, apr_pool_t *p,
     const char *values[] = { "5", "salvage", "UTF8", conninfo, NULL };
     PGconn *conn = PQconnectdbParams(keys, values, 1);
     char text[300];
+    apr_pool_t *own;
     apr_status_t rv;
 
     if (!conn || PQstatus(conn) != CONNECTION_OK) {
@@ -87,7 +90,8 @@ apr_status_t sal_db_connect(sal_db_t **out, const char *conninfo, apr_pool_t *p,
     PQsetNoticeProcessor(conn, drop_notice, NULL);
     /* Never in a forked child: it would say goodbye on the parent's socket. */
     apr_pool_cleanup_register(p, conn, close_conn, apr_pool_cleanup_null);
-    *out = sal_db_wrap(conn, p, p);
+    apr_pool_create(&own, p); /* what is known of it dies before the connection does */
+    *out = sal_db_wrap(conn, own, own);
     return APR_SUCCESS;
 }
 

@@ -44,9 +44,14 @@ const char *fixture_database(apr_pool_t *p)
     return conninfo;
 }
 
+const char *fixture_conninfo(void)
+{
+    return conninfo;
+}
+
 void fixture_drop(void)
 {
-    on_server("DROP DATABASE");
+    on_server("DROP DATABASE IF EXISTS"); /* fails if a test left a connection open */
 }
 
 sal_db_t *fixture_connect(apr_pool_t *p)

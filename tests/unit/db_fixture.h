@@ -17,6 +17,7 @@
 /* Conninfo of the fresh database; it has no schema yet. Exits 77 if there is no server to use. */
 const char *fixture_database(apr_pool_t *p);
 void fixture_drop(void);
+const char *fixture_conninfo(void);
 
 /* A connection of its own; fails the test if it cannot be had. */
 sal_db_t *fixture_connect(apr_pool_t *p);

@@ -282,6 +282,34 @@ static const sal_stmt_t count_up = {
     "RETURNING n",
 };
 
+typedef struct unit_t {
+    int runs;            /* times the unit was started */
+    int fail_with;       /* status to return at the end */
+    int kill;            /* the backend, before the last statement */
+    int lose_statements; /* in the first run */
+} unit_t;
+
+static apr_status_t count_unit(sal_db_t *d, void *baton, apr_pool_t *p, sal_error_t *err)
+{
+    unit_t *u = baton;
+    apr_status_t rv;
+
+    u->runs++;
+    if (u->lose_statements && u->runs == 1) {
+        PQclear(PQexec(sal_db_conn(d), "DEALLOCATE ALL"));
+    }
+    if (u->kill) {
+        fixture_kill(d, p);
+    }
+    rv = sal_db_exec(d, &count_up, NULL, p, err, SAL_V_INT(4));
+    return rv != APR_SUCCESS ? rv : u->fail_with;
+}
+
+static const char *counter(apr_pool_t *p)
+{
+    return fixture_sql(db, p, "SELECT coalesce(max(n), 0) FROM test_counter WHERE id = 4");
+}
+
 static void test_killed_connection_is_mended(void **state)
 {
     apr_pool_t *p = pool(state);
@@ -310,6 +338,51 @@ static void test_wrapped_connection_shares_the_session(void **state)
     PQreset(conn); /* as mod_dbd does behind our back: other pid, no prepared statement */
     assert_int_equal(sal_db_exec(second, &count_up, NULL, p, NULL, SAL_V_INT(2)), APR_SUCCESS);
     assert_string_equal(fixture_sql(first, p, prepared), "1");
+}
+
+/* Several connections in one pool, as a program with two servers has them. */
+static void test_connections_of_one_pool_are_apart(void **state)
+{
+    static const char *const prepared = "SELECT count(*) FROM pg_prepared_statements";
+    apr_pool_t *p = pool(state);
+    sal_db_t *a = fixture_connect(p), *b = fixture_connect(p);
+    sal_db_t *c = sal_db_wrap(PQconnectdb(fixture_conninfo()), p, p);
+    sal_db_t *d = sal_db_wrap(PQconnectdb(fixture_conninfo()), p, p);
+    sal_db_t *each[] = { a, b, c, d };
+
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 4; i++) {
+            assert_int_equal(sal_db_count(each[i]), round + 1);
+            assert_int_equal(sal_db_exec(each[i], &count_up, NULL, p, NULL, SAL_V_INT(8)),
+                             APR_SUCCESS);
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        assert_string_equal(fixture_sql(each[i], p, prepared), "1");
+    }
+    PQfinish(sal_db_conn(c));
+    PQfinish(sal_db_conn(d));
+}
+
+/* Somebody has prepared our statement on this connection already: 42P05. */
+static void test_foreign_preparation_is_adopted(void **state)
+{
+    apr_pool_t *p = pool(state), *other, *third;
+    sal_db_t *mine = fixture_connect(p);
+    unit_t u = { 0 };
+
+    apr_pool_create(&other, p);
+    apr_pool_create(&third, p);
+    fixture_sql(db, p, "DELETE FROM test_counter WHERE id IN (4, 9)");
+    assert_int_equal(sal_db_exec(mine, &count_up, NULL, p, NULL, SAL_V_INT(9)), APR_SUCCESS);
+    assert_int_equal(sal_db_exec(sal_db_wrap(sal_db_conn(mine), other, p), &count_up, NULL, p, NULL,
+                                 SAL_V_INT(9)),
+                     APR_SUCCESS);
+    assert_string_equal(fixture_sql(db, p, "SELECT n FROM test_counter WHERE id = 9"), "2");
+    assert_int_equal(sal_db_txn(sal_db_wrap(sal_db_conn(mine), third, p), count_unit, &u, p, NULL),
+                     APR_SUCCESS);
+    assert_int_equal(u.runs, 2);
+    assert_string_equal(counter(p), "1");
 }
 
 static void test_lost_statements_are_prepared_again(void **state)
@@ -348,34 +421,6 @@ static void test_no_server_is_nodb(void **state)
 }
 
 /* ---- transactions ---- */
-
-typedef struct unit_t {
-    int runs;            /* times the unit was started */
-    int fail_with;       /* status to return at the end */
-    int kill;            /* the backend, before the last statement */
-    int lose_statements; /* in the first run */
-} unit_t;
-
-static apr_status_t count_unit(sal_db_t *d, void *baton, apr_pool_t *p, sal_error_t *err)
-{
-    unit_t *u = baton;
-    apr_status_t rv;
-
-    u->runs++;
-    if (u->lose_statements && u->runs == 1) {
-        PQclear(PQexec(sal_db_conn(d), "DEALLOCATE ALL"));
-    }
-    if (u->kill) {
-        fixture_kill(d, p);
-    }
-    rv = sal_db_exec(d, &count_up, NULL, p, err, SAL_V_INT(4));
-    return rv != APR_SUCCESS ? rv : u->fail_with;
-}
-
-static const char *counter(apr_pool_t *p)
-{
-    return fixture_sql(db, p, "SELECT coalesce(max(n), 0) FROM test_counter WHERE id = 4");
-}
 
 static int is_idle(sal_db_t *d)
 {
@@ -556,7 +601,7 @@ static apr_status_t nest_wrapped_unit(sal_db_t *d, void *baton, apr_pool_t *p, s
 static void test_nesting_through_another_wrap_is_refused(void **state)
 {
     apr_pool_t *p = pool(state);
-    sal_db_t *mine = fixture_connect(p);
+    sal_db_t *mine = sal_db_wrap(PQconnectdb(fixture_conninfo()), p, p);
     unit_t u = { 0 };
     void *baton[] = { p, &u };
 
@@ -564,6 +609,7 @@ static void test_nesting_through_another_wrap_is_refused(void **state)
     assert_int_equal(u.runs, 0);
     assert_true(is_idle(mine));
     assert_int_equal(sal_db_txn(mine, count_unit, &u, p, NULL), APR_SUCCESS);
+    PQfinish(sal_db_conn(mine));
 }
 
 /* ---- tokens ---- */
@@ -684,6 +730,8 @@ static const struct CMUnitTest tests[] = {
     TEST(test_other_encodings_and_styles_are_settled),
     TEST(test_killed_connection_is_mended),
     TEST(test_wrapped_connection_shares_the_session),
+    TEST(test_connections_of_one_pool_are_apart),
+    TEST(test_foreign_preparation_is_adopted),
     TEST(test_lost_statements_are_prepared_again),
     TEST(test_stale_plans_are_made_again),
     TEST(test_no_server_is_nodb),
