@@ -139,7 +139,8 @@ static const char *clean_text(const char *s, apr_pool_t *p)
 
 static json_t *info_json(const sal_symcache_info_t *i, apr_pool_t *p)
 {
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,"
+                     "s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
                      "os", clean_text(i->os, p), "arch", clean_text(i->arch, p),
                      "debug_id", clean_text(i->debug_id, p),
                      "debug_file", clean_text(i->debug_file, p),

@@ -32,3 +32,6 @@ tests_unit_test_upload_zip_SOURCES = tests/unit/test_upload_zip.c tests/unit/zip
                  tests/unit/zip_writer.h
 tests_unit_test_upload_zip_LDADD = $(UNIT_LIBS)
 endif
+
+EXTRA_DIST += docs/symcache.md docs/messages.d/symbols.md
+dist_man_MANS += docs/man/salvage-symcache.1

@@ -1,9 +1,9 @@
 /*
  * The table of mapped symcaches: who has what, who builds, what is given up when there is too much.
  *
- * One mutex guards all of it; nothing under it does I/O but unmapping. A module is an entry; what is
- * mapped is a map of its own, so that a source that was replaced can be mapped anew while the old
- * map is still in use. An entry that is being filled is `busy`: others wait on the condition.
+ * One mutex guards all of it; nothing under it does I/O but unmapping. A module is an entry; what
+ * is mapped is a map of its own, so that a source that was replaced can be mapped anew while the
+ * old map is still in use. An entry that is being filled is `busy`: others wait on the condition.
  */
 #include "symbols/supplier.h"
 

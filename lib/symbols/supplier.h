@@ -57,7 +57,7 @@ SAL_API void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char 
                               const char *debug_id, apr_pool_t *p);
 SAL_API void sal_supplier_release(sal_supplier_t *s, sal_sym_ref_t *ref);
 
-/* What the table did and holds. lookups: calls of get; hits: answered without looking at a source. */
+/* What the table did and holds. lookups: calls of get; hits: no source was looked at. */
 typedef struct sal_supplier_stats_t {
     apr_uint64_t lookups, hits, waits, builds, evictions;
     apr_uint64_t mapped_bytes;

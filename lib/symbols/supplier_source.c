@@ -58,7 +58,8 @@ const char *supply_key_make(supply_key_t *key, const char *debug_file, const cha
 /* A file name of any bytes; what no file system or shell minds stays as it is. */
 static const char *encode_name(const char *name, apr_pool_t *p)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@~";
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789._-+@~";
     char *out = apr_palloc(p, 3 * strlen(name) + 1);
     char *to = out;
 

@@ -119,8 +119,8 @@ static apr_status_t check_header(sal_symcache_t *c, const char *name, sal_error_
         return sal_fail(err, SAL_E_MALFORMED, "%s: not a symcache", name);
     }
     if (le32toh(h.version) != SYMX_VERSION) {
-        return sal_fail(err, SAL_E_MALFORMED, "%s: symcache version %u, this program reads %d", name,
-                        le32toh(h.version), SYMX_VERSION);
+        return sal_fail(err, SAL_E_MALFORMED, "%s: symcache version %u, this program reads %d",
+                        name, le32toh(h.version), SYMX_VERSION);
     }
     sum = le64toh(h.checksum);
     h.checksum = 0;

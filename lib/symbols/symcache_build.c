@@ -391,8 +391,8 @@ static void log_damage(const char *name, const sal_symfile_stats_t *stats)
                 (unsigned long long)stats->samples[i].line, stats->samples[i].text);
     }
     if (stats->skipped > 0) {
-        sal_log(SAL_LOG_INFO, 2050, "%s: %llu damaged lines of %llu skipped, the first is line %llu",
-                name, (unsigned long long)stats->skipped, (unsigned long long)stats->lines,
+        sal_log(SAL_LOG_INFO, 2050,
+                "%s: %llu damaged lines of %llu skipped, the first is line %llu", name, (unsigned long long)stats->skipped, (unsigned long long)stats->lines,
                 (unsigned long long)stats->samples[0].line);
     }
 }

@@ -58,7 +58,7 @@ static int by_inline_order(const void *a, const void *b, void *unused)
     return inline_order(a, b);
 }
 
-/* Ascending and disjoint: of equal starts the last counts, and a line ends where the next starts. */
+/* Ascending, disjoint: of equal starts the last counts, and a line ends where the next starts. */
 static bool settle_lines(symx_build_t *b)
 {
     symx_line_t *lines = b->lines.data;
@@ -199,7 +199,8 @@ static uint32_t call_site(sweep_t *s, const symx_loc_t *call)
 static void forget_calls(symx_build_t *b)
 {
     for (size_t i = b->calls.count; i > b->first_call; i--) {
-        uint32_t at = call_hash(SYMX_AT(b->calls, symx_loc_t, i - 1)) & (b->call_table.capacity - 1);
+        uint32_t at = call_hash(SYMX_AT(b->calls, symx_loc_t, i - 1)) &
+                      (b->call_table.capacity - 1);
 
         while (b->call_table.slots[at] != i) {
             at = (at + 1) & (b->call_table.capacity - 1);
@@ -244,7 +245,7 @@ static void heap_down(symx_inline_t *heap, size_t n)
     }
 }
 
-/* Back into the queue with a later start. A budget keeps hostile nesting from growing without end. */
+/* Back into the queue with a later start, within a budget: hostile nesting must not grow. */
 static void requeue(sweep_t *s, symx_inline_t rec, uint64_t start)
 {
     symx_inline_t *to;

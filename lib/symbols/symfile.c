@@ -190,7 +190,7 @@ static bool parse_origin(cursor_t *c, sal_symrec_t *r)
     }
     drop_old_file(c);
     r->text = rest(c);
-    return true;                  /* nameless ones exist; losing the library for them does not pay */
+    return true;                  /* nameless ones exist: no reason to lose the library */
 }
 
 static void take_multiple(cursor_t *c, sal_symrec_t *r)
