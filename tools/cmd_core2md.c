@@ -92,14 +92,15 @@ static void write_code(const core_t *core, const core_thread_t *t, sal_mdw_t *w)
     uint64_t pc = t->regs.value[sal_cpu_desc(core_machine_cpu(core->machine))->pc];
     const core_segment_t *s = core_segment_at(core, pc);
     uint64_t start = pc > CODE_AROUND ? pc - CODE_AROUND : 0;
-    sal_span_t bytes;
+    sal_span_t bytes, file;
 
     if (s && start < s->start) {
         start = s->start;
     }
     bytes = core_memory(core, start);
-    if (!bytes.size) {
-        bytes = core_file_memory(core, start, 2 * CODE_AROUND, core->pool);
+    if (bytes.size <= pc - start) {
+        file = core_file_memory(core, start, 2 * CODE_AROUND, core->pool);
+        bytes = file.size > bytes.size ? file : bytes;
     }
     bytes.size = bytes.size < 2 * CODE_AROUND ? bytes.size : 2 * CODE_AROUND;
     if (bytes.size) {

@@ -16,6 +16,7 @@ salvage_LDADD = libsalvage.la $(APR_LIBS) $(JANSSON_LIBS) $(PQ_LIBS) $(CURL_LIBS
 # core2md: the only one that needs elfutils
 salvage_SOURCES += tools/cmd_core2md.c tools/core2md_core.c tools/core2md_core.h \
     tools/core2md_cpu.c tools/core2md_linux.c tools/core2md_modules.c
+dist_man_MANS += docs/man/salvage-core2md.1
 
 # upload-symbols
 salvage_SOURCES += tools/cmd_upload_symbols.c tools/symbol_files.c tools/symbol_files.h

@@ -5,7 +5,7 @@ libsalvage_core_la_SOURCES += lib/minidump/minidump.c lib/minidump/list.c lib/mi
               lib/minidump/context.c lib/minidump/minidump_private.h \
               lib/minidump/writer.c lib/minidump/writer_streams.c lib/minidump/writer_private.h \
               lib/minidump/minidump.h lib/minidump/context.h lib/minidump/writer.h
-EXTRA_DIST += tests/data
+EXTRA_DIST += docs/minidump.md tests/data
 
 if WITH_CMOCKA
 MD_SAMPLES = tests/unit/md_samples.c tests/unit/md_samples.h
@@ -20,3 +20,4 @@ tests_unit_test_minidump_real_LDADD = $(UNIT_LIBS)
 tests_unit_test_context_SOURCES = tests/unit/test_context.c
 tests_unit_test_context_LDADD = $(UNIT_LIBS)
 endif
+
