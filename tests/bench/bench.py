@@ -51,7 +51,7 @@ def tree(pid):
     return found
 
 
-def idle_footprint(stack):
+def idle_footprint(stack, _scratch):
     """Proportional set size of all processes, after a crash was processed and quiet returned."""
     stack.sample_id
     time.sleep(5)
@@ -69,12 +69,11 @@ def wrk(url, connections, seconds, script=None, env=None):
         command[1:1] = ["-s", str(script)]
     out = subprocess.run(command, capture_output=True, text=True,
                          env=dict(os.environ, **(env or {}))).stdout
-    for line in out.splitlines():
-        if line.startswith("BENCH "):
-            return [float(x) for x in line.split()[1:]]
-        if line.startswith("Requests/sec:"):
-            return [float(line.split()[1])]
-    raise RuntimeError(out)
+    found = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
+    values = found.get("BENCH") or found.get("Requests/sec:")
+    if not values:
+        raise RuntimeError(out)
+    return [float(x) for x in values]
 
 
 def crash_body(path, size):
