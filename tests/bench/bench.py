@@ -67,7 +67,7 @@ def wrk(url, connections, seconds, script=None, env=None):
     command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", url]
     if script:
         command[1:1] = ["-s", str(script)]
-    out = subprocess.run(command, capture_output=True, text=True,
+    out = subprocess.run(command, stdout=subprocess.PIPE, text=True,
                          env=dict(os.environ, **(env or {}))).stdout
     found = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
     values = found.get("BENCH") or found.get("Requests/sec:")

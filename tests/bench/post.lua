@@ -15,6 +15,7 @@ end
 function response(status, headers, body)
     if status ~= 200 or not body:find("^CrashID=bp%-") then
         bad = bad + 1
+        io.stderr:write("answer ", status, ": ", body:sub(1, 200), "\n")
     end
 end
 
