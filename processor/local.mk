@@ -13,3 +13,5 @@ salvaged_hooked_SOURCES = $(SALVAGED_SOURCES) processor/test_hooks.c
 salvaged_hooked_CPPFLAGS = $(salvaged_CPPFLAGS) -DSAL_TEST_HOOKS
 # the archive, so that it runs from the build tree as itself and not through libtool's script
 salvaged_hooked_LDADD = libsalvage_core.la $(SECCOMP_LIBS)
+dist_man_MANS += docs/man/salvaged.8
+EXTRA_DIST += docs/processor.md
