@@ -10,17 +10,28 @@
 
 #include "base/text.h"
 #include "crash/crash_id.h"
+#include "render/format.h"
 #include "render/wire.h"
 #include "search/index.h"
 #include "search/lookup.h"
 
 enum { MAX_DUMP = 1024 * 1024 * 1024 };
 
+/* Paths and queries are bytes; documents are UTF-8. */
+static const char *utf8(crashstats_req_t *q, const char *text)
+{
+    return text ? sal_utf8_clean(text, strlen(text), q->r->pool) : "";
+}
+
 static int reply(crashstats_req_t *q, int status, json_t *steals)
 {
     const char *pretty = web_param(q->query, "pretty");
-    const char *text = sal_wire_json(steals, pretty && strcmp(pretty, "print") == 0, q->r->pool);
+    const char *text;
 
+    if (!steals) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    text = sal_wire_json(steals, pretty && strcmp(pretty, "print") == 0, q->r->pool);
     json_decref(steals);
     if (q->pii || q->who.user) {
         apr_table_setn(q->r->headers_out, "Cache-Control", "private, no-store");
@@ -58,7 +69,7 @@ static int failed(crashstats_req_t *q, apr_status_t rv, const sal_error_t *err)
                  json_pack("{s:s, s:s, s:s}", "error",
                            status == HTTP_SERVICE_UNAVAILABLE ? "Service Unavailable"
                                                               : "Internal Server Error",
-                           "path", q->r->uri, "query_string", q->r->args ? q->r->args : ""));
+                           "path", utf8(q, q->r->uri), "query_string", utf8(q, q->r->args)));
 }
 
 /* ---- parameters ---- */
@@ -335,17 +346,18 @@ int crashstats_api(crashstats_req_t *q, const char *rest)
     }
     if (slash && slash[1]) {
         return reply(q, HTTP_NOT_FOUND, json_pack("{s:s, s:s, s:s}", "error", "Page not found",
-                                                  "path", r->uri, "query_string",
-                                                  r->args ? r->args : ""));
+                                                  "path", utf8(q, r->uri), "query_string",
+                                                  utf8(q, r->args)));
     }
     if (!slash) {
         return crashstats_redirect(r, HTTP_MOVED_PERMANENTLY,
-                                   apr_pstrcat(r->pool, r->uri, "/", r->args ? "?" : "",
-                                               r->args ? r->args : "", NULL));
+                                   apr_pstrcat(r->pool, "/api/", sal_format_urlencode(name, r->pool),
+                                               "/", r->args ? "?" : "", r->args ? r->args : "",
+                                               NULL));
     }
     if (!e) {
         return reply_error(q, HTTP_NOT_FOUND,
-                           apr_psprintf(r->pool, "No service called '%s'", name));
+                           apr_psprintf(r->pool, "No service called '%s'", utf8(q, name)));
     }
     if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0) {
         apr_table_setn(r->headers_out, "Allow", "GET, HEAD, OPTIONS");

@@ -251,6 +251,13 @@ def test_canaries_stay_text(stack, top):
 def test_unknown_service(stack):
     r = api(stack, "Nonsense")
     assert (r.status_code, r.json()) == (404, {"error": "No service called 'Nonsense'"})
+    # what is no UTF-8, or would be a header, stays inside the document or the address
+    r = get(stack, "/api/%ff%fe/")
+    assert (r.status_code, r.json()) == (404, {"error": "No service called '\ufffd\ufffd'"})
+    r = get(stack, "/api/%ff/%ff")
+    assert r.status_code == 404 and r.json()["path"] == "/api/\ufffd/\ufffd"
+    r = get(stack, "/api/a%0d%0aX-Evil:%201")
+    assert r.status_code == 301 and "X-Evil" not in r.headers
     r = get(stack, "/api/RawCrash/more/", x="1")
     assert r.status_code == 404
     assert r.json() == {"error": "Page not found", "path": "/api/RawCrash/more/",
