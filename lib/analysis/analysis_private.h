@@ -22,6 +22,8 @@ typedef struct sal_analysis_t {
     int requesting;               /* index of the crashing thread; -1 */
     size_t frames_left;           /* of the whole dump: hostile dumps have many threads */
     size_t unloaded_left;         /* unloaded modules that may still be named in frames */
+    size_t inlines_left;
+    size_t text_left;             /* bytes of long names that frames may still repeat */
     apr_pool_t *pool;
 } sal_analysis_t;
 
@@ -37,6 +39,11 @@ json_t *sal_analysis_hex(const sal_analysis_t *r, uint64_t v);
 /* String, null for NULL; text that is not UTF-8 is mended. */
 json_t *sal_analysis_text(const sal_analysis_t *r, const char *s);
 json_t *sal_analysis_text_n(const sal_analysis_t *r, const char *s, size_t len);
+/*
+ * A name in a frame: a hostile dump has a few long ones and many frames. Short names are free; long
+ * ones are cut once text_left is used up.
+ */
+json_t *sal_analysis_name(sal_analysis_t *r, const char *s, size_t len);
 /* An unsigned number; beyond int64 as the nearest double. */
 json_t *sal_analysis_u64(uint64_t v);
 

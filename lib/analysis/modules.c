@@ -145,7 +145,9 @@ json_t *sal_analysis_unloaded_at(sal_analysis_t *r, uint64_t address)
         if (!same_name) {
             offsets = json_array();
             json_array_append_new(out, json_pack("{s:o,s:o}", "module",
-                                                 sal_analysis_text(r, found[i].name), "offsets",
+                                                 sal_analysis_name(r, found[i].name,
+                                                                   strlen(found[i].name)),
+                                                 "offsets",
                                                  offsets));
         }
         json_array_append_new(offsets, sal_analysis_hex(r, found[i].offset));

@@ -6,7 +6,9 @@
 
 enum {
     MAX_TOTAL_FRAMES = 65536,     /* of all threads: what a document may grow to */
-    MAX_TOTAL_UNLOADED = 16384
+    MAX_TOTAL_UNLOADED = 16384,
+    MAX_TOTAL_INLINES = 262144,
+    MAX_TOTAL_NAMES = 32 << 20    /* bytes, of names over 256 */
 };
 
 static int pointer_size(sal_cpu_t cpu)
@@ -168,6 +170,8 @@ apr_status_t sal_stackwalk(json_t **doc, const sal_minidump_t *md,
     r.requesting = requesting_thread(md);
     r.frames_left = MAX_TOTAL_FRAMES;
     r.unloaded_left = MAX_TOTAL_UNLOADED;
+    r.inlines_left = MAX_TOTAL_INLINES;
+    r.text_left = MAX_TOTAL_NAMES;
     *doc = make_document(&r);
     apr_pool_destroy(r.pool);
     return APR_SUCCESS;

@@ -10,7 +10,7 @@
 
 typedef struct sal_stackwalk_opts_t {
     sal_supplier_t *supplier;     /* NULL: no symbols */
-    const json_t *extra;          /* annotations or NULL: ModuleSignatureInfo, CPUMicrocodeVersion */
+    const json_t *extra;          /* annotations (docs/stackwalk.md "Annotations") or NULL */
     size_t max_frames;            /* per thread; 0: SAL_MAX_FRAMES */
     bool details;                 /* for sal_stackwalk_human: also what JSON readers do not know */
 } sal_stackwalk_opts_t;

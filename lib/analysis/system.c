@@ -6,7 +6,7 @@
 #include "analysis/analysis_private.h"
 #include "base/text.h"
 
-enum { MAX_LIMITS = 256 };
+enum { MAX_LIMITS = 256, MAX_SOFT_ERRORS = 1 << 20 };
 
 json_t *sal_analysis_system(const sal_analysis_t *r)
 {
@@ -26,8 +26,8 @@ json_t *sal_analysis_system(const sal_analysis_t *r)
     return json_pack("{s:o,s:o,s:o,s:o,s:i,s:o}", "os", sal_analysis_text(r, s->os_name), "os_ver",
                      sal_analysis_text(r, s->os_version), "cpu_arch",
                      sal_analysis_text(r, s->cpu_name), "cpu_info",
-                     sal_analysis_text(r, s->cpu_info), "cpu_count", s->cpu_count, "cpu_microcode_version",
-                     sal_analysis_text(r, microcode));
+                     sal_analysis_text(r, s->cpu_info), "cpu_count", s->cpu_count,
+                     "cpu_microcode_version", sal_analysis_text(r, microcode));
 }
 
 typedef struct {
@@ -236,7 +236,8 @@ json_t *sal_analysis_soft_errors(const sal_analysis_t *r)
     sal_span_t bytes;
     json_t *v = NULL;
 
-    if (sal_minidump_stream(r->md, SAL_STREAM_MOZ_SOFT_ERRORS, &bytes)) {
+    if (sal_minidump_stream(r->md, SAL_STREAM_MOZ_SOFT_ERRORS, &bytes)
+        && bytes.size <= MAX_SOFT_ERRORS) {
         v = json_loadb((const char *)bytes.data, bytes.size, JSON_DECODE_ANY, NULL);
     }
     return v ? v : json_null();

@@ -22,11 +22,9 @@ static json_t *registers_json(const sal_regs_t *regs)
     return out;
 }
 
-static json_t *str_json(const sal_analysis_t *r, sal_str_t s)
+static json_t *str_json(sal_analysis_t *r, sal_str_t s)
 {
-    json_t *v = s.len ? json_stringn(s.s, s.len) : json_null();
-
-    return v ? v : sal_analysis_text_n(r, s.s, s.len);
+    return s.len ? sal_analysis_name(r, s.s, s.len) : json_null();
 }
 
 static json_t *line_json(const sal_sym_frame_t *f)
@@ -34,13 +32,15 @@ static json_t *line_json(const sal_sym_frame_t *f)
     return f->line ? json_integer(f->line) : json_null();
 }
 
-static json_t *inlines_json(const sal_analysis_t *r, const sal_sym_frame_t *inlines, uint32_t n)
+static json_t *inlines_json(sal_analysis_t *r, const sal_sym_frame_t *inlines, uint32_t n)
 {
     json_t *out;
 
+    n = n < r->inlines_left ? n : (uint32_t)r->inlines_left;
     if (n == 0) {
         return json_null();
     }
+    r->inlines_left -= n;
     out = json_array();
     for (uint32_t i = 0; i < n; i++) {
         json_array_append_new(out, json_pack("{s:o,s:o,s:o}", "file",
@@ -52,7 +52,7 @@ static json_t *inlines_json(const sal_analysis_t *r, const sal_sym_frame_t *inli
 }
 
 /* Adds what symbols say of the frame; what they do not is null. */
-static void add_symbols(const sal_analysis_t *r, json_t *out, const sal_frame_t *f)
+static void add_symbols(sal_analysis_t *r, json_t *out, const sal_frame_t *f)
 {
     const sal_sym_ref_t *ref = f->module ? sal_dump_symbols_get(r->syms, f->module) : NULL;
     sal_sym_frame_t inlines[SAL_SYM_MAX_INLINES];
@@ -103,11 +103,12 @@ static void add_details(const sal_analysis_t *r, json_t *out, const sal_frame_t 
 static json_t *frame_json(sal_analysis_t *r, const sal_frame_t *f, size_t index)
 {
     const sal_md_module_t *m = f->module;
+    const char *name = m ? sal_basename(m->name) : NULL;
     json_t *out = json_object();
 
     add_symbols(r, out, f);
     json_object_set_new(out, "frame", json_integer((json_int_t)index));
-    json_object_set_new(out, "module", m ? sal_analysis_text(r, sal_basename(m->name))
+    json_object_set_new(out, "module", m ? sal_analysis_name(r, name, strlen(name))
                                          : json_null());
     json_object_set_new(out, "module_offset", m ? sal_analysis_hex(r, f->instruction - m->base)
                                                 : json_null());

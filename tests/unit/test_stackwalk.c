@@ -1,6 +1,6 @@
 /*
- * The document from made-up dumps: the crashing instruction, bit flips, contradictions, which thread
- * is which, streams of text, and bounds on what a hostile dump may cost.
+ * The document from made-up dumps: the crashing instruction, bit flips, contradictions, which
+ * thread is which, streams of text, and bounds on what a hostile dump may cost.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -549,7 +549,7 @@ static void test_certificates(void **state)
 
 /* ---- bounds ---- */
 
-/* 20,000 threads on one stack full of return addresses: 320 million words to look at, if allowed. */
+/* 20,000 threads on one stack full of return addresses: a billion frames, if all were found. */
 static void test_hostile_threads(void **state)
 {
     enum { THREADS = 20000, WORDS = 1 << 16 };
@@ -586,6 +586,46 @@ static void test_hostile_threads(void **state)
     is(doc, "crashing_thread.frame_count", "1024");
     assert_true(clock() - start < 10 * CLOCKS_PER_SEC);
     free(stack);
+}
+
+/* A module with a name of 60,000 bytes in 60,000 frames would be 4 GB of text. */
+static void test_hostile_names(void **state)
+{
+    enum { THREADS = 70, WORDS = 1024, NAME = 30000 };
+    sal_mdw_t *w = sal_mdw_make(false, pool);
+    sal_mdw_system_t system = { .arch = ARCH_AMD64, .platform = OS_LINUX };
+    char *name = apr_palloc(pool, 2 * NAME + 1), *text;
+    sal_mdw_module_t m = { .base = 0x400000, .size = 0x10000, .name = name };
+    uint64_t stack[WORDS], regs[N_REGS] = { 0 };
+    sal_mdw_thread_t t = { .id = 1, .stack_start = STACK };
+    const char *first, *last;
+    json_t *doc;
+
+    (void)state;
+    for (size_t i = 0; i < NAME; i++) {
+        memcpy(name + 2 * i, "\xc3\xa9", 2);
+    }
+    name[2 * NAME] = '\0';
+    for (size_t i = 0; i < WORDS; i++) {
+        stack[i] = CODE + i;
+    }
+    regs[RSP] = STACK;
+    regs[RIP] = CODE;
+    sal_mdw_system(w, &system);
+    sal_mdw_module(w, &m);
+    t.stack = sal_mdw_copy(w, stack, sizeof(stack));
+    t.context = put_context(w, regs);
+    for (t.id = 1; t.id <= THREADS; t.id++) {
+        sal_mdw_thread(w, &t);
+    }
+    doc = finish(w);
+    text = sal_json_text(doc, pool);
+    assert_true(strlen(text) < 128 << 20);
+    first = sal_json_str(json_array_get(json_object_get(thread(doc, 0), "frames"), 0), "module");
+    last = sal_json_str(json_array_get(json_object_get(thread(doc, 60), "frames"), 9), "module");
+    assert_int_equal(strlen(first), 2 * NAME);
+    assert_int_equal(strlen(last), 256);
+    assert_memory_equal(first, last, 256);
 }
 
 static void test_missing_streams(void **state)
@@ -639,7 +679,7 @@ int main(void)
         cmocka_unit_test(test_crashing_thread), cmocka_unit_test(test_dump_thread),
         cmocka_unit_test(test_linux_streams), cmocka_unit_test(test_mac_streams),
         cmocka_unit_test(test_certificates), cmocka_unit_test(test_hostile_threads),
-        cmocka_unit_test(test_missing_streams),
+        cmocka_unit_test(test_hostile_names), cmocka_unit_test(test_missing_streams),
     };
 
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
