@@ -359,8 +359,9 @@ apr_status_t sal_crash_dump(sal_span_t *out, sal_crash_reader_t *r, const char *
         return sal_fail(err, APR_ENOENT, "%s has no dump \"%.40s\"", r->name, name);
     }
     if (size < 0 || (apr_uint64_t)size > max) {
-        return sal_fail(err, SAL_E_TOOBIG, "%s: dump %.40s has %lld bytes, limit %" APR_UINT64_T_FMT,
-                        r->name, name, (long long)size, max);
+        return sal_fail(err, SAL_E_TOOBIG,
+                        "%s: dump %.40s has %lld bytes, limit %" APR_UINT64_T_FMT, r->name, name,
+                        (long long)size, max);
     }
     data = map_memory((size_t)size, p);
     if (!data) {

@@ -362,7 +362,8 @@ static bool is_short(sal_crash_store_t *s)
 {
     long long last = atomic_load(&s->space_checked), now = apr_time_now();
 
-    if (now - last >= SPACE_EVERY && atomic_compare_exchange_strong(&s->space_checked, &last, now)) {
+    if (now - last >= SPACE_EVERY
+        && atomic_compare_exchange_strong(&s->space_checked, &last, now)) {
         int before = atomic_exchange(&s->space_short, measure_space(s));
 
         if (!before && atomic_load(&s->space_short)) {

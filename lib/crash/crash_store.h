@@ -112,7 +112,8 @@ SAL_API apr_status_t sal_pending_insert(sal_crash_store_t *store, const sal_pend
                                         int n, bool notify, int *refused, struct sal_db_t *db,
                                         apr_pool_t *p, sal_error_t *err);
 
-/* The same for ids whose containers are in place; the time of receipt is read from them. */SAL_API apr_status_t sal_pending_enqueue(sal_crash_store_t *store, const char *const *ids, int n,
+/* The same for ids whose containers are in place; the time of receipt is read from them. */
+SAL_API apr_status_t sal_pending_enqueue(sal_crash_store_t *store, const char *const *ids, int n,
                                          bool notify, struct sal_db_t *db, apr_pool_t *p,
                                          sal_error_t *err);
 /*

@@ -389,7 +389,9 @@ apr_status_t sal_extra_json_read(char *text, apr_size_t size, sal_extra_member_f
         text += 3;
         size -= 3;
     }
-    s = (scan_t){ (unsigned char *)text, (unsigned char *)text, (unsigned char *)text + size, NULL };
+    s.text = s.at = (unsigned char *)text;
+    s.end = s.text + size;
+    s.fault = NULL;
     if (check_value(&s, 0)) {
         skip_blanks(&s);
         if (s.at < s.end) {

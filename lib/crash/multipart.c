@@ -37,7 +37,8 @@ apr_status_t sal_multipart_make(sal_multipart_t **out, const char *boundary, int
     sal_multipart_t *m;
 
     if (len < 1 || len > SAL_MULTIPART_BOUNDARY_MAX) {
-        return sal_fail(err, SAL_E_MALFORMED, "a boundary has 1..%d characters, not %" APR_SIZE_T_FMT,
+        return sal_fail(err, SAL_E_MALFORMED,
+                        "a boundary has 1..%d characters, not %" APR_SIZE_T_FMT,
                         SAL_MULTIPART_BOUNDARY_MAX, len);
     }
     m = apr_palloc(p, sizeof(*m));

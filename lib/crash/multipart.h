@@ -40,7 +40,7 @@ SAL_API apr_status_t sal_multipart_make(sal_multipart_t **out, const char *bound
                                         const sal_multipart_events_t *events, void *baton,
                                         apr_pool_t *p, sal_error_t *err);
 
-/* SAL_E_MALFORMED or SAL_E_TOOBIG (too many parts), or what a callback returned; then it is over. */
+/* SAL_E_MALFORMED, SAL_E_TOOBIG (too many parts), or what a callback returned; then it is over. */
 SAL_API apr_status_t sal_multipart_feed(sal_multipart_t *m, const char *data, apr_size_t size,
                                         sal_error_t *err);
 

@@ -24,10 +24,10 @@ typedef struct sal_fs_t {
 /* Makes root if missing, reads its mode and owner, tries whether unnamed files work. */
 apr_status_t sal_fs_open(sal_fs_t *fs, const char *root, apr_pool_t *p, sal_error_t *err);
 
-/* mkdir that takes over mode and owner. An existing directory is fine; *made (may be NULL) tells. */
+/* mkdir that takes over mode and owner. One that exists is fine; *made (may be NULL) tells. */
 apr_status_t sal_fs_mkdir(const sal_fs_t *fs, int parent_fd, const char *name, bool *made);
 
-/* Makes and opens the directories of path ("a/b/c") below parent_fd, fsyncing parents of new ones. */
+/* Makes and opens the directories of path ("a/b/c") below parent_fd; syncs parents of new ones. */
 apr_status_t sal_fs_open_dirs(int *fd, const sal_fs_t *fs, int parent_fd, const char *path);
 
 /* An unnamed file in a directory. */

@@ -17,7 +17,7 @@ APLOG_USE_MODULE(crash_collect);
 #define COLLECT_DIR_SIZES(X)                                                                       \
     X(max_body, "CrashMaxBody", 25 * M, K, 4 * G, "largest body on the wire")                      \
     X(max_inflated, "CrashMaxInflated", 200 * M, K, 4 * G, "largest gzip body after inflating")    \
-    X(max_dump, "CrashMaxDump", 200 * M, K, 4 * G, "largest file part")                            \
+    X(max_dump, "CrashMaxDump", 200 * M, 1, 4 * G, "largest file part")                            \
     X(max_annotation, "CrashMaxAnnotation", 1 * M, 1, 20 * M, "largest ordinary annotation")
 
 typedef struct number_t {
