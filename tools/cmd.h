@@ -16,9 +16,11 @@
 
 enum { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 2 };
 
-#define CMD(name, help) int cmd_##name(int argc, const char **argv, apr_pool_t *p);
+#define LOCAL(name, help) int cmd_##name(int argc, const char **argv, apr_pool_t *p);
+#define SERVER LOCAL
 #include "commands.def"
-#undef CMD
+#undef LOCAL
+#undef SERVER
 
 /* Prints "salvage NAME: text" and returns CMD_FAILED. */
 int cmd_fail(const char *fmt, ...) SAL_PRINTF(1, 2);
@@ -50,7 +52,7 @@ apr_getopt_t *cmd_options(int argc, const char **argv, apr_pool_t *p);
  */
 sal_conf_t *cmd_conf(const char *path, apr_pool_t *p);
 
-/* The database of the configuration. NULL after printing why there is none. */
+/* SERVER only: the database of the configuration. NULL after printing why there is none. */
 sal_db_t *cmd_db_open(const char *conf_path, apr_pool_t *p);
 
 #endif

@@ -1,14 +1,19 @@
 /*
  * salvage: one command, a file per subcommand. Finds the subcommand and gives it its arguments;
  * what a subcommand does is in tools/cmd_NAME.c, the list of all in tools/commands.def.
+ *
+ * Compiled twice: as `salvage`, and with SALVAGE_SERVER as `salvage-server`, which holds the
+ * subcommands that need a database or the network. `salvage` starts it for those.
  */
 #include "config.h"
 #include "cmd.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <apr_general.h>
 #include <apr_strings.h>
 
@@ -22,10 +27,18 @@ typedef struct command_t {
     int (*run)(int argc, const char **argv, apr_pool_t *p);
 } command_t;
 
+/* run is NULL for a subcommand of the other program. */
+#define HERE(name, help) { #name, help, cmd_##name },
+#define THERE(name, help) { #name, help, NULL },
+#ifdef SALVAGE_SERVER
+#define SERVER HERE
+#define LOCAL THERE
+#else
+#define LOCAL HERE
+#define SERVER THERE
+#endif
 static const command_t commands[] = {
-#define CMD(name, help) { #name, help, cmd_##name },
 #include "commands.def"
-#undef CMD
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -104,27 +117,6 @@ sal_conf_t *cmd_conf(const char *path, apr_pool_t *p)
     return conf;
 }
 
-sal_db_t *cmd_db_open(const char *conf_path, apr_pool_t *p)
-{
-    sal_conf_t *conf = cmd_conf(conf_path, p);
-    const char *conninfo = conf ? sal_conf_get(conf, "database", NULL) : NULL;
-    sal_error_t err;
-    sal_db_t *db;
-
-    if (!conf) {
-        return NULL;
-    }
-    if (!conninfo) {
-        cmd_fail("the configuration has no line `database CONNINFO`");
-        return NULL;
-    }
-    if (sal_db_connect(&db, conninfo, p, &err) != APR_SUCCESS) {
-        cmd_fail_err(&err);
-        return NULL;
-    }
-    return db;
-}
-
 /* ---- the dispatcher ---- */
 
 static void log_line(void *baton, sal_log_level_t level, const char *line)
@@ -179,8 +171,36 @@ static int finish(int code)
     return code;
 }
 
+/*
+ * Gives way to the program that has the subcommand: the installed one, or in a build tree the one
+ * beside us. Returns only if it cannot.
+ */
+static int run_other(const char **argv, apr_pool_t *p)
+{
+#ifdef SALVAGE_SERVER
+    (void)p;
+    return cmd_fail("not a subcommand of this program: run `salvage %s`", argv[1]);
+#else
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *slash;
+
+    execv(PKGLIBEXECDIR "/salvage-server", (char **)argv);
+    self[n > 0 ? n : 0] = '\0';
+    slash = strrchr(self, '/');
+    if (slash) {
+        execv(apr_pstrcat(p, apr_pstrmemdup(p, self, (apr_size_t)(slash - self)),
+                          "/salvage-server", NULL),
+              (char **)argv);
+    }
+    return cmd_fail("%s/salvage-server cannot be started (%s): install Salvage again",
+                    PKGLIBEXECDIR, strerror(errno));
+#endif
+}
+
 static int run(int argc, const char **argv, apr_pool_t *p)
 {
+    const char **all = argv;
     const command_t *command;
 
     if (argc > 2 && (!strcmp(argv[1], "-c") || !strcmp(argv[1], "--config"))) {
@@ -206,6 +226,9 @@ static int run(int argc, const char **argv, apr_pool_t *p)
                          "there is no command \"%s\"; `salvage --help` lists them", argv[1]);
     }
     running = argv[1];
+    if (!command->run) {
+        return run_other(all, p);
+    }
     return command->run(argc - 1, argv + 1, p);
 }
 
