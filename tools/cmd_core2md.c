@@ -17,9 +17,9 @@
 
 enum {
     STACK_LIMIT = 1 << 20,
-    RED_ZONE = 128,               /* bytes below the stack pointer that a leaf may use */
-    CODE_AROUND = 128,            /* bytes of code taken on each side of the crash */
-    DUMP_REQUESTED = -1           /* code of a dump without a signal */
+    RED_ZONE = 128,     /* bytes below the stack pointer that a leaf may use */
+    CODE_AROUND = 128,  /* bytes of code taken on each side of the crash */
+    DUMP_REQUESTED = -1 /* code of a dump without a signal */
 };
 
 typedef struct options_t {
@@ -30,7 +30,8 @@ typedef struct options_t {
 } options_t;
 
 #define USAGE                                                                                      \
-    "core2md [--exe FILE] [--proc DIR] [--host DIR] [--stack-limit SIZE] [--partial] [-o OUT] CORE"
+    "core2md [--exe FILE] [--proc DIR] [--host DIR] [--stack-limit SIZE] [--partial] [-o OUT] "    \
+    "CORE"
 
 enum { OPT_EXE = 256, OPT_PROC, OPT_HOST, OPT_STACK_LIMIT, OPT_PARTIAL };
 
@@ -181,8 +182,8 @@ static apr_status_t convert(const options_t *o, apr_pool_t *p, sal_error_t *err)
     sal_mdw_t *w;
     apr_status_t rv;
 
-    if ((rv = core_open(&core, o->core, o->partial, p, err)) != APR_SUCCESS
-        || (rv = core_find_modules(core, o->exe, err)) != APR_SUCCESS) {
+    if ((rv = core_open(&core, o->core, o->partial, p, err)) != APR_SUCCESS ||
+        (rv = core_find_modules(core, o->exe, err)) != APR_SUCCESS) {
         return rv;
     }
     w = sal_mdw_make(false, p);

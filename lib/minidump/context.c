@@ -7,17 +7,17 @@
 
 /* Registers that follow one another in the record and in the register file. */
 typedef struct run_t {
-    uint8_t first, count;         /* indexes in sal_regs_t */
-    uint8_t width;                /* bytes of one register in the record */
+    uint8_t first, count; /* indexes in sal_regs_t */
+    uint8_t width;        /* bytes of one register in the record */
     uint16_t offset;
 } run_t;
 
 typedef struct layout_t {
     sal_cpu_t cpu;
-    uint32_t bit;                 /* CPU bit of the flags word */
+    uint32_t bit; /* CPU bit of the flags word */
     uint16_t flags_at, flags_width;
-    uint16_t size;                /* of the record; extended state may follow */
-    const run_t *runs;            /* ends with count 0 */
+    uint16_t size;     /* of the record; extended state may follow */
+    const run_t *runs; /* ends with count 0 */
 } layout_t;
 
 typedef struct alias_t {
@@ -26,31 +26,34 @@ typedef struct alias_t {
 } alias_t;
 
 /* CPU bits that writers are known to set, and those among them that Windows uses otherwise. */
-static const uint32_t cpu_bits = 0x00010000 | 0x00020000 | 0x00040000 | 0x00080000 | 0x00100000
-                                 | 0x00400000 | 0x01000000 | 0x10000000 | 0x20000000 | 0x40000000
-                                 | 0x80000000;
+static const uint32_t cpu_bits = 0x00010000 | 0x00020000 | 0x00040000 | 0x00080000 | 0x00100000 |
+                                 0x00400000 | 0x01000000 | 0x10000000 | 0x20000000 | 0x40000000 |
+                                 0x80000000;
 static const uint32_t reporting_bits = 0x08000000 | 0x10000000 | 0x40000000 | 0x80000000;
 
 /* ---- where registers lie ---- */
 
 static const run_t x86_runs[] = {
-    { 5, 1, 4, 156 }, { 4, 1, 4, 160 }, { 3, 1, 4, 164 }, { 8, 1, 4, 168 }, { 7, 1, 4, 172 },
-    { 6, 1, 4, 176 }, { 2, 1, 4, 180 }, { 0, 1, 4, 184 }, { 9, 1, 4, 192 }, { 1, 1, 4, 196 },
-    { 0, 0, 0, 0 },
+    { 5, 1, 4, 156 }, { 4, 1, 4, 160 }, { 3, 1, 4, 164 }, { 8, 1, 4, 168 },
+    { 7, 1, 4, 172 }, { 6, 1, 4, 176 }, { 2, 1, 4, 180 }, { 0, 1, 4, 184 },
+    { 9, 1, 4, 192 }, { 1, 1, 4, 196 }, { 0, 0, 0, 0 },
 };
 
 /* the record has rax rcx rdx rbx rsp rbp rsi rdi, the register file DWARF's order */
 static const run_t amd64_runs[] = {
-    { 0, 1, 8, 120 }, { 2, 1, 8, 128 }, { 1, 1, 8, 136 }, { 3, 1, 8, 144 }, { 7, 1, 8, 152 },
-    { 6, 1, 8, 160 }, { 4, 1, 8, 168 }, { 5, 1, 8, 176 }, { 8, 8, 8, 184 }, { 16, 1, 8, 248 },
-    { 0, 0, 0, 0 },
+    { 0, 1, 8, 120 }, { 2, 1, 8, 128 },  { 1, 1, 8, 136 }, { 3, 1, 8, 144 },
+    { 7, 1, 8, 152 }, { 6, 1, 8, 160 },  { 4, 1, 8, 168 }, { 5, 1, 8, 176 },
+    { 8, 8, 8, 184 }, { 16, 1, 8, 248 }, { 0, 0, 0, 0 },
 };
 
 static const run_t arm_runs[] = { { 0, 16, 4, 4 }, { 0, 0, 0, 0 } };
 static const run_t arm64_runs[] = { { 0, 33, 8, 8 }, { 0, 0, 0, 0 } };
 
 static const run_t mips_runs[] = {
-    { 0, 4, 8, 232 }, { 4, 1, 8, 312 }, { 5, 8, 8, 136 }, { 0, 0, 0, 0 },
+    { 0, 4, 8, 232 },
+    { 4, 1, 8, 312 },
+    { 5, 8, 8, 136 },
+    { 0, 0, 0, 0 },
 };
 
 static const run_t ppc_runs[] = { { 0, 40, 4, 4 }, { 0, 0, 0, 0 } };
@@ -98,10 +101,9 @@ static const char *const ppc_names[] = {
     "r28",  "r29",  "r30", "r31", "cr",  "xer", "lr",  "ctr", "mq",  "vrsave",
 };
 static const char *const ppc64_names[] = {
-    "srr0", "srr1", "r0",  "r1",  "r2",  "r3",  "r4",  "r5",  "r6",  "r7",
-    "r8",   "r9",   "r10", "r11", "r12", "r13", "r14", "r15", "r16", "r17",
-    "r18",  "r19",  "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27",
-    "r28",  "r29",  "r30", "r31", "cr",  "xer", "lr",  "ctr", "vrsave",
+    "srr0", "srr1", "r0",  "r1",  "r2",  "r3",  "r4",  "r5",  "r6",  "r7",  "r8",  "r9",  "r10",
+    "r11",  "r12",  "r13", "r14", "r15", "r16", "r17", "r18", "r19", "r20", "r21", "r22", "r23",
+    "r24",  "r25",  "r26", "r27", "r28", "r29", "r30", "r31", "cr",  "xer", "lr",  "ctr", "vrsave",
 };
 static const char *const sparc_names[] = {
     "g_r0",  "g_r1",  "g_r2",  "g_r3",  "g_r4",  "g_r5",  "g_r6",  "g_r7",  "g_r8",  "g_r9",
@@ -110,18 +112,21 @@ static const char *const sparc_names[] = {
     "g_r30", "g_r31", "ccr",   "pc",    "npc",   "y",     "asi",   "fprs",
 };
 static const char *const riscv_names[] = {
-    "pc", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1",  "a0",  "a1", "a2", "a3", "a4", "a5",
-    "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
+    "pc", "ra", "sp", "gp", "tp",  "t0",  "t1", "t2", "s0", "s1", "a0",
+    "a1", "a2", "a3", "a4", "a5",  "a6",  "a7", "s2", "s3", "s4", "s5",
+    "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
 };
 
-static const alias_t arm_aliases[] = { { "r11", 11 }, { "r13", 13 }, { "r14", 14 }, { "r15", 15 },
-                                       { NULL, 0 } };
+static const alias_t arm_aliases[] = {
+    { "r11", 11 }, { "r13", 13 }, { "r14", 14 }, { "r15", 15 }, { NULL, 0 }
+};
 static const alias_t arm64_aliases[] = { { "x29", 29 }, { "x30", 30 }, { NULL, 0 } };
 static const alias_t riscv_aliases[] = { { "fp", 8 }, { NULL, 0 } };
 static const alias_t no_aliases[] = { { NULL, 0 } };
 
-static const sal_cpu_desc_t unknown_cpu = { SAL_CPU_UNKNOWN, "unknown", 8, 0, NULL, -1, -1, -1,
-                                            -1, 0 };
+static const sal_cpu_desc_t unknown_cpu = {
+    SAL_CPU_UNKNOWN, "unknown", 8, 0, NULL, -1, -1, -1, -1, 0
+};
 
 static const sal_cpu_desc_t cpus[] = {
     /* name, pointer size, registers; indexes of pc, sp, fp, lr; adjustment */

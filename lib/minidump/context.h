@@ -51,7 +51,8 @@ SAL_API apr_status_t sal_context_read(sal_regs_t *out, const sal_span_t *raw, sa
  * The inverse: a record of regs' CPU (arm64: today's layout) with its flags set and everything
  * that is no general register 0. Returns its size; 0 if it does not fit or the CPU is not known.
  */
-SAL_API size_t sal_context_write(uint8_t *out, size_t room, const sal_regs_t *regs, bool big_endian);
+SAL_API size_t sal_context_write(uint8_t *out, size_t room, const sal_regs_t *regs,
+                                 bool big_endian);
 
 enum { SAL_MAX_CONTEXT = 1232 };  /* bytes of the largest record that sal_context_write makes */
 

@@ -19,8 +19,8 @@ static bool counted(sal_minidump_t *md, const sal_span_t *s, uint32_t entry_size
     if (s->size == 0) { /* nothing recorded */
         return false;
     }
-    if (!sal_span_u32(s, 0, n) || !sal_span_has(s, 4, (uint64_t)*n * entry_size)
-        || *n > MD_MAX_PAIRS - md->pairs_used) {
+    if (!sal_span_u32(s, 0, n) || !sal_span_has(s, 4, (uint64_t)*n * entry_size) ||
+        *n > MD_MAX_PAIRS - md->pairs_used) {
         md->bad_records++;
         return false;
     }
@@ -127,8 +127,8 @@ static bool read_module(sal_minidump_t *md, const sal_span_t *links, uint64_t at
     sal_span_t info, part;
 
     m->index = md_u32(links, at);
-    if (!md_location(md, links, at + 4, &info) || !sal_span_has(&info, 0, MODULE_INFO_SIZE)
-        || md_u32(&info, 0) == 0) {
+    if (!md_location(md, links, at + 4, &info) || !sal_span_has(&info, 0, MODULE_INFO_SIZE) ||
+        md_u32(&info, 0) == 0) {
         md->bad_records++;
         return false;
     }
@@ -164,8 +164,8 @@ void md_read_crashpad(sal_minidump_t *md)
     sal_md_crashpad_t *c = &md->crashpad;
     sal_span_t s, part;
 
-    if (!sal_minidump_stream(md, SAL_STREAM_CRASHPAD_INFO, &s)
-        || !sal_span_has(&s, 0, CRASHPAD_SIZE) || md_u32(&s, 0) == 0) {
+    if (!sal_minidump_stream(md, SAL_STREAM_CRASHPAD_INFO, &s) ||
+        !sal_span_has(&s, 0, CRASHPAD_SIZE) || md_u32(&s, 0) == 0) {
         return;
     }
     c->present = true;

@@ -26,8 +26,8 @@ static void read_breakpad(sal_minidump_t *md)
     sal_md_breakpad_t *b = &md->breakpad;
     sal_span_t s;
 
-    if (sal_minidump_stream(md, SAL_STREAM_BREAKPAD_INFO, &s)
-        && sal_span_has(&s, 0, BREAKPAD_SIZE)) {
+    if (sal_minidump_stream(md, SAL_STREAM_BREAKPAD_INFO, &s) &&
+        sal_span_has(&s, 0, BREAKPAD_SIZE)) {
         b->present = true;
         b->validity = md_u32(&s, 0);
         b->dump_thread_id = md_u32(&s, 4);
@@ -47,8 +47,8 @@ static void read_assertion(sal_minidump_t *md)
     sal_md_assertion_t *a = &md->assertion;
     sal_span_t s;
 
-    if (sal_minidump_stream(md, SAL_STREAM_ASSERTION_INFO, &s)
-        && sal_span_has(&s, 0, ASSERTION_SIZE)) {
+    if (sal_minidump_stream(md, SAL_STREAM_ASSERTION_INFO, &s) &&
+        sal_span_has(&s, 0, ASSERTION_SIZE)) {
         a->present = true;
         a->expression = assertion_text(md, &s, 0);
         a->function = assertion_text(md, &s, 1);
@@ -65,8 +65,8 @@ void md_read_exception(sal_minidump_t *md)
 
     read_breakpad(md);
     read_assertion(md);
-    if (!sal_minidump_stream(md, SAL_STREAM_EXCEPTION, &s)
-        || !sal_span_has(&s, 0, EXCEPTION_SIZE)) {
+    if (!sal_minidump_stream(md, SAL_STREAM_EXCEPTION, &s) ||
+        !sal_span_has(&s, 0, EXCEPTION_SIZE)) {
         return;
     }
     e->present = true;
@@ -99,8 +99,8 @@ static void pid_of_status(sal_minidump_t *md)
     md->misc.has_pid = true; /* a status text without a Pid line stands for process 0 */
     for (size_t pos = 0; md_next_line(&text, ':', &pos, &line);) {
         if (line.key_len == 3 && !memcmp(line.key, "Pid", 3)) {
-            const char *value = apr_pstrmemdup(md->pool, line.value,
-                                               line.value_len < 32 ? line.value_len : 32);
+            const char *value =
+                apr_pstrmemdup(md->pool, line.value, line.value_len < 32 ? line.value_len : 32);
 
             md->misc.pid = sal_parse_int(value, 0, UINT32_MAX, &v) ? (uint32_t)v : 0;
             return;
@@ -138,14 +138,15 @@ void md_read_handles(sal_minidump_t *md)
     sal_span_t s;
     uint32_t header, size, count;
 
-    if (!sal_minidump_stream(md, SAL_STREAM_HANDLE_DATA, &s) || !sal_span_has(&s, 0, HANDLE_HEADER)) {
+    if (!sal_minidump_stream(md, SAL_STREAM_HANDLE_DATA, &s) ||
+        !sal_span_has(&s, 0, HANDLE_HEADER)) {
         return;
     }
     header = md_u32(&s, 0);
     size = md_u32(&s, 4);
     count = md_u32(&s, 8);
-    if (header < HANDLE_HEADER || (size != HANDLE_SIZE && size != HANDLE2_SIZE)
-        || !sal_span_has(&s, header, (uint64_t)count * size)) {
+    if (header < HANDLE_HEADER || (size != HANDLE_SIZE && size != HANDLE2_SIZE) ||
+        !sal_span_has(&s, header, (uint64_t)count * size)) {
         md->bad_records++;
         return;
     }

@@ -39,8 +39,8 @@ bool md_location(const sal_minidump_t *md, const sal_span_t *s, uint64_t at, sal
 {
     uint32_t size, rva;
 
-    return sal_span_u32(s, at, &size) && sal_span_u32(s, at + 4, &rva)
-           && sal_span_sub(&md->file, rva, size, out);
+    return sal_span_u32(s, at, &size) && sal_span_u32(s, at + 4, &rva) &&
+           sal_span_sub(&md->file, rva, size, out);
 }
 
 static bool list_set(sal_minidump_t *md, md_list_t *out, uint64_t at, uint32_t count, uint32_t size,
@@ -87,8 +87,8 @@ bool md_list_ext(sal_minidump_t *md, uint32_t type, uint32_t header_size, uint32
     size = md_u32(&out->bytes, 4);
     /* a header of 16 bytes has a count of 64 bits; no file holds more than its low half */
     count = header_size == 16 ? (uint32_t)md_u64(&out->bytes, 8) : md_u32(&out->bytes, 8);
-    if (header < header_size || size != entry_size
-        || !sal_span_has(&out->bytes, header, (uint64_t)count * size)) {
+    if (header < header_size || size != entry_size ||
+        !sal_span_has(&out->bytes, header, (uint64_t)count * size)) {
         md->bad_records++;
         return false;
     }

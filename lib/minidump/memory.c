@@ -170,8 +170,8 @@ static bool hex_pair(const sal_span_t *w, char sep, uint64_t *a, uint64_t *b)
 {
     const char *text = (const char *)w->data, *at = w->size ? memchr(text, sep, w->size) : NULL;
 
-    return at && sal_parse_hex(text, (size_t)(at - text), a)
-           && sal_parse_hex(at + 1, w->size - (size_t)(at - text) - 1, b);
+    return at && sal_parse_hex(text, (size_t)(at - text), a) &&
+           sal_parse_hex(at + 1, w->size - (size_t)(at - text) - 1, b);
 }
 
 static bool is_decimal(const sal_span_t *w)
@@ -193,9 +193,9 @@ static bool parse_map_line(sal_minidump_t *md, const char *line, size_t len, sal
     sal_span_t inode = next_word(&at, end), path;
     uint64_t last, a, b;
 
-    if (!hex_pair(&range, '-', &r->base, &last) || last < r->base || perms.size < 4
-        || !sal_parse_hex((const char *)offset.data, offset.size, &a)
-        || !hex_pair(&dev, ':', &a, &b) || !is_decimal(&inode)) {
+    if (!hex_pair(&range, '-', &r->base, &last) || last < r->base || perms.size < 4 ||
+        !sal_parse_hex((const char *)offset.data, offset.size, &a) ||
+        !hex_pair(&dev, ':', &a, &b) || !is_decimal(&inode)) {
         return false;
     }
     r->size = last - r->base;

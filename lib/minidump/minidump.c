@@ -7,11 +7,7 @@
 
 #include <apr_strings.h>
 
-enum {
-    HEADER_SIZE = 32,
-    DIRECTORY_ENTRY = 12,
-    VERSION = 0xa793
-};
+enum { HEADER_SIZE = 32, DIRECTORY_ENTRY = 12, VERSION = 0xa793 };
 
 static const uint32_t signature = 0x504d444d; /* "MDMP" read little endian */
 
@@ -68,7 +64,8 @@ apr_status_t sal_minidump_open(sal_minidump_t **out, sal_span_t bytes, apr_pool_
 
     md->file = bytes;
     md->pool = p;
-    if ((rv = read_header(md, err)) != APR_SUCCESS || (rv = check_directory(md, err)) != APR_SUCCESS) {
+    if ((rv = read_header(md, err)) != APR_SUCCESS ||
+        (rv = check_directory(md, err)) != APR_SUCCESS) {
         return rv;
     }
     md_read_system(md); /* first: modules and contexts depend on it */

@@ -2,8 +2,9 @@
  * Minidumps: container, streams, CPU contexts; zero-copy over bytes that outlive the object.
  *
  * Opening decodes the directory and every stream the rest of the library needs. A bad record costs
- * that record, a bad stream costs that stream; only a missing header, a wrong version, an unreadable
- * directory fail the open. Both byte orders. Text is UTF-8 in the object's pool. Formats: docs/minidump.md.
+ * that record, a bad stream costs that stream; only a missing header, a wrong version, an
+ * unreadable directory fail the open. Both byte orders. Text is UTF-8 in the object's pool.
+ * Formats: docs/minidump.md.
  */
 #ifndef SAL_MINIDUMP_MINIDUMP_H
 #define SAL_MINIDUMP_MINIDUMP_H

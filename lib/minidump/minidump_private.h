@@ -18,10 +18,10 @@ enum {
     MD_MAX_MEMORY = 1 << 20,
     MD_MAX_REGIONS = 1 << 20,
     MD_MAX_HANDLES = 1 << 16,
-    MD_MAX_PAIRS = 1 << 16,       /* Crashpad annotations of a dump: modules may share them */
-    MD_MAX_CV_RECORD = 32768,     /* bytes */
-    MD_MAX_STRING = 65534,        /* bytes of one string: Windows' longest path */
-    MD_MAX_TEXT = 64 << 20        /* bytes of all strings of a dump: records may share one */
+    MD_MAX_PAIRS = 1 << 16,   /* Crashpad annotations of a dump: modules may share them */
+    MD_MAX_CV_RECORD = 32768, /* bytes */
+    MD_MAX_STRING = 65534,    /* bytes of one string: Windows' longest path */
+    MD_MAX_TEXT = 64 << 20    /* bytes of all strings of a dump: records may share one */
 };
 
 /* Entries of a list stream: `count` records of `size` bytes from `at` in `bytes`. */
@@ -33,7 +33,7 @@ typedef struct md_list_t {
 
 /* An address range with the index of what lies there. */
 typedef struct md_range_t {
-    uint64_t first, last;         /* inclusive, so that the top of the address space fits */
+    uint64_t first, last; /* inclusive, so that the top of the address space fits */
     uint32_t index;
 } md_range_t;
 
@@ -53,7 +53,8 @@ bool md_list_ext(sal_minidump_t *md, uint32_t type, uint32_t header_size, uint32
 /* Entry i of a list; md_list has checked that all are there. */
 sal_span_t md_entry(const md_list_t *list, uint32_t i);
 
-/* Sorts and drops what is empty, overflows or overlaps an earlier one; returns how many are left. */
+/* Sorts and drops what is empty, overflows or overlaps an earlier one; returns how many are left.
+ */
 size_t md_ranges_keep(md_range_t *r, size_t n);
 
 /* Fills r from base and size; false (and nothing filled) if size is 0 or the end overflows. */

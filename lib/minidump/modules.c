@@ -57,8 +57,8 @@ static bool pdb70(sal_minidump_t *md, sal_md_module_t *m, const sal_span_t *cv)
     sal_span_t name, guid;
     char hex[33];
 
-    if (!sal_span_sub(cv, 24, cv->size < 24 ? 0 : cv->size - 24, &name)
-        || !sal_span_sub(cv, 4, 16, &guid)) {
+    if (!sal_span_sub(cv, 24, cv->size < 24 ? 0 : cv->size - 24, &name) ||
+        !sal_span_sub(cv, 4, 16, &guid)) {
         return false;
     }
     guid_hex(hex, &guid, 0);

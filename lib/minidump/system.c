@@ -13,10 +13,10 @@ static const struct {
     uint16_t arch;
     sal_cpu_t cpu;
 } archs[] = {
-    { 0, SAL_CPU_X86 },          { 1, SAL_CPU_MIPS },         { 3, SAL_CPU_PPC },
-    { 5, SAL_CPU_ARM },          { 9, SAL_CPU_AMD64 },        { 10, SAL_CPU_X86 },
-    { 12, SAL_CPU_ARM64 },       { 0x8001, SAL_CPU_SPARC },   { 0x8002, SAL_CPU_PPC64 },
-    { 0x8003, SAL_CPU_ARM64 },   { 0x8004, SAL_CPU_MIPS64 },  { 0x8005, SAL_CPU_RISCV },
+    { 0, SAL_CPU_X86 },          { 1, SAL_CPU_MIPS },        { 3, SAL_CPU_PPC },
+    { 5, SAL_CPU_ARM },          { 9, SAL_CPU_AMD64 },       { 10, SAL_CPU_X86 },
+    { 12, SAL_CPU_ARM64 },       { 0x8001, SAL_CPU_SPARC },  { 0x8002, SAL_CPU_PPC64 },
+    { 0x8003, SAL_CPU_ARM64 },   { 0x8004, SAL_CPU_MIPS64 }, { 0x8005, SAL_CPU_RISCV },
     { 0x8006, SAL_CPU_RISCV64 },
 };
 
@@ -25,10 +25,10 @@ static const struct {
     sal_os_t os;
     const char *name;
 } platforms[] = {
-    { 2, SAL_OS_WINDOWS, "Windows NT" },    { 3, SAL_OS_WINDOWS, "Windows NT" },
-    { 0x8101, SAL_OS_MACOS, "Mac OS X" },   { 0x8102, SAL_OS_IOS, "iOS" },
-    { 0x8201, SAL_OS_LINUX, "Linux" },      { 0x8202, SAL_OS_SOLARIS, "Solaris" },
-    { 0x8203, SAL_OS_ANDROID, "Android" },  { 0x8204, SAL_OS_PS3, "PS3" },
+    { 2, SAL_OS_WINDOWS, "Windows NT" },   { 3, SAL_OS_WINDOWS, "Windows NT" },
+    { 0x8101, SAL_OS_MACOS, "Mac OS X" },  { 0x8102, SAL_OS_IOS, "iOS" },
+    { 0x8201, SAL_OS_LINUX, "Linux" },     { 0x8202, SAL_OS_SOLARIS, "Solaris" },
+    { 0x8203, SAL_OS_ANDROID, "Android" }, { 0x8204, SAL_OS_PS3, "PS3" },
     { 0x8205, SAL_OS_NACL, "NaCl" },
 };
 
@@ -36,23 +36,27 @@ static const struct {
     uint8_t id;
     const char *name;
 } arm_vendors[] = {
-    { 0x41, "ARM" }, { 0x51, "Qualcomm" }, { 0x56, "Marvell" }, { 0x69, "Intel/Marvell" },
+    { 0x41, "ARM" },
+    { 0x51, "Qualcomm" },
+    { 0x56, "Marvell" },
+    { 0x69, "Intel/Marvell" },
 };
 
 static const struct {
     uint32_t id;
     const char *name;
 } arm_parts[] = {
-    { 0x4100c050, "Cortex-A5" }, { 0x4100c080, "Cortex-A8" }, { 0x4100c090, "Cortex-A9" },
-    { 0x4100c0f0, "Cortex-A15" }, { 0x4100c140, "Cortex-R4" }, { 0x4100c150, "Cortex-R5" },
-    { 0x4100b360, "ARM1136" }, { 0x4100b560, "ARM1156" }, { 0x4100b760, "ARM1176" },
-    { 0x4100b020, "ARM11-MPCore" }, { 0x41009260, "ARM926" }, { 0x41009460, "ARM946" },
-    { 0x41009660, "ARM966" }, { 0x510006f0, "Krait" }, { 0x510000f0, "Scorpion" },
+    { 0x4100c050, "Cortex-A5" },    { 0x4100c080, "Cortex-A8" }, { 0x4100c090, "Cortex-A9" },
+    { 0x4100c0f0, "Cortex-A15" },   { 0x4100c140, "Cortex-R4" }, { 0x4100c150, "Cortex-R5" },
+    { 0x4100b360, "ARM1136" },      { 0x4100b560, "ARM1156" },   { 0x4100b760, "ARM1176" },
+    { 0x4100b020, "ARM11-MPCore" }, { 0x41009260, "ARM926" },    { 0x41009460, "ARM946" },
+    { 0x41009660, "ARM966" },       { 0x510006f0, "Krait" },     { 0x510000f0, "Scorpion" },
 };
 
-static const char *const arm_features[] = { /* by bit of elf_hwcaps */
-    "swp", "half", "thumb", "26bit", "fastmult", "fpa", "vfpv2", "edsp", "java", "iwmmxt",
-    "crunch", "thumbee", "neon", "vfpv3", "vfpv3d16", "tls", "vfpv4", "idiva", "idivt",
+static const char *const arm_features[] = {
+    /* by bit of elf_hwcaps */
+    "swp",    "half",    "thumb", "26bit", "fastmult", "fpa", "vfpv2", "edsp",  "java",  "iwmmxt",
+    "crunch", "thumbee", "neon",  "vfpv3", "vfpv3d16", "tls", "vfpv4", "idiva", "idivt",
 };
 
 static const char *arm_feature_list(uint32_t hwcaps, apr_pool_t *p)
@@ -213,8 +217,8 @@ static void read_microcode(sal_minidump_t *md)
     }
     for (size_t pos = 0; md_next_line(&text, ':', &pos, &line);) {
         if (line.key_len == 9 && !memcmp(line.key, "microcode", 9)) {
-            if (line.value_len > 2 && !memcmp(line.value, "0x", 2)
-                && sal_parse_hex(line.value + 2, line.value_len - 2, &v)) {
+            if (line.value_len > 2 && !memcmp(line.value, "0x", 2) &&
+                sal_parse_hex(line.value + 2, line.value_len - 2, &v)) {
                 md->system.microcode = apr_psprintf(md->pool, "0x%" APR_UINT64_T_HEX_FMT, v);
             }
             return; /* every core repeats it */
@@ -230,8 +234,8 @@ void md_read_system(sal_minidump_t *md)
 
     sys->csd = "";
     sys->cpu_name = sys->os_name = "unknown";
-    if (!sal_minidump_stream(md, SAL_STREAM_SYSTEM_INFO, &s)
-        || !sal_span_has(&s, 0, SYSTEM_INFO_SIZE)) {
+    if (!sal_minidump_stream(md, SAL_STREAM_SYSTEM_INFO, &s) ||
+        !sal_span_has(&s, 0, SYSTEM_INFO_SIZE)) {
         return;
     }
     sys->present = true;

@@ -98,8 +98,8 @@ const char *md_utf16_at(sal_minidump_t *md, uint64_t rva)
     sal_span_t s;
     uint32_t size;
 
-    if (!sal_span_u32(&md->file, rva, &size) || size % 2 || size > MD_MAX_STRING
-        || !sal_span_sub(&md->file, rva + 4, size, &s)) {
+    if (!sal_span_u32(&md->file, rva, &size) || size % 2 || size > MD_MAX_STRING ||
+        !sal_span_sub(&md->file, rva + 4, size, &s)) {
         return NULL;
     }
     return utf16_text(md, &s, size / 2);
@@ -125,10 +125,10 @@ const char *md_utf8_at(sal_minidump_t *md, uint64_t rva, bool terminated)
     uint32_t size;
     uint8_t end = 0;
 
-    if (!sal_span_u32(&md->file, rva, &size) || size > MD_MAX_STRING
-        || !sal_span_sub(&md->file, rva + 4, size, &s)
-        || (terminated && (!sal_span_u8(&md->file, rva + 4 + size, &end) || end))
-        || !charge(md, (size_t)size + 1) || !sal_utf8_valid((const char *)s.data, s.size)) {
+    if (!sal_span_u32(&md->file, rva, &size) || size > MD_MAX_STRING ||
+        !sal_span_sub(&md->file, rva + 4, size, &s) ||
+        (terminated && (!sal_span_u8(&md->file, rva + 4 + size, &end) || end)) ||
+        !charge(md, (size_t)size + 1) || !sal_utf8_valid((const char *)s.data, s.size)) {
         return NULL;
     }
     return apr_pstrmemdup(md->pool, (const char *)s.data, s.size);

@@ -10,10 +10,7 @@
 #include "base/file.h"
 #include "base/text.h"
 
-enum {
-    HEADER_SIZE = 32,
-    ALIGNMENT = 4
-};
+enum { HEADER_SIZE = 32, ALIGNMENT = 4 };
 
 static const uint32_t signature = 0x504d444d, version = 0xa793;
 

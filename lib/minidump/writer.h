@@ -62,8 +62,8 @@ typedef struct sal_mdw_system_t {
     uint16_t arch, level, revision;
     uint8_t cpu_count, product_type;
     uint32_t major, minor, build, platform;
-    const char *csd;              /* NULL: "" */
-    uint32_t cpu[6];              /* the CPU union, word by word */
+    const char *csd; /* NULL: "" */
+    uint32_t cpu[6]; /* the CPU union, word by word */
 } sal_mdw_system_t;
 
 SAL_API void sal_mdw_system(sal_mdw_t *w, const sal_mdw_system_t *s);
@@ -72,7 +72,7 @@ typedef struct sal_mdw_thread_t {
     uint32_t id;
     uint64_t teb, stack_start;
     sal_mdw_loc_t stack, context;
-    const char *name;             /* NULL: no entry in ThreadNames */
+    const char *name; /* NULL: no entry in ThreadNames */
 } sal_mdw_thread_t;
 
 SAL_API void sal_mdw_thread(sal_mdw_t *w, const sal_mdw_thread_t *t);
@@ -81,7 +81,7 @@ typedef struct sal_mdw_module_t {
     uint64_t base;
     uint32_t size, checksum, timestamp;
     const char *name;
-    uint32_t version[4];          /* file hi, lo, product hi, lo */
+    uint32_t version[4]; /* file hi, lo, product hi, lo */
     bool has_version;
     sal_mdw_loc_t cv;
 } sal_mdw_module_t;

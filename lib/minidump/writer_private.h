@@ -10,10 +10,10 @@
 struct sal_mdw_t {
     apr_pool_t *pool;
     bool swap, too_big;
-    uint64_t at;                  /* end of the file so far */
-    const uint8_t *header;        /* set by sal_mdw_finish */
+    uint64_t at;           /* end of the file so far */
+    const uint8_t *header; /* set by sal_mdw_finish */
     apr_array_header_t *pieces, *directory;
-    sal_mdw_record_t *threads, *modules, *memory, *names;   /* entries of lists; NULL: none yet */
+    sal_mdw_record_t *threads, *modules, *memory, *names; /* entries of lists; NULL: none yet */
     uint32_t n_threads, n_modules, n_memory, n_names;
 };
 

@@ -11,7 +11,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static volatile uint64_t sink;    /* what is read must not be optimised away */
+static volatile uint64_t sink; /* what is read must not be optimised away */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {

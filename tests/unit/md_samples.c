@@ -20,8 +20,12 @@ void md_sample_text(sal_mdw_t *w, uint32_t type, const char *text)
 sal_mdw_t *md_sample_begin(uint32_t platform, uint16_t arch, bool big_endian, apr_pool_t *p)
 {
     sal_mdw_t *w = sal_mdw_make(big_endian, p);
-    sal_mdw_system_t s = { .arch = arch, .level = 6, .revision = 0x5507, .cpu_count = 4,
-                           .product_type = 1, .platform = platform };
+    sal_mdw_system_t s = { .arch = arch,
+                           .level = 6,
+                           .revision = 0x5507,
+                           .cpu_count = 4,
+                           .product_type = 1,
+                           .platform = platform };
 
     if (platform == 0x8201) {
         s.csd = "Linux 5.10.0-8-amd64 #1 SMP Debian x86_64";
@@ -45,8 +49,7 @@ sal_span_t md_sample_end(sal_mdw_t *w, apr_pool_t *p)
     return sal_mdw_bytes(w, p);
 }
 
-static sal_mdw_loc_t context(sal_mdw_t *w, sal_cpu_t cpu, uint64_t pc, uint64_t sp,
-                             bool big_endian)
+static sal_mdw_loc_t context(sal_mdw_t *w, sal_cpu_t cpu, uint64_t pc, uint64_t sp, bool big_endian)
 {
     const sal_cpu_desc_t *d = sal_cpu_desc(cpu);
     uint8_t raw[SAL_MAX_CONTEXT];
@@ -164,13 +167,20 @@ static void crashpad(sal_mdw_t *w)
 
 sal_span_t md_sample_linux(bool big_endian, apr_pool_t *p)
 {
-    static const uint8_t build_id[20] = { 0xf1, 0xc3, 0xbc, 0xc0, 0x27, 0x98, 0x65, 0xfe, 0x30, 0x58,
-                                          0x40, 0x4b, 0x28, 0x31, 0xd9, 0xe6, 0x41, 0x35, 0x38, 0x6c };
+    static const uint8_t build_id[20] = { 0xf1, 0xc3, 0xbc, 0xc0, 0x27, 0x98, 0x65,
+                                          0xfe, 0x30, 0x58, 0x40, 0x4b, 0x28, 0x31,
+                                          0xd9, 0xe6, 0x41, 0x35, 0x38, 0x6c };
     sal_mdw_t *w = md_sample_begin(0x8201, 9, big_endian, p);
     sal_mdw_module_t program = { .base = 0x400000, .size = 0x20000, .name = "/bin/x" };
-    sal_mdw_module_t library = { .base = 0x7f0000000000, .size = 0x1000, .name = "/lib/lib\xc3\xa4.so" };
-    sal_mdw_exception_t e = { .thread_id = 100, .code = 11, .flags = 1, .address = 0x10,
-                              .parameter_count = 2, .parameters = { 7, 8 } };
+    sal_mdw_module_t library = { .base = 0x7f0000000000,
+                                 .size = 0x1000,
+                                 .name = "/lib/lib\xc3\xa4.so" };
+    sal_mdw_exception_t e = { .thread_id = 100,
+                              .code = 11,
+                              .flags = 1,
+                              .address = 0x10,
+                              .parameter_count = 2,
+                              .parameters = { 7, 8 } };
 
     linux_texts(w);
     breakpad(w);
@@ -289,13 +299,19 @@ sal_span_t md_sample_windows(bool big_endian, apr_pool_t *p)
     static const uint8_t be[16] = { 0x5a, 0x32, 0x98, 0x96, 0x52, 0x87, 0x41, 0xc1,
                                     0x83, 0x8e, 0xd9, 0x89, 0x14, 0xe9, 0xb7, 0xff };
     sal_mdw_t *w = md_sample_begin(2, 0, big_endian, p);
-    sal_mdw_module_t m = { .base = 0x400000, .size = 0x2d000, .timestamp = 0x45d35f6c,
-                           .checksum = 9, .name = "c:\\test_app.exe", .has_version = true,
+    sal_mdw_module_t m = { .base = 0x400000,
+                           .size = 0x2d000,
+                           .timestamp = 0x45d35f6c,
+                           .checksum = 9,
+                           .name = "c:\\test_app.exe",
+                           .has_version = true,
                            .version = { 0x00010002, 0x00030004, 5, 6 } };
-    sal_mdw_module_t plain = { .base = 0x7c800000, .size = 0x1000, .timestamp = 0xab,
-                               .name = "k32.dll" };
-    sal_mdw_exception_t e = { .thread_id = 3060, .code = 0xc0000005, .address = 0x40429e,
-                              .parameter_count = 99 };
+    sal_mdw_module_t plain = {
+        .base = 0x7c800000, .size = 0x1000, .timestamp = 0xab, .name = "k32.dll"
+    };
+    sal_mdw_exception_t e = {
+        .thread_id = 3060, .code = 0xc0000005, .address = 0x40429e, .parameter_count = 99
+    };
 
     unloaded(w);
     handles(w);
@@ -384,11 +400,12 @@ static uint64_t pairs_sum(const sal_md_pair_t *pairs, size_t n)
 
 static uint64_t crashpad_sum(const sal_md_crashpad_t *c)
 {
-    uint64_t sum = text_sum(c->report_id) + text_sum(c->client_id) + pairs_sum(c->simple, c->n_simple);
+    uint64_t sum =
+        text_sum(c->report_id) + text_sum(c->client_id) + pairs_sum(c->simple, c->n_simple);
 
     for (size_t i = 0; i < c->n_modules; i++) {
-        sum += pairs_sum(c->modules[i].simple, c->modules[i].n_simple)
-               + pairs_sum(c->modules[i].objects, c->modules[i].n_objects);
+        sum += pairs_sum(c->modules[i].simple, c->modules[i].n_simple) +
+               pairs_sum(c->modules[i].objects, c->modules[i].n_objects);
         for (size_t k = 0; k < c->modules[i].n_list; k++) {
             sum += text_sum(c->modules[i].list[k]);
         }
@@ -419,8 +436,8 @@ static uint64_t modules_sum(const sal_minidump_t *md)
     for (size_t i = 0; i < md->n_modules; i++) {
         const sal_md_module_t *m = &md->modules[i];
 
-        sum += text_sum(m->name) + text_sum(m->debug_file) + text_sum(m->debug_id)
-               + text_sum(m->code_id) + text_sum(m->version);
+        sum += text_sum(m->name) + text_sum(m->debug_file) + text_sum(m->debug_id) +
+               text_sum(m->code_id) + text_sum(m->version);
     }
     for (size_t i = 0; i < md->n_unloaded; i++) {
         sum += text_sum(md->unloaded[i].name) + text_sum(md->unloaded[i].code_id);
@@ -433,8 +450,8 @@ uint64_t md_read_all(const sal_minidump_t *md)
     const sal_md_system_t *s = &md->system;
     uint64_t sum = threads_sum(md) + modules_sum(md) + crashpad_sum(&md->crashpad);
 
-    sum += text_sum(s->csd) + text_sum(s->os_name) + text_sum(s->os_version) + text_sum(s->cpu_name)
-           + text_sum(s->cpu_info) + text_sum(s->microcode);
+    sum += text_sum(s->csd) + text_sum(s->os_name) + text_sum(s->os_version) +
+           text_sum(s->cpu_name) + text_sum(s->cpu_info) + text_sum(s->microcode);
     for (size_t i = 0; i < md->n_memory; i++) {
         sum += span_sum(&md->memory[i].bytes);
     }
@@ -444,7 +461,7 @@ uint64_t md_read_all(const sal_minidump_t *md)
     for (size_t i = 0; i < md->n_handles; i++) {
         sum += text_sum(md->handles[i].type_name) + text_sum(md->handles[i].object_name);
     }
-    sum += text_sum(md->assertion.expression) + text_sum(md->assertion.function)
-           + text_sum(md->assertion.file) + span_sum(&md->exception.context);
+    sum += text_sum(md->assertion.expression) + text_sum(md->assertion.function) +
+           text_sum(md->assertion.file) + span_sum(&md->exception.context);
     return sum;
 }

@@ -23,8 +23,8 @@ typedef struct cpu_case_t {
     const place_t *places;
 } cpu_case_t;
 
-static const place_t x86[] = { { "edi", 156 }, { "esi", 160 }, { "ebx", 164 }, { "edx", 168 },
-                               { "ecx", 172 }, { "eax", 176 }, { "ebp", 180 }, { "eip", 184 },
+static const place_t x86[] = { { "edi", 156 },    { "esi", 160 }, { "ebx", 164 }, { "edx", 168 },
+                               { "ecx", 172 },    { "eax", 176 }, { "ebp", 180 }, { "eip", 184 },
                                { "eflags", 192 }, { "esp", 196 }, { NULL, 0 } };
 static const place_t amd64[] = { { "rax", 120 }, { "rcx", 128 }, { "rdx", 136 }, { "rbx", 144 },
                                  { "rsp", 152 }, { "rbp", 160 }, { "rsi", 168 }, { "rdi", 176 },
@@ -37,16 +37,18 @@ static const place_t arm64[] = { { "x0", 8 },   { "x1", 16 },  { "x28", 232 }, {
 static const place_t mips[] = { { "gp", 8 + 28 * 8 }, { "sp", 8 + 29 * 8 }, { "fp", 8 + 30 * 8 },
                                 { "ra", 8 + 31 * 8 }, { "s0", 8 + 16 * 8 }, { "s7", 8 + 23 * 8 },
                                 { "pc", 312 },        { NULL, 0 } };
-static const place_t ppc[] = { { "srr0", 4 }, { "r0", 12 },   { "r1", 16 },      { "r31", 136 },
-                               { "cr", 140 }, { "lr", 148 },  { "vrsave", 160 }, { NULL, 0 } };
-static const place_t ppc64[] = { { "srr0", 8 }, { "srr1", 16 }, { "r0", 24 }, { "r31", 272 },
+static const place_t ppc[] = { { "srr0", 4 }, { "r0", 12 },  { "r1", 16 },      { "r31", 136 },
+                               { "cr", 140 }, { "lr", 148 }, { "vrsave", 160 }, { NULL, 0 } };
+static const place_t ppc64[] = { { "srr0", 8 }, { "srr1", 16 },    { "r0", 24 }, { "r31", 272 },
                                  { "cr", 280 }, { "vrsave", 312 }, { NULL, 0 } };
-static const place_t sparc[] = { { "g_r0", 8 }, { "g_r14", 120 }, { "ccr", 264 }, { "pc", 272 },
-                                 { "npc", 280 }, { NULL, 0 } };
-static const place_t riscv[] = { { "pc", 8 }, { "ra", 12 }, { "sp", 16 }, { "t6", 132 },
-                                 { NULL, 0 } };
-static const place_t riscv64[] = { { "pc", 8 }, { "ra", 16 }, { "sp", 24 }, { "t6", 256 },
-                                   { NULL, 0 } };
+static const place_t sparc[] = { { "g_r0", 8 }, { "g_r14", 120 }, { "ccr", 264 },
+                                 { "pc", 272 }, { "npc", 280 },   { NULL, 0 } };
+static const place_t riscv[] = {
+    { "pc", 8 }, { "ra", 12 }, { "sp", 16 }, { "t6", 132 }, { NULL, 0 }
+};
+static const place_t riscv64[] = {
+    { "pc", 8 }, { "ra", 16 }, { "sp", 24 }, { "t6", 256 }, { NULL, 0 }
+};
 
 static const cpu_case_t cases[] = {
     { SAL_CPU_X86, "x86", 0x00010000, 0, 716, 4, x86 },
@@ -130,8 +132,8 @@ static void test_registers(void **state)
 
 static void test_refused(void **state)
 {
-    static const uint32_t cpu_bits[] = { 0x10000, 0x20000, 0x40000, 0x80000, 0x100000, 0x400000,
-                                         0x1000000, 0x20000000 };
+    static const uint32_t cpu_bits[] = { 0x10000,  0x20000,  0x40000,   0x80000,
+                                         0x100000, 0x400000, 0x1000000, 0x20000000 };
     uint8_t raw[ROOM];
     sal_regs_t regs;
 
@@ -154,8 +156,9 @@ static void test_refused(void **state)
         put_flags(raw, c, 0xff, false);
         assert_int_equal(read_size(c, raw, c->size, false, &regs), SAL_E_MALFORMED);
     }
-    assert_int_equal(sal_context_read(&regs, &(sal_span_t){ raw, ROOM, false }, SAL_CPU_UNKNOWN,
-                                      NULL), SAL_E_UNSUPPORTED);
+    assert_int_equal(
+        sal_context_read(&regs, &(sal_span_t){ raw, ROOM, false }, SAL_CPU_UNKNOWN, NULL),
+        SAL_E_UNSUPPORTED);
 }
 
 /* Windows reports in the flags whether an exception or a system call was under way. */
@@ -208,8 +211,9 @@ static void test_names(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        assert_int_equal(sal_reg_index(sal_cpu_desc(names[i].cpu), names[i].name,
-                                       strlen(names[i].name)), names[i].index);
+        assert_int_equal(
+            sal_reg_index(sal_cpu_desc(names[i].cpu), names[i].name, strlen(names[i].name)),
+            names[i].index);
     }
     assert_int_equal(sal_reg_index(sal_cpu_desc(SAL_CPU_AMD64), "raxx", 3), 0); /* length counts */
     assert_int_equal(sal_reg_index(sal_cpu_desc(SAL_CPU_AMD64), "rax", 2), -1);
@@ -223,8 +227,8 @@ static void test_descriptions(void **state)
         sal_cpu_t cpu;
         int pointer, pc, sp, fp, lr, adjust;
     } descs[] = {
-        { SAL_CPU_X86, 4, 0, 1, 2, -1, 1 },      { SAL_CPU_AMD64, 8, 16, 7, 6, -1, 1 },
-        { SAL_CPU_ARM, 4, 15, 13, 11, 14, 2 },   { SAL_CPU_ARM64, 8, 32, 31, 29, 30, 4 },
+        { SAL_CPU_X86, 4, 0, 1, 2, -1, 1 },    { SAL_CPU_AMD64, 8, 16, 7, 6, -1, 1 },
+        { SAL_CPU_ARM, 4, 15, 13, 11, 14, 2 }, { SAL_CPU_ARM64, 8, 32, 31, 29, 30, 4 },
         { SAL_CPU_MIPS, 4, 4, 1, 2, 3, 8 },
     };
 
@@ -270,9 +274,12 @@ static void test_write_is_the_inverse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_registers),      cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_reporting_bits), cmocka_unit_test(test_arm64_layouts),
-        cmocka_unit_test(test_names),          cmocka_unit_test(test_descriptions),
+        cmocka_unit_test(test_registers),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_reporting_bits),
+        cmocka_unit_test(test_arm64_layouts),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_descriptions),
         cmocka_unit_test(test_write_is_the_inverse),
     };
 

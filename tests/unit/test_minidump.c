@@ -168,7 +168,8 @@ static void check_windows_modules(const sal_minidump_t *md)
     assert_int_equal(md->n_modules, 2);
     assert_string_equal(m[0].name, "c:\\test_app.exe");
     assert_string_equal(m[0].debug_file, "c:\\test_app.pdb");
-    assert_string_equal(m[0].debug_id, "5A3298965287" "41C1838ED98914E9B7FF1f");
+    assert_string_equal(m[0].debug_id, "5A3298965287"
+                                       "41C1838ED98914E9B7FF1f");
     assert_string_equal(m[0].code_id, "45d35f6c2d000");
     assert_string_equal(m[0].version, "1.2.3.4");
     assert_int_equal(m[0].checksum, 9);
@@ -344,8 +345,8 @@ static void cut_stream(sal_span_t sample, uint32_t i, uint32_t whole)
         md = md_open_guarded((sal_span_t){ copy, sample.size, false }, p);
         md_read_all(md);
         lost = whole & ~presence(md);
-        covered = type == SAL_STREAM_MEMORY_LIST
-                  && sal_minidump_stream(md, SAL_STREAM_MEMORY64_LIST, &other);
+        covered = type == SAL_STREAM_MEMORY_LIST &&
+                  sal_minidump_stream(md, SAL_STREAM_MEMORY64_LIST, &other);
         if ((lost & ~may_lose(type)) || (must_lose(type) && !lost && !covered)) {
             fail_msg("stream %#x cut at %u of %u: lost %#x", type, cut, size, lost);
         }
@@ -357,8 +358,8 @@ static void test_cut_streams_cost_themselves(void **state)
 {
     (void)state;
     for (int sample = 0; sample < 4; sample++) {
-        sal_span_t bytes = sample / 2 ? md_sample_windows(sample % 2, pool)
-                                      : md_sample_linux(sample % 2, pool);
+        sal_span_t bytes =
+            sample / 2 ? md_sample_windows(sample % 2, pool) : md_sample_linux(sample % 2, pool);
         uint32_t whole = presence(md_open_guarded(bytes, pool)), n = 0;
 
         sal_span_u32(&bytes, 8, &n);
@@ -378,13 +379,15 @@ static void cut_file(sal_span_t sample, size_t size)
     apr_pool_t *p;
 
     apr_pool_create(&p, pool);
-    if (sal_minidump_open(&md, md_guarded((sal_span_t){ sample.data, size, false }, p), p, &err)
-        == APR_SUCCESS) {
+    if (sal_minidump_open(&md, md_guarded((sal_span_t){ sample.data, size, false }, p), p, &err) ==
+        APR_SUCCESS) {
         md_read_all(md);
     } else {
         assert_int_equal(err.code, SAL_E_MALFORMED);
-        assert_int_equal(strncmp(err.message, size < 32 ? "MissingHeader - " : "MissingDirectory - ",
-                                 size < 32 ? 16 : 19), 0);
+        assert_int_equal(strncmp(err.message,
+                                 size < 32 ? "MissingHeader - " : "MissingDirectory - ",
+                                 size < 32 ? 16 : 19),
+                         0);
     }
     apr_pool_destroy(p);
 }
@@ -393,8 +396,8 @@ static void test_cut_files(void **state)
 {
     (void)state;
     for (int sample = 0; sample < 4; sample++) {
-        sal_span_t bytes = sample / 2 ? md_sample_windows(sample % 2, pool)
-                                      : md_sample_linux(sample % 2, pool);
+        sal_span_t bytes =
+            sample / 2 ? md_sample_windows(sample % 2, pool) : md_sample_linux(sample % 2, pool);
 
         for (size_t size = 0; size < bytes.size; size++) {
             cut_file(bytes, size);
@@ -407,8 +410,8 @@ static void test_wiped_contents(void **state)
 {
     (void)state;
     for (int sample = 0; sample < 4; sample++) {
-        sal_span_t bytes = sample / 2 ? md_sample_windows(sample % 2, pool)
-                                      : md_sample_linux(sample % 2, pool);
+        sal_span_t bytes =
+            sample / 2 ? md_sample_windows(sample % 2, pool) : md_sample_linux(sample % 2, pool);
         uint32_t rva = 0;
 
         sal_span_u32(&bytes, 12, &rva);

@@ -36,7 +36,8 @@ static sal_minidump_t *finish(sal_mdw_t *w)
 /* ---- lists ---- */
 
 /* A thread list that says `count`, with `entries` in it and `extra` bytes in front or behind. */
-static sal_minidump_t *thread_list(uint32_t count, uint32_t entries, uint32_t front, uint32_t behind)
+static sal_minidump_t *thread_list(uint32_t count, uint32_t entries, uint32_t front,
+                                   uint32_t behind)
 {
     sal_mdw_t *w = md_sample_begin(ON_LINUX, AMD64, false, pool);
     sal_mdw_record_t *r = sal_mdw_record(w);
@@ -177,9 +178,13 @@ static void assert_module(const sal_minidump_t *md, uint64_t address, const char
 static void test_overlapping_modules(void **state)
 {
     static const uint64_t ranges[][2] = {
-        { 0x5000, 0x1000 }, { 0x1000, 0x1000 }, { 0x1800, 0x10000 }, /* begins in the one before */
-        { 0x2000, 0x800 },  { 0, 0 },           { 0xffffffffffffff00, 0x200 }, /* overflows */
-        { 0xffffffffffffff00, 0x100 },          /* ends with the address space */
+        { 0x5000, 0x1000 },
+        { 0x1000, 0x1000 },
+        { 0x1800, 0x10000 }, /* begins in the one before */
+        { 0x2000, 0x800 },
+        { 0, 0 },
+        { 0xffffffffffffff00, 0x200 }, /* overflows */
+        { 0xffffffffffffff00, 0x100 }, /* ends with the address space */
     };
     sal_minidump_t *md = modules_at(ranges, 7);
 
@@ -197,7 +202,9 @@ static void test_overlapping_modules(void **state)
 
 static void test_same_range_first_wins(void **state)
 {
-    static const uint64_t ranges[][2] = { { 0x1000, 0x1000 }, { 0x1000, 0x1000 }, { 0x1000, 0x800 } };
+    static const uint64_t ranges[][2] = { { 0x1000, 0x1000 },
+                                          { 0x1000, 0x1000 },
+                                          { 0x1000, 0x800 } };
     sal_minidump_t *md = modules_at(ranges, 3);
 
     (void)state;
@@ -274,7 +281,8 @@ static void test_linux_maps(void **state)
     check_maps("1000-2000 r-xp 00000000 08:01 7 /a b c (deleted)\n", 1);
     check_maps("1000-2000 r-xp 00000000 08:01 7", 1);
     check_maps("1000-2000 r-xp 00000000 08:01 7 \n\n2000-3000 ---p 0 0:0 0\n", 2);
-    check_maps("1000-2000 r-xp 00000000 08:01 7 /a\n1000-2000 r-xp 0 0:0 0\n", 2); /* counted, once kept */
+    check_maps("1000-2000 r-xp 00000000 08:01 7 /a\n1000-2000 r-xp 0 0:0 0\n",
+               2); /* counted, once kept */
     check_maps("nonsense\n", SIZE_MAX);
     check_maps("1000-2000 r-xp 00000000 08:01 7 /a\n1000\n", SIZE_MAX);
     check_maps("1000-2000 r-xp 00000000 08:01 x /a\n", SIZE_MAX);
@@ -308,10 +316,10 @@ static void test_utf16(void **state)
     assert_string_equal(thread_name_of("", 0, 0), "");
     assert_string_equal(thread_name_of("\xe9\0\xac\x20", 4, 4), "\xc3\xa9\xe2\x82\xac");
     assert_string_equal(thread_name_of("\x3d\xd8\x00\xde", 4, 4), "\xf0\x9f\x98\x80");
-    assert_null(thread_name_of("a\0b\0", 4, 3));          /* odd */
-    assert_null(thread_name_of("a\0b\0", 4, 0x7ffffff0)); /* past the end */
-    assert_null(thread_name_of("\x3d\xd8", 2, 2));        /* half a pair at the end */
-    assert_null(thread_name_of("\x3d\xd8x\0", 4, 4));     /* high, then none */
+    assert_null(thread_name_of("a\0b\0", 4, 3));           /* odd */
+    assert_null(thread_name_of("a\0b\0", 4, 0x7ffffff0));  /* past the end */
+    assert_null(thread_name_of("\x3d\xd8", 2, 2));         /* half a pair at the end */
+    assert_null(thread_name_of("\x3d\xd8x\0", 4, 4));      /* high, then none */
     assert_null(thread_name_of("\x00\xde\x3d\xd8", 4, 4)); /* the wrong way round */
 }
 
@@ -396,7 +404,10 @@ static const id_case_t id_cases[] = {
     { ON_LINUX, "NB11\0\0\0\0", 8, NULL, "", "" },
     { ON_LINUX, "LEpB" GUID "\x01\x02\x03\x04", 24, "/m", "5A329896528741C1838ED98914E9B7FF0",
       "9698325a8752c141838ed98914e9b7ff01020304" },
-    { ON_LINUX, "LEpB\x01\x02\x03", 7, "/m", "00030201000000000000000000000000" "0", "010203" },
+    { ON_LINUX, "LEpB\x01\x02\x03", 7, "/m",
+      "00030201000000000000000000000000"
+      "0",
+      "010203" },
     { ON_LINUX, "LEpB" ZEROS, 20, "/m", "", "" },
     { ON_LINUX, "LEpB", 4, "/m", "", "" },
     /* bad records: the module stays, Windows' code id needs no record */
@@ -439,8 +450,9 @@ static void test_bad_module_costs_itself(void **state)
 {
     sal_mdw_t *w = md_sample_begin(ON_WINDOWS, AMD64, false, pool);
     sal_mdw_module_t good = { .base = 0x1000, .size = 0x1000, .name = "good" };
-    sal_mdw_module_t bad = { .base = 0x5000, .size = 0x1000, .name = "bad",
-                             .cv = { 64, 0xfffffff0 } };
+    sal_mdw_module_t bad = {
+        .base = 0x5000, .size = 0x1000, .name = "bad", .cv = { 64, 0xfffffff0 }
+    };
     sal_mdw_module_t large = { .base = 0x8000, .size = 0x1000, .name = "large" };
     sal_mdw_record_t *r = sal_mdw_record(w);
     sal_minidump_t *md;
@@ -466,12 +478,17 @@ static void test_module_versions(void **state)
     static const struct {
         uint32_t platform;
         const char *text;
-    } cases[] = { { ON_WINDOWS, "1.2.3.4" }, { ON_MACOS, "1.2.3.4" }, { ON_LINUX, "65538.196612.7.8" } };
+    } cases[] = { { ON_WINDOWS, "1.2.3.4" },
+                  { ON_MACOS, "1.2.3.4" },
+                  { ON_LINUX, "65538.196612.7.8" } };
 
     (void)state;
     for (size_t i = 0; i < 3; i++) {
         sal_mdw_t *w = md_sample_begin(cases[i].platform, AMD64, false, pool);
-        sal_mdw_module_t m = { .base = 0x1000, .size = 1, .name = "m", .has_version = true,
+        sal_mdw_module_t m = { .base = 0x1000,
+                               .size = 1,
+                               .name = "m",
+                               .has_version = true,
                                .version = { 0x10002, 0x30004, 7, 8 } };
         sal_minidump_t *md;
 
@@ -510,7 +527,8 @@ static void test_os_versions(void **state)
         { { .platform = ON_LINUX, .csd = "Linux 0.0.0 #1 x86_64" }, "0.0.0 Linux 0.0.0 #1 x86_64" },
         { { .platform = ON_LINUX, .csd = "Linux" }, "0.0.0 Linux" },
         { { .platform = ON_LINUX, .csd = "" }, "0.0.0" },
-        { { .platform = ON_LINUX, .major = 5, .csd = "Linux 3.2.0 #1 x" }, "5.0.0 Linux 3.2.0 #1 x" },
+        { { .platform = ON_LINUX, .major = 5, .csd = "Linux 3.2.0 #1 x" },
+          "5.0.0 Linux 3.2.0 #1 x" },
         { { .platform = 0x8203, .csd = "Linux 3.2.0 #1 x" }, "0.0.0 Linux 3.2.0 #1 x" },
     };
 
@@ -525,15 +543,16 @@ static void test_platforms_and_cpus(void **state)
     static const struct {
         uint32_t platform;
         const char *name;
-    } platforms[] = { { 2, "Windows NT" }, { 3, "Windows NT" }, { 0x8101, "Mac OS X" },
-                      { 0x8102, "iOS" },   { 0x8201, "Linux" }, { 0x8202, "Solaris" },
-                      { 0x8203, "Android" }, { 0x8204, "PS3" }, { 0x8205, "NaCl" },
+    } platforms[] = { { 2, "Windows NT" },    { 3, "Windows NT" }, { 0x8101, "Mac OS X" },
+                      { 0x8102, "iOS" },      { 0x8201, "Linux" }, { 0x8202, "Solaris" },
+                      { 0x8203, "Android" },  { 0x8204, "PS3" },   { 0x8205, "NaCl" },
                       { 0x123, "0x00000123" } };
     static const struct {
         uint16_t arch;
         const char *name;
-    } archs[] = { { 0, "x86" }, { 10, "x86" }, { 1, "mips" }, { 3, "ppc" }, { 5, "arm" },
-                  { 9, "amd64" }, { 12, "arm64" }, { 0x8003, "arm64" }, { 0x8001, "sparc" },
+    } archs[] = { { 0, "x86" },        { 10, "x86" },        { 1, "mips" },
+                  { 3, "ppc" },        { 5, "arm" },         { 9, "amd64" },
+                  { 12, "arm64" },     { 0x8003, "arm64" },  { 0x8001, "sparc" },
                   { 0x8002, "ppc64" }, { 0x8004, "mips64" }, { 77, "unknown" } };
 
     (void)state;
@@ -559,14 +578,16 @@ static void test_arm_info(void **state)
         { 0x410fc090, 0, "ARMv7 ARM Cortex-A9" },
         { 0x51100012, 1u << 12 | 1u << 1, "ARMv7 Qualcomm part(0x51000010) features: half,neon" },
         { 0x510006f0, 0, "ARMv7 Qualcomm Krait" },
-        { 0x12000000, 0x7ffff, "ARMv7 vendor(0x12) part(0x12000000) features: swp,half,thumb,26bit,"
+        { 0x12000000, 0x7ffff,
+          "ARMv7 vendor(0x12) part(0x12000000) features: swp,half,thumb,26bit,"
           "fastmult,fpa,vfpv2,edsp,java,iwmmxt,crunch,thumbee,neon,vfpv3,vfpv3d16,tls,vfpv4,idiva,"
           "idivt" },
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        sal_mdw_system_t s = { .arch = 5, .level = 7,
+        sal_mdw_system_t s = { .arch = 5,
+                               .level = 7,
                                .cpu = { cases[i].cpuid, cases[i].features } };
 
         assert_string_equal(system_of(&s)->system.cpu_info, cases[i].info);
@@ -586,7 +607,8 @@ static void test_process_id(void **state)
     md = finish(w);
     assert_true(md->misc.has_pid);
     assert_int_equal(md->misc.pid, 31);
-    w = md_sample_begin(ON_LINUX, AMD64, false, pool); /* MiscInfo decides, even that there is none */
+    w = md_sample_begin(ON_LINUX, AMD64, false,
+                        pool); /* MiscInfo decides, even that there is none */
     md_sample_text(w, SAL_STREAM_LINUX_PROC_STATUS, "Pid:\t31\n");
     r = sal_mdw_record(w);
     sal_mdw_zero(r, 24);
@@ -598,12 +620,25 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_plain_lists), T(test_extended_lists), T(test_last_stream_of_a_type_counts),
-        T(test_many_streams), T(test_overlapping_modules), T(test_same_range_first_wins),
-        T(test_memory_out_of_file), T(test_memory64), T(test_linux_maps), T(test_utf16),
-        T(test_thread_names), T(test_shared_text_is_bounded), T(test_module_ids),
-        T(test_bad_module_costs_itself), T(test_module_versions), T(test_os_versions),
-        T(test_platforms_and_cpus), T(test_arm_info), T(test_process_id),
+        T(test_plain_lists),
+        T(test_extended_lists),
+        T(test_last_stream_of_a_type_counts),
+        T(test_many_streams),
+        T(test_overlapping_modules),
+        T(test_same_range_first_wins),
+        T(test_memory_out_of_file),
+        T(test_memory64),
+        T(test_linux_maps),
+        T(test_utf16),
+        T(test_thread_names),
+        T(test_shared_text_is_bounded),
+        T(test_module_ids),
+        T(test_bad_module_costs_itself),
+        T(test_module_versions),
+        T(test_os_versions),
+        T(test_platforms_and_cpus),
+        T(test_arm_info),
+        T(test_process_id),
     };
 
     apr_initialize();

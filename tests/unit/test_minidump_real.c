@@ -132,7 +132,8 @@ static void same_registers(const sal_minidump_t *md, const json_t *doc)
     int n = 0;
 
     assert_int_equal(sal_context_read(&ours, &md->exception.context, md->system.cpu, NULL), 0);
-    json_object_foreach(regs, name, value) {
+    json_object_foreach(regs, name, value)
+    {
         int i = sal_reg_index(cpu, name, strlen(name));
 
         assert_true(i >= 0);
@@ -223,7 +224,8 @@ static void same_breakpad_line(const sal_minidump_t *md, char *line, size_t *mod
     if (!strcmp(f[0], "OS")) {
         assert_string_equal(md->system.os_name, f[1]);
         if (md->system.os != SAL_OS_LINUX || md->system.major) { /* it leaves uname as it is */
-            assert_int_equal(strncmp(md->system.os_version, f[2], strlen(md->system.os_version)), 0);
+            assert_int_equal(strncmp(md->system.os_version, f[2], strlen(md->system.os_version)),
+                             0);
         }
     } else if (!strcmp(f[0], "CPU")) {
         assert_string_equal(md->system.cpu_name, f[1]);
