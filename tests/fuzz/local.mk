@@ -5,6 +5,8 @@ FUZZ_TARGETS = tests/fuzz/fuzz_cfi \
     tests/fuzz/fuzz_json \
     tests/fuzz/fuzz_minidump \
     tests/fuzz/fuzz_multipart \
+    tests/fuzz/fuzz_query \
+    tests/fuzz/fuzz_report \
     tests/fuzz/fuzz_signature \
     tests/fuzz/fuzz_stackwalk \
     tests/fuzz/fuzz_symcache \
@@ -44,6 +46,12 @@ tests_fuzz_fuzz_minidump_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_multipart_SOURCES = tests/fuzz/fuzz_multipart.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_multipart_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_multipart_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_query_SOURCES = tests/fuzz/fuzz_query.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_query_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_query_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_report_SOURCES = tests/fuzz/fuzz_report.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_report_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_report_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_signature_SOURCES = tests/fuzz/fuzz_signature.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_signature_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_signature_LDFLAGS = $(FUZZ_LINK)
