@@ -236,6 +236,9 @@ static apr_status_t sweep_entry(sweep_t *s, const char *id, sal_error_t *err)
     if (rv == APR_SUCCESS) {
         rv = give_final_name(s->store, id);
     }
+    if (APR_STATUS_IS_ENOENT(rv) && faccessat(s->store->pending_fd, id, F_OK, 0) != 0) {
+        return APR_SUCCESS; /* between our open and our link somebody else was done with it */
+    }
     if (rv != APR_SUCCESS) {
         return sal_fail_os(err, rv, "pending/%s", id);
     }
