@@ -16,7 +16,8 @@
 #include "base/file.h"
 #include "symbols/supplier_source.h"
 
-enum { BUCKETS = 4096, MAX_ENTRIES = 100000, RECHECK_SECONDS = 5, NEGATIVE_SECONDS = 60 };
+enum { BUCKETS = 4096, MAX_ENTRIES = 100000, RECHECK_SECONDS = 5, NEGATIVE_SECONDS = 60,
+       TRIM_SECONDS = 60 };
 #define DEFAULT_MAX_MAPPED (UINT64_C(64) << 30)
 
 typedef struct entry_t entry_t;
@@ -51,6 +52,7 @@ struct sal_supplier_t {
     pthread_cond_t filled;
     entry_t *buckets[BUCKETS];
     entry_t *newest, *oldest;
+    apr_time_t trimmed;           /* when the folder was last held against its bound */
     sal_supplier_stats_t stats;
 };
 
@@ -227,6 +229,24 @@ static bool look(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_poo
     return r.built;
 }
 
+/* Only builds make the folder grow, so who built looks after its size; at most once a minute. */
+static void trim_after_build(sal_supplier_t *s, apr_pool_t *p)
+{
+    apr_time_t now = apr_time_now();
+    bool due;
+
+    if (s->place.opts.max_disk == 0) {
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    due = now - s->trimmed >= apr_time_from_sec(TRIM_SECONDS);
+    s->trimmed = due ? now : s->trimmed;
+    pthread_mutex_unlock(&s->lock);
+    if (due) {
+        sal_symcaches_trim(s->place.opts.symcache_dir, s->place.opts.max_disk, p, NULL);
+    }
+}
+
 static bool fresh(const sal_supplier_t *s, const entry_t *e)
 {
     apr_time_t age = apr_time_now() - e->checked;
@@ -292,6 +312,9 @@ void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char *debug_f
     }
     pthread_mutex_unlock(&s->lock);
     ref->elapsed = apr_time_now() - begun;
+    if (ref->built) {
+        trim_after_build(s, p);
+    }
 }
 
 void sal_supplier_release(sal_supplier_t *s, sal_sym_ref_t *ref)

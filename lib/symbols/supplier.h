@@ -23,6 +23,7 @@ typedef struct sal_supplier_opts_t {
     const char *symbol_store;           /* directory of mod_symbols' store, or NULL */
     const char *const *paths;           /* Breakpad trees, NULL-terminated, or NULL */
     apr_uint64_t max_mapped;            /* bytes; 0: 64 GiB (address space, not memory) */
+    apr_uint64_t max_disk;              /* bytes of symcache_dir; 0: no bound */
     int negative_seconds;               /* how long "not found" is believed; 0: 60 */
     sal_sym_find_fn find;               /* extra source, asked last; or NULL */
     void *find_baton;
@@ -56,6 +57,14 @@ typedef struct sal_sym_ref_t {
 SAL_API void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char *debug_file,
                               const char *debug_id, apr_pool_t *p);
 SAL_API void sal_supplier_release(sal_supplier_t *s, sal_sym_ref_t *ref);
+
+/*
+ * Removes the symcaches of a folder that were not used for longest, until a tenth less than max
+ * bytes are left; those of the last ten minutes stay. Returns at once if another process is at it.
+ * The supplier does this itself, now and then after a build, if max_disk is set.
+ */
+SAL_API apr_status_t sal_symcaches_trim(const char *dir, apr_uint64_t max, apr_pool_t *p,
+                                        sal_error_t *err);
 
 /* What the table did and holds. lookups: calls of get; hits: no source was looked at. */
 typedef struct sal_supplier_stats_t {

@@ -13,6 +13,9 @@
 #include "base/log.h"
 #include "symbols/symcache_build.h"
 
+enum { CHECK_EVERY = 1 << 16 };
+#define MAX_TABLES (UINT64_C(4) << 30)    /* a gigabyte of text makes less than one */
+
 static apr_status_t build_free(void *data)
 {
     symx_build_t *b = data;
@@ -349,10 +352,27 @@ static apr_status_t on_bad(symx_build_t *b, const sal_symrec_t *r)
     return rv;
 }
 
+/* Bytes in the tables: what a small compressed file can blow up. */
+static uint64_t table_bytes(const symx_build_t *b)
+{
+    const symx_vec_t *vecs[] = { &b->starts, &b->locs,    &b->calls,   &b->funcs, &b->strs,
+                                 &b->bytes,  &b->cfi,     &b->deltas,  &b->win,   &b->fpo,
+                                 &b->blocks, &b->publics, &b->inlines, &b->lines };
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < sizeof(vecs) / sizeof(vecs[0]); i++) {
+        sum += vecs[i]->capacity * vecs[i]->element;
+    }
+    return sum;
+}
+
 static apr_status_t on_record(void *baton, const sal_symrec_t *r)
 {
     symx_build_t *b = baton;
 
+    if (++b->records % CHECK_EVERY == 0 && table_bytes(b) > MAX_TABLES) {
+        return SAL_E_TOOBIG;
+    }
     switch (r->kind) {
     case SAL_SYMREC_LINE:
         return on_line(b, r);
@@ -392,7 +412,8 @@ static void log_damage(const char *name, const sal_symfile_stats_t *stats)
     }
     if (stats->skipped > 0) {
         sal_log(SAL_LOG_INFO, 2050,
-                "%s: %llu damaged lines of %llu skipped, the first is line %llu", name, (unsigned long long)stats->skipped, (unsigned long long)stats->lines,
+                "%s: %llu damaged lines of %llu skipped, the first is line %llu", name,
+                (unsigned long long)stats->skipped, (unsigned long long)stats->lines,
                 (unsigned long long)stats->samples[0].line);
     }
 }

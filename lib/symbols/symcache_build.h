@@ -64,7 +64,7 @@ typedef struct symx_build_t {
     uint64_t stray;               /* well-formed lines in a wrong place */
     uint32_t n_functions, n_lines, n_inlines, n_publics;
     uint64_t stamp;
-    uint64_t source_size, skipped;
+    uint64_t source_size, skipped, records;
 } symx_build_t;
 
 enum { SYMX_MAX_DEPTH = 512 };

@@ -17,6 +17,7 @@ module AP_MODULE_DECLARE_DATA symbolicate_module;
 
 #define DEFAULT_MAX_BODY (INT64_C(64) << 20)
 #define DEFAULT_MAX_JOBS 10
+#define DEFAULT_DISK (INT64_C(20) << 30)
 
 typedef struct server_conf_t {
     sal_conf_t *shared;           /* salvage.conf */
@@ -344,6 +345,7 @@ static void symbolicate_child_init(apr_pool_t *p, server_rec *s)
     opts.symcache_dir = sal_conf_get(conf, "symcache", NULL);
     opts.symbol_store = sal_conf_get(conf, "symbol-store", NULL);
     opts.paths = sal_conf_list(conf, "symbols-path");
+    opts.max_disk = (apr_uint64_t)sal_conf_int(conf, "symcache-size", DEFAULT_DISK);
     if (!opts.symcache_dir) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                      "SAL3003: salvage.conf has no `symcache`: symbolication answers 503");

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <apr_general.h>
@@ -415,6 +416,51 @@ static void the_bound_holds(void **state)
     apr_pool_destroy(p);
 }
 
+/* A folder over its bound loses what was used longest ago, other versions first, nothing new. */
+static void the_folder_is_trimmed(void **state)
+{
+    static const struct { const char *name; int age; bool stays; } files[] = {
+        { "v0/aa/x/NEW.symx", 1, false },
+        { "v1/aa/x/OLDEST.symx", 90000, false },
+        { "v1/aa/x/OLDER.symx", 80000, false },
+        { "v1/bb/y/USED.symx", 7000, true },
+        { "v1/bb/y/FRESH.symx", 1, true },
+        { "v1/bb/y/FRESH.symx.lock", 90000, true },
+        { "v1/bb/y/GONE.symx.tmp.abcdef", 90000, false },
+        { "v1/bb/y/NEW.symx.tmp.abcdef", 1, true },
+    };
+    const char *root = in_dir("trim");
+    char block[65536] = "";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        const char *path = apr_pstrcat(pool, root, "/", files[i].name, NULL);
+        struct timespec when[2] = { { .tv_sec = time(NULL) - files[i].age },
+                                    { .tv_sec = time(NULL) - files[i].age } };
+        FILE *f;
+
+        assert_int_equal(sal_dir_make(apr_pstrmemdup(pool, path,
+                                                     (apr_size_t)(strrchr(path, '/') - path)),
+                                      0755, 0, pool, NULL), APR_SUCCESS);
+        f = fopen(path, "w");
+        assert_int_equal(fwrite(block, 1, sizeof(block), f), sizeof(block));
+        fclose(f);
+        assert_int_equal(utimensat(AT_FDCWD, path, when, 0), 0);
+    }
+    /* Five symcaches of 64 KiB; room for three, which is made for two and a half. */
+    assert_int_equal(sal_symcaches_trim(root, 3 * 65536, pool, NULL), APR_SUCCESS);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        bool there = access(apr_pstrcat(pool, root, "/", files[i].name, NULL), F_OK) == 0;
+
+        if (there != files[i].stays) {
+            fail_msg("%s %s", files[i].name, there ? "stayed" : "went");
+        }
+    }
+    assert_int_equal(sal_symcaches_trim(root, 1, pool, NULL), APR_SUCCESS);
+    assert_int_equal(access(apr_pstrcat(pool, root, "/v1/bb/y/FRESH.symx", NULL), F_OK), 0);
+    assert_int_not_equal(access(apr_pstrcat(pool, root, "/v1/bb/y/USED.symx", NULL), F_OK), 0);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -451,6 +497,7 @@ int main(void)
         cmocka_unit_test(ways_to_the_text),
         cmocka_unit_test(replaced_symbols),
         cmocka_unit_test(the_bound_holds),
+        cmocka_unit_test(the_folder_is_trimmed),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
