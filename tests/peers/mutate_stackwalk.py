@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Compares `salvage stackwalk` with minidump-stackwalk on damaged and made-up variants of dumps.
 
-usage: mutate_stackwalk.py [--count N] [--seed N] [--code] [--symbols DIR]... DUMP...
+usage: mutate_stackwalk.py [--count N] [--seed N] [--code | --stacks] [--symbols DIR]... DUMP...
 
-Every round takes a dump, changes some of its bytes (--code: the instruction at the crash and the
-registers, so that the analysis of instructions is compared) and compares both documents. The
+Every round takes a dump, changes some of its bytes and compares both documents. --code changes the
+instruction at the crash and the registers, so that the analysis of instructions is compared;
+--stacks changes words of the stacks, pc, sp and fp, to plausible values, so that unwinding is. The
 differences are counted by field; the first of each field is shown with the file that shows it.
 """
 import argparse
@@ -68,12 +69,56 @@ def change_code(data, rng):
     return bytes(data)
 
 
+# Offsets of pc, sp and fp in the contexts, by architecture.
+CONTEXT_REGISTERS = {0: (184, 196, 180), 5: (64, 56, 48), 9: (248, 152, 160), 12: (264, 256, 240)}
+
+
+def change_stacks(data, rng):
+    data = bytearray(data)
+    found = {kind: (size, rva) for kind, size, rva in streams(data)}
+    arch = struct.unpack_from("<H", data, found[7][1])[0]
+    word = 4 if arch in (0, 5) else 8
+    modules = [struct.unpack_from("<QI", data, found[4][1] + 4 + 108 * i)
+               for i in range(struct.unpack_from("<I", data, found[4][1])[0])]
+    size, rva = found[3]
+    count = struct.unpack_from("<I", data, rva)[0]
+    threads = rva + (8 if size == 8 + 48 * count else 4)
+
+    def put(at, value):
+        data[at:at + word] = value.to_bytes(8, "little")[:word]
+
+    def code():
+        base, length = rng.choice(modules)
+        return base + rng.randrange(length)
+
+    for i in range(count):
+        base, length, stack, size, context = struct.unpack_from("<QIIII", data,
+                                                                threads + 48 * i + 24)
+        if length < word or not size:
+            continue
+        for _ in range(rng.randrange(6)):
+            put(stack + rng.randrange(length // word) * word,
+                rng.choice((base + rng.randrange(length) & ~(word - 1), code(), 0,
+                            rng.randrange(1 << 8 * word))))
+        contexts = [context]
+        if i == 0 and 6 in found:
+            contexts.append(struct.unpack_from("<I", data, found[6][1] + 164)[0])
+        values = (code(), base + rng.randrange(length) & ~(word - 1),
+                  base + rng.randrange(length) & ~(word - 1))
+        for offset, value in zip(CONTEXT_REGISTERS[arch], values):
+            if rng.random() < 0.4:
+                for at in contexts:
+                    put(at + offset, value)
+    return bytes(data)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--code", action="store_true")
+    parser.add_argument("--stacks", action="store_true")
     parser.add_argument("--keep", type=pathlib.Path, help="directory for the variants that differ")
     parser.add_argument("--salvage", default=os.environ.get("SALVAGE_BIN") or "salvage")
     parser.add_argument("--peer", default=os.environ.get("MINIDUMP_STACKWALK")
@@ -85,13 +130,14 @@ def main():
         print("skipped: no minidump-stackwalk on PATH or in $MINIDUMP_STACKWALK")
         return 0
     rng = random.Random(args.seed)
+    change = change_code if args.code else change_stacks if args.stacks else change_bytes
     fields, first = collections.Counter(), {}
     different = 0
     with tempfile.TemporaryDirectory() as work:
         variant = pathlib.Path(work) / "variant.dmp"
         for number in range(args.count):
             seed = rng.choice(args.dumps)
-            data = (change_code if args.code else change_bytes)(seed.read_bytes(), rng)
+            data = change(seed.read_bytes(), rng)
             variant.write_bytes(data)
             tally = compare.Tally()
             compare.compare_dump(tally, args, variant, work + "/cache")
