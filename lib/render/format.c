@@ -43,8 +43,8 @@ const char *sal_format_duration(apr_int64_t seconds, apr_pool_t *p)
         apr_uint64_t rest = s % (apr_uint64_t)unit[i].size / (apr_uint64_t)unit[i + 1].size;
 
         if (big > 0 && rest > 0) {
-            return apr_psprintf(p, "%s%" APR_UINT64_T_FMT " %s %" APR_UINT64_T_FMT " %s", sign,
-                                big, unit[i].name, rest, unit[i + 1].name);
+            return apr_psprintf(p, "%s%" APR_UINT64_T_FMT " %s %" APR_UINT64_T_FMT " %s", sign, big,
+                                unit[i].name, rest, unit[i + 1].name);
         }
         if (big > 0) {
             return apr_psprintf(p, "%s%" APR_UINT64_T_FMT " %s", sign, big, unit[i].name);
@@ -110,9 +110,9 @@ const char *sal_format_build_date(const char *build, apr_pool_t *p)
     int64_t v;
     int y, m, d;
 
-    if (!build || strlen(build) < 8 || strlen(build) > 14
-        || !sal_parse_int(build, 0, INT64_MAX, &v)
-        || !sal_parse_int(apr_pstrmemdup(p, build, 8), 19700101, 29991231, &v)) {
+    if (!build || strlen(build) < 8 || strlen(build) > 14 ||
+        !sal_parse_int(build, 0, INT64_MAX, &v) ||
+        !sal_parse_int(apr_pstrmemdup(p, build, 8), 19700101, 29991231, &v)) {
         return NULL;
     }
     y = (int)(v / 10000);
@@ -256,8 +256,8 @@ const char *sal_format_source(const char *file, apr_int64_t line, const char **u
     if (url) {
         *url = NULL;
     }
-    if (!(root = strchr(vcs, ':')) || !(path = strchr(root + 1, ':'))
-        || !(revision = strchr(path + 1, ':')) || strchr(revision + 1, ':')) {
+    if (!(root = strchr(vcs, ':')) || !(path = strchr(root + 1, ':')) ||
+        !(revision = strchr(path + 1, ':')) || strchr(revision + 1, ':')) {
         return file;
     }
     *root++ = *path++ = *revision++ = '\0';
@@ -309,9 +309,9 @@ json_t *sal_format_signature(const char *signature)
         apr_size_t len = bar ? (apr_size_t)(bar - signature) : strlen(signature);
         json_t *text = json_stringn(signature, len);
 
-        json_array_append_new(out, json_pack("{s:o, s:b}", "parts",
-                                             sal_format_pieces(json_string_value(text)), "bar",
-                                             !first));
+        json_array_append_new(out,
+                              json_pack("{s:o, s:b}", "parts",
+                                        sal_format_pieces(json_string_value(text)), "bar", !first));
         json_decref(text);
         first = 0;
         signature = bar ? bar + 3 : NULL;

@@ -11,9 +11,9 @@
 #include "base/text.h"
 #include "render/format.h"
 
-static const char *const columns[] = { "uuid",   "date",     "signature",
-                                       "product", "version",  "platform_pretty_version",
-                                       "reason", "uptime",   "process_type" };
+static const char *const columns[] = { "uuid",    "date",    "signature",
+                                       "product", "version", "platform_pretty_version",
+                                       "reason",  "uptime",  "process_type" };
 
 const char *const *sal_list_columns(int *n)
 {
@@ -45,14 +45,16 @@ static json_t *row_of(const json_t *hit, apr_pool_t *p)
     }
     json_object_set_new(row, "signature",
                         sal_format_signature(signature && *signature ? signature : "no signature"));
-    put(row, "signature_link", signature && *signature
-        ? apr_pstrcat(p, "/search/?signature=%3D", sal_format_urlencode(signature, p), NULL)
-        : NULL);
+    put(row, "signature_link",
+        signature && *signature
+            ? apr_pstrcat(p, "/search/?signature=%3D", sal_format_urlencode(signature, p), NULL)
+            : NULL);
     put(row, "product", product);
     put(row, "version", version);
     /* in one line if that cannot push the page sideways */
-    json_object_set_new(row, "short", json_boolean((product ? strlen(product) : 0)
-                                                       + (version ? strlen(version) : 0) <= 24));
+    json_object_set_new(
+        row, "short",
+        json_boolean((product ? strlen(product) : 0) + (version ? strlen(version) : 0) <= 24));
     put(row, "platform", sal_json_str(hit, "platform_pretty_version"));
     put(row, "process", sal_json_str(hit, "process_type"));
     if (reason) {
@@ -70,7 +72,8 @@ json_t *sal_list_rows(const json_t *hits, apr_pool_t *p)
     json_t *out = json_array(), *hit;
     size_t i;
 
-    json_array_foreach(hits, i, hit) {
+    json_array_foreach(hits, i, hit)
+    {
         json_array_append_new(out, row_of(hit, p));
     }
     return out;
@@ -82,7 +85,8 @@ json_t *sal_list_facet(const json_t *facet, const char *title, int code, const c
     json_t *items = json_array(), *one;
     size_t i;
 
-    json_array_foreach(facet, i, one) {
+    json_array_foreach(facet, i, one)
+    {
         const char *term = sal_json_str(one, "term");
         apr_int64_t n = json_integer_value(json_object_get(one, "count"));
         json_t *item = json_object();
@@ -103,9 +107,9 @@ json_t *sal_list_facet(const json_t *facet, const char *title, int code, const c
 
 static void page_link(json_t *list, int page, int here, const char *prefix, apr_pool_t *p)
 {
-    json_array_append_new(list, json_pack("{s:i, s:s, s:b}", "number", page, "link",
-                                          apr_psprintf(p, "%s%d", prefix, page), "here",
-                                          page == here));
+    json_array_append_new(list,
+                          json_pack("{s:i, s:s, s:b}", "number", page, "link",
+                                    apr_psprintf(p, "%s%d", prefix, page), "here", page == here));
 }
 
 json_t *sal_list_pager(int page, int pages, apr_int64_t from, apr_int64_t to, apr_int64_t total,

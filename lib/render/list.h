@@ -17,8 +17,8 @@ SAL_API json_t *sal_list_rows(const json_t *hits, apr_pool_t *p);
  * New reference: a facet as {"title", "code", "items": [{"parts", "link", "count", "share"}]},
  * or NULL if it is empty. link is prefix + the encoded value.
  */
-SAL_API json_t *sal_list_facet(const json_t *facet, const char *title, int code,
-                               const char *prefix, apr_int64_t total, apr_pool_t *p);
+SAL_API json_t *sal_list_facet(const json_t *facet, const char *title, int code, const char *prefix,
+                               apr_int64_t total, apr_pool_t *p);
 
 /* New reference: links of pages around `page` of `pages`; link is prefix + number. */
 SAL_API json_t *sal_list_pager(int page, int pages, apr_int64_t from, apr_int64_t to,

@@ -109,8 +109,8 @@ const char *sal_report_failure(const json_t *processed, apr_pool_t *p)
     if (json_array_size(sal_json_path(processed, "json_dump.threads")) > 0) {
         return NULL;
     }
-    if (json_object_get(processed, "java_stack_trace")
-        || json_object_get(processed, "java_exception")) {
+    if (json_object_get(processed, "java_stack_trace") ||
+        json_object_get(processed, "java_exception")) {
         return NULL;
     }
     note = failure_note(sal_json_str(processed, "processor_notes"), p);
@@ -156,9 +156,10 @@ static json_t *what(const sal_report_t *r)
     line(lines, abort);
     line_code(lines, "executing", instruction, NULL);
     if (!*reason) {
-        reason = failure ? "Not analysed"
+        reason = failure                                          ? "Not analysed"
                  : strcmp(text_of(r, "report_type"), "hang") == 0 ? "Hang"
-                 : json_object_get(r->doc, "java_stack_trace") ? "Java exception" : "No exception";
+                 : json_object_get(r->doc, "java_stack_trace")    ? "Java exception"
+                                                                  : "No exception";
     }
     out = json_pack("{s:s, s:o, s:o}", "title", "What", "big", sal_format_pieces(reason), "lines",
                     lines);
@@ -167,7 +168,7 @@ static json_t *what(const sal_report_t *r)
 
 /* What is named: a function of a frame, or one that was inlined into it. */
 typedef struct {
-    const json_t *what;           /* has function, file, line */
+    const json_t *what; /* has function, file, line */
     const json_t *frame;
     bool inlined;
 } top_t;
@@ -186,8 +187,10 @@ static top_t top_of(const json_t *thread)
     size_t i, k;
     json_t *f, *inl;
 
-    json_array_foreach(frames, i, f) {
-        json_array_foreach(json_object_get(f, "inlines"), k, inl) {
+    json_array_foreach(frames, i, f)
+    {
+        json_array_foreach(json_object_get(f, "inlines"), k, inl)
+        {
             if (own(inl, f)) {
                 return (top_t){ inl, f, true };
             }
@@ -250,11 +253,11 @@ static json_t *build(const sal_report_t *r)
         line_code(lines, date ? apr_pstrcat(r->p, date, ",", NULL) : NULL, id, NULL);
     }
     if (*process) {
-        line(lines, apr_psprintf(r->p, "%s process%s%s", process,
-                                 json_is_integer(uptime) ? ", up " : "",
-                                 json_is_integer(uptime)
-                                     ? sal_format_duration(json_integer_value(uptime), r->p)
-                                     : ""));
+        line(lines,
+             apr_psprintf(r->p, "%s process%s%s", process, json_is_integer(uptime) ? ", up " : "",
+                          json_is_integer(uptime)
+                              ? sal_format_duration(json_integer_value(uptime), r->p)
+                              : ""));
     }
     return json_pack("{s:s, s:o, s:o}", "title", "Build", "big",
                      sal_format_pieces(*text_of(r, "product") ? big : "Unknown product"), "lines",
@@ -301,17 +304,23 @@ static json_t *notes(const sal_report_t *r)
 
     if (failure) {
         json_array_append_new(out, json_pack("{s:s, s:s, s:s}", "kind", "crash", "bold",
-            "This report has no stack.", "text", failure));
+                                             "This report has no stack.", "text", failure));
     }
     if (json_integer_value(flips) > 0) {
-        json_array_append_new(out, json_pack("{s:s, s:o, s:s}", "kind", "warn", "bold",
-            json_sprintf("Hardware is possible: %d %% confidence.", (int)json_integer_value(flips)),
-            "text", "One flipped bit would explain the crash address. The details say which."));
+        json_array_append_new(
+            out,
+            json_pack("{s:s, s:o, s:s}", "kind", "warn", "bold",
+                      json_sprintf("Hardware is possible: %d %% confidence.",
+                                   (int)json_integer_value(flips)),
+                      "text",
+                      "One flipped bit would explain the crash address. The details say which."));
     }
     if (json_array_size(odd) > 0) {
-        json_array_append_new(out, json_pack("{s:s, s:s, s:s}", "kind", "warn", "bold",
-            "The report contradicts itself.", "text",
-            "What the CPU reported does not fit the instruction it stopped at: see Details."));
+        json_array_append_new(
+            out,
+            json_pack(
+                "{s:s, s:s, s:s}", "kind", "warn", "bold", "The report contradicts itself.", "text",
+                "What the CPU reported does not fit the instruction it stopped at: see Details."));
     }
     return out;
 }
@@ -322,8 +331,9 @@ static void put_received(const sal_report_t *r, json_t *view)
     apr_time_t t;
 
     if (date && sal_time_parse(date, &t)) {
-        json_object_set_new(view, "received", json_pack("{s:s, s:s}", "datetime",
-            sal_format_datetime(t, r->p), "text", sal_format_time(t, 0, r->p)));
+        json_object_set_new(view, "received",
+                            json_pack("{s:s, s:s}", "datetime", sal_format_datetime(t, r->p),
+                                      "text", sal_format_time(t, 0, r->p)));
     }
 }
 
@@ -333,26 +343,30 @@ static void put_head(const sal_report_t *r, json_t *view)
     const char *version = text_of(r, "version");
     const char *shown = *signature ? signature : "no signature";
 
-    sal_report_put(view, "title", apr_psprintf(r->p, "[@ %s] - %s %s Crash Report - Report ID: %s",
-                                               shown, product, version, r->in->id));
+    sal_report_put(view, "title",
+                   apr_psprintf(r->p, "[@ %s] - %s %s Crash Report - Report ID: %s", shown, product,
+                                version, r->in->id));
     sal_report_put(view, "og_title", apr_psprintf(r->p, "%s [@ %s]", r->in->id, shown));
-    sal_report_put(view, "description", apr_psprintf(r->p, "In %s %s (%s) %s", product, version,
-                                                     text_of(r, "release_channel"),
-                                                     text_of(r, "build")));
+    sal_report_put(view, "description",
+                   apr_psprintf(r->p, "In %s %s (%s) %s", product, version,
+                                text_of(r, "release_channel"), text_of(r, "build")));
     sal_report_put(view, "id", r->in->id);
     json_object_set_new(view, "signature", sal_format_signature(shown));
-    sal_report_put(view, "signature_link", *signature
-        ? apr_pstrcat(r->p, "/search/?signature=%3D", sal_format_urlencode(signature, r->p), NULL)
-        : NULL);
+    sal_report_put(view, "signature_link",
+                   *signature ? apr_pstrcat(r->p, "/search/?signature=%3D",
+                                            sal_format_urlencode(signature, r->p), NULL)
+                              : NULL);
     if (*product) {
-        const char *link = apr_pstrcat(r->p, "/search/?product=",
-                                       sal_format_urlencode(product, r->p), NULL);
+        const char *link =
+            apr_pstrcat(r->p, "/search/?product=", sal_format_urlencode(product, r->p), NULL);
 
-        json_object_set_new(view, "product", json_pack("{s:s, s:s}", "name", product, "link",
-                                                       link));
+        json_object_set_new(view, "product",
+                            json_pack("{s:s, s:s}", "name", product, "link", link));
         if (*version) {
-            json_object_set_new(view, "version", json_pack("{s:s, s:s}", "name", version, "link",
-                apr_pstrcat(r->p, link, "&version=", sal_format_urlencode(version, r->p), NULL)));
+            json_object_set_new(view, "version",
+                                json_pack("{s:s, s:s}", "name", version, "link",
+                                          apr_pstrcat(r->p, link, "&version=",
+                                                      sal_format_urlencode(version, r->p), NULL)));
         }
     }
     put_received(r, view);
@@ -366,7 +380,8 @@ static json_t *registers(const sal_report_t *r)
     const char *name;
     json_t *value, *out = json_array();
 
-    json_object_foreach(json_object_get(frame, "registers"), name, value) {
+    json_object_foreach(json_object_get(frame, "registers"), name, value)
+    {
         if (json_is_string(value)) {
             json_array_append_new(out, json_pack("{s:s, s:O}", "name", name, "value", value));
         }
@@ -398,9 +413,9 @@ static json_t *raw_links(const sal_report_t *r)
         const char *name = r->in->dumps[i];
         json_t *row = json_pack("{s:s, s:b}", "name", name, "locked", !r->in->rawdump);
 
-        sal_report_put(row, "link", apr_pstrcat(r->p, "/api/RawCrash/?crash_id=", r->in->id,
-                                                "&format=raw&name=",
-                                                sal_format_urlencode(name, r->p), NULL));
+        sal_report_put(row, "link",
+                       apr_pstrcat(r->p, "/api/RawCrash/?crash_id=", r->in->id,
+                                   "&format=raw&name=", sal_format_urlencode(name, r->p), NULL));
         json_array_append_new(out, row);
     }
     return out;
@@ -448,8 +463,9 @@ static void put_sections(sal_report_t *r, json_t *view)
 
 json_t *sal_report_view(const sal_report_in_t *in, apr_pool_t *p)
 {
-    sal_report_t r = { .in = in, .doc = in->processed, .p = p,
-                       .frames_left = SAL_REPORT_MAX_FRAMES, .crashing = -1 };
+    sal_report_t r = {
+        .in = in, .doc = in->processed, .p = p, .frames_left = SAL_REPORT_MAX_FRAMES, .crashing = -1
+    };
     const json_t *crashing = json_object_get(in->processed, "crashing_thread");
     json_t *view = json_object();
 
@@ -460,13 +476,13 @@ json_t *sal_report_view(const sal_report_in_t *in, apr_pool_t *p)
     if (!json_is_integer(crashing)) {
         crashing = sal_json_path(r.dump, "crash_info.crashing_thread");
     }
-    if (json_is_integer(crashing) && json_integer_value(crashing) >= 0
-        && json_integer_value(crashing) < 100000) {
+    if (json_is_integer(crashing) && json_integer_value(crashing) >= 0 &&
+        json_integer_value(crashing) < 100000) {
         r.crashing = (int)json_integer_value(crashing);
     }
     put_head(&r, view);
-    json_object_set_new(view, "brief", json_pack("[o, o, o, o]", what(&r), where(&r), build(&r),
-                                                 machine(&r)));
+    json_object_set_new(view, "brief",
+                        json_pack("[o, o, o, o]", what(&r), where(&r), build(&r), machine(&r)));
     json_object_set_new(view, "notes", notes(&r));
     json_object_set_new(view, "pii", json_boolean(in->pii));
     json_object_set_new(view, "rawdump", json_boolean(in->rawdump));

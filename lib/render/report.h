@@ -13,12 +13,12 @@
 
 typedef struct sal_report_in_t {
     const char *id;
-    const json_t *processed;      /* reduced unless pii */
-    const json_t *annotations;    /* raw crash, public part */
+    const json_t *processed;             /* reduced unless pii */
+    const json_t *annotations;           /* raw crash, public part */
     const json_t *protected_annotations; /* the rest, NULL if the reader may not see it */
-    const char *const *dumps;     /* names of dumps, NULL-terminated */
-    bool pii;                     /* holds view_pii */
-    bool rawdump;                 /* holds view_rawdump */
+    const char *const *dumps;            /* names of dumps, NULL-terminated */
+    bool pii;                            /* holds view_pii */
+    bool rawdump;                        /* holds view_rawdump */
 } sal_report_in_t;
 
 /* New reference: the data of templates/report.mustache (docs/pages.md lists its members). */

@@ -22,7 +22,7 @@ typedef enum { TEXT, CODE, SECONDS, BYTES, FLAG, PERCENT, INDEX, LIST, JSON, EPO
 typedef struct {
     const char *label, *path, *help, *search;
     show_t show;
-    bool locked;                  /* protected: named even to those who may not see it */
+    bool locked; /* protected: named even to those who may not see it */
 } row_t;
 
 static const row_t crash_rows[] = {
@@ -173,7 +173,8 @@ static const char *joined(const json_t *list, apr_pool_t *p)
     size_t i;
     json_t *item;
 
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         if (i == 50) {
             break;
         }
@@ -191,8 +192,8 @@ static void show_value(json_t *out, const row_t *row, const json_t *v, apr_pool_
     } else if (json_is_array(v)) {
         sal_report_put(out, "text", joined(v, p));
     } else if (row->show == CODE) {
-        json_object_set_new(out, "code", json_pack("{s:o}", "pieces",
-                                                 sal_format_pieces(plain(v, p))));
+        json_object_set_new(out, "code",
+                            json_pack("{s:o}", "pieces", sal_format_pieces(plain(v, p))));
     } else {
         sal_report_put(out, "text", plain(v, p));
     }
@@ -207,8 +208,8 @@ static json_t *card(const sal_report_t *r, const char *title, const row_t *rows)
         bool hidden = row->locked && !r->in->pii;
         json_t *out;
 
-        if (!hidden && (!v || json_is_null(v) || (json_is_string(v) && !json_string_length(v))
-                        || (json_is_array(v) && json_array_size(v) == 0))) {
+        if (!hidden && (!v || json_is_null(v) || (json_is_string(v) && !json_string_length(v)) ||
+                        (json_is_array(v) && json_array_size(v) == 0))) {
             continue;
         }
         out = json_pack("{s:s, s:b}", "label", row->label, "locked", row->locked);
@@ -218,8 +219,9 @@ static json_t *card(const sal_report_t *r, const char *title, const row_t *rows)
             show_value(out, row, v, r->p);
         }
         if (row->help) {
-            sal_report_put(out, "help", apr_psprintf(r->p, "%s. Search: %s", row->help,
-                                                     row->search ? row->search : "N/A"));
+            sal_report_put(
+                out, "help",
+                apr_psprintf(r->p, "%s. Search: %s", row->help, row->search ? row->search : "N/A"));
         }
         json_array_append_new(list, out);
     }
@@ -232,8 +234,10 @@ json_t *sal_report_cards(const sal_report_t *r)
     static const struct {
         const char *title;
         const row_t *rows;
-    } all[] = { { "Crash", crash_rows },   { "Build", build_rows },
-                { "System", system_rows }, { "Memory", memory_rows },
+    } all[] = { { "Crash", crash_rows },
+                { "Build", build_rows },
+                { "System", system_rows },
+                { "Memory", memory_rows },
                 { "From the user", user_rows } };
     json_t *out = json_array();
 
@@ -263,16 +267,17 @@ json_t *sal_report_modules(const sal_report_t *r)
     json_t *out = json_array(), *m;
     size_t i;
 
-    json_array_foreach(json_object_get(r->dump, "modules"), i, m) {
+    json_array_foreach(json_object_get(r->dump, "modules"), i, m)
+    {
         const char *name = sal_json_str(m, "filename");
         json_t *row;
 
         if (i == SAL_REPORT_MAX_MODULES) {
             break;
         }
-        row = json_pack("{s:s, s:b, s:b, s:b}", "name", name && *name ? name : "unnamed",
-                        "lacking", json_is_true(json_object_get(m, "missing_symbols")),
-                        "loaded", json_is_true(json_object_get(m, "loaded_symbols")), "corrupt",
+        row = json_pack("{s:s, s:b, s:b, s:b}", "name", name && *name ? name : "unnamed", "lacking",
+                        json_is_true(json_object_get(m, "missing_symbols")), "loaded",
+                        json_is_true(json_object_get(m, "loaded_symbols")), "corrupt",
                         json_is_true(json_object_get(m, "corrupt_symbols")));
         sal_report_put(row, "version", sal_json_str(m, "version"));
         sal_report_put(row, "debug_id", sal_json_str(m, "debug_id"));
@@ -290,7 +295,8 @@ json_t *sal_report_unloaded(const sal_report_t *r)
     json_t *out = json_array(), *m;
     size_t i;
 
-    json_array_foreach(json_object_get(r->dump, "unloaded_modules"), i, m) {
+    json_array_foreach(json_object_get(r->dump, "unloaded_modules"), i, m)
+    {
         const char *name = sal_json_str(m, "filename");
         json_t *row;
 
@@ -317,8 +323,8 @@ static int by_name(const void *a, const void *b)
 
 static bool collectors_own(const char *key)
 {
-    return strcmp(key, "metadata") == 0 || strcmp(key, "uuid") == 0
-           || strcmp(key, "submitted_timestamp") == 0 || strcmp(key, "version") == 0;
+    return strcmp(key, "metadata") == 0 || strcmp(key, "uuid") == 0 ||
+           strcmp(key, "submitted_timestamp") == 0 || strcmp(key, "version") == 0;
 }
 
 json_t *sal_report_annotations(const json_t *annotations, apr_pool_t *p)
@@ -327,7 +333,8 @@ json_t *sal_report_annotations(const json_t *annotations, apr_pool_t *p)
     apr_array_header_t *keys = apr_array_make(p, 64, sizeof(const char *));
     const char *key;
 
-    json_object_foreach((json_t *)annotations, key, v) {
+    json_object_foreach((json_t *)annotations, key, v)
+    {
         if (!collectors_own(key)) {
             APR_ARRAY_PUSH(keys, const char *) = key;
         }
@@ -349,7 +356,8 @@ json_t *sal_report_addons(const sal_report_t *r)
     json_t *out = json_array(), *item;
     size_t i;
 
-    json_array_foreach(json_object_get(r->doc, "addons"), i, item) {
+    json_array_foreach(json_object_get(r->doc, "addons"), i, item)
+    {
         const char *s = json_string_value(item), *colon = s ? strrchr(s, ':') : NULL;
         json_t *row;
 
@@ -370,8 +378,8 @@ json_t *sal_report_addons(const sal_report_t *r)
 static void debug_row(json_t *list, const char *label, const char *value, bool block)
 {
     if (value && *value) {
-        json_array_append_new(list, json_pack("{s:s, s:s, s:b}", "label", label, "value", value,
-                                              "block", block));
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:b}", "label", label, "value", value, "block", block));
     }
 }
 
@@ -401,8 +409,8 @@ json_t *sal_report_debug(const sal_report_t *r)
         debug_row(locked, "Return code", code ? plain(code, r->p) : NULL, false);
         debug_row(locked, "Stackwalker log", sal_json_str(r->doc, "mdsw_stderr"), true);
         debug_row(locked, "Signature rules", sal_json_str(r->doc, "signature_debug"), true);
-        debug_row(locked, "Collector",
-                  pretty(json_object_get(r->doc, "collector_metadata"), r->p), true);
+        debug_row(locked, "Collector", pretty(json_object_get(r->doc, "collector_metadata"), r->p),
+                  true);
     }
     return json_pack("{s:o, s:b, s:o, s:b}", "open", open, "any_locked",
                      json_array_size(locked) > 0, "locked", locked, "hidden",

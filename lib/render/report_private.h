@@ -9,15 +9,15 @@
 enum {
     SAL_REPORT_MAX_FRAMES = 6000, /* rows of all threads together; the API has the rest */
     SAL_REPORT_MAX_MODULES = 3000,
-    SAL_REPORT_MAX_VALUE = 10000  /* bytes of an annotation's value */
+    SAL_REPORT_MAX_VALUE = 10000 /* bytes of an annotation's value */
 };
 
 typedef struct sal_report_t {
     const sal_report_in_t *in;
-    const json_t *doc;            /* processed crash */
-    const json_t *dump;           /* its json_dump, {} if there is none */
+    const json_t *doc;  /* processed crash */
+    const json_t *dump; /* its json_dump, {} if there is none */
     apr_pool_t *p;
-    int crashing;                 /* index of the crashing thread, -1 if unknown */
+    int crashing; /* index of the crashing thread, -1 if unknown */
     int frames_left;
 } sal_report_t;
 

@@ -14,19 +14,37 @@
 #include "base/text.h"
 #include "render/format.h"
 
-enum { FOLD_FROM = 4 };           /* runtime frames in a row, from which they fold */
+enum { FOLD_FROM = 4 }; /* runtime frames in a row, from which they fold */
 
 bool sal_report_runtime(const char *function, const char *module)
 {
-    static const char *const modules[] = {
-        "ntdll.dll", "kernel32.dll", "kernelbase.dll", "ucrtbase.dll", "msvcp140.dll",
-        "vcruntime140.dll", "vcruntime140_1.dll", "user32.dll", "win32u.dll", "msvcrt.dll",
-        "libc.so.6", "libpthread.so.0", "libstdc++.so.6", "libgcc_s.so.1", "libm.so.6",
-        "ld-linux-x86-64.so.2", "linux-gate.so", "libc.so", "libart.so",
-        "libsystem_kernel.dylib", "libsystem_pthread.dylib", "libsystem_c.dylib", "libdyld.dylib",
-        "dyld", "libc++.1.dylib", "libc++abi.dylib"
-    };
-    static const char *const prefixes[] = { "std::", "core::", "alloc::", "__libc_", "_start",
+    static const char *const modules[] = { "ntdll.dll",
+                                           "kernel32.dll",
+                                           "kernelbase.dll",
+                                           "ucrtbase.dll",
+                                           "msvcp140.dll",
+                                           "vcruntime140.dll",
+                                           "vcruntime140_1.dll",
+                                           "user32.dll",
+                                           "win32u.dll",
+                                           "msvcrt.dll",
+                                           "libc.so.6",
+                                           "libpthread.so.0",
+                                           "libstdc++.so.6",
+                                           "libgcc_s.so.1",
+                                           "libm.so.6",
+                                           "ld-linux-x86-64.so.2",
+                                           "linux-gate.so",
+                                           "libc.so",
+                                           "libart.so",
+                                           "libsystem_kernel.dylib",
+                                           "libsystem_pthread.dylib",
+                                           "libsystem_c.dylib",
+                                           "libdyld.dylib",
+                                           "dyld",
+                                           "libc++.1.dylib",
+                                           "libc++abi.dylib" };
+    static const char *const prefixes[] = { "std::",  "core::",      "alloc::", "__libc_", "_start",
                                             "__cxa_", "__gnu_cxx::", "__scrt_", "_Unwind_" };
 
     for (apr_size_t i = 0; module && i < sizeof modules / sizeof modules[0]; i++) {
@@ -46,9 +64,12 @@ static json_t *trust_of(const char *trust)
 {
     static const struct {
         const char *trust, *cls, *word;
-    } known[] = { { "context", "t4", "context" },     { "cfi", "t3", "cfi" },
-                  { "frame_pointer", "t2", "frame ptr" }, { "cfi_scan", "t2", "cfi scan" },
-                  { "scan", "t1", "scan" },           { "inlined", "in0", "inlined" },
+    } known[] = { { "context", "t4", "context" },
+                  { "cfi", "t3", "cfi" },
+                  { "frame_pointer", "t2", "frame ptr" },
+                  { "cfi_scan", "t2", "cfi scan" },
+                  { "scan", "t1", "scan" },
+                  { "inlined", "in0", "inlined" },
                   { "prewalked", "t3", "prewalked" } };
 
     for (apr_size_t i = 0; trust && i < sizeof known / sizeof known[0]; i++) {
@@ -81,7 +102,7 @@ static json_t *source_of(const json_t *frame, apr_pool_t *p)
 typedef struct {
     sal_report_t *r;
     int thread;
-    bool hit;                     /* rows of frame 0 are where it crashed */
+    bool hit; /* rows of frame 0 are where it crashed */
     json_t *rows;
 } rows_t;
 
@@ -106,12 +127,12 @@ static void add_row(rows_t *rows, const json_t *frame, const char *id, apr_int64
     const char *module = sal_json_str(frame, "module");
     bool runtime = sal_report_runtime(sal_json_str(frame, "function"), module);
     bool hit = rows->hit && number == 0;
-    json_t *row = json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:b}", "row", id, "cls",
-                            row_class(frame, hit, runtime, more, p), "fn",
-                            sal_format_pieces(sal_format_frame(frame, p)), "src",
-                            source_of(frame, p), "trust", trust_of(trust), "runtime",
-                            runtime && !hit, "nosym",
-                            json_is_true(json_object_get(frame, "missing_symbols")));
+    json_t *row =
+        json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:b}", "row", id, "cls",
+                  row_class(frame, hit, runtime, more, p), "fn",
+                  sal_format_pieces(sal_format_frame(frame, p)), "src", source_of(frame, p),
+                  "trust", trust_of(trust), "runtime", runtime && !hit, "nosym",
+                  json_is_true(json_object_get(frame, "missing_symbols")));
 
     json_object_set_new(row, "num", json_sprintf("%" APR_INT64_T_FMT, number));
     sal_report_put(row, "module", module);
@@ -145,11 +166,12 @@ static void add_frame(rows_t *rows, const json_t *frame, size_t at)
         json_array_append_new(rows->rows, json_pack("{s:s}", "stop", message));
         return;
     }
-    json_array_foreach(inlines, i, inl) {
+    json_array_foreach(inlines, i, inl)
+    {
         json_t *f = inline_frame(inl, frame);
 
-        add_row(rows, f, apr_psprintf(p, "t%df%" APR_INT64_T_FMT "i%d", rows->thread, n, (int)i),
-                n, "inlined", i == 0 ? "inl first" : "inl");
+        add_row(rows, f, apr_psprintf(p, "t%df%" APR_INT64_T_FMT "i%d", rows->thread, n, (int)i), n,
+                "inlined", i == 0 ? "inl first" : "inl");
         json_decref(f);
     }
     add_row(rows, frame, apr_psprintf(p, "t%df%" APR_INT64_T_FMT, rows->thread, n), n,
@@ -163,7 +185,8 @@ static const char *fold_label(const json_t *rows, apr_pool_t *p)
     json_t *row;
     int shown = 0;
 
-    json_array_foreach(rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         const char *module = sal_json_str(row, "module");
 
         if (module && strcmp(module, last) != 0 && shown < 4) {
@@ -237,11 +260,14 @@ json_t *sal_report_thread(sal_report_t *r, const json_t *thread, int index, bool
     json_t *out, *frame;
     size_t i, missing = 0;
 
-    json_array_foreach(frames, i, frame) {
+    json_array_foreach(frames, i, frame)
+    {
         r->frames_left -= 1 + (int)json_array_size(json_object_get(frame, "inlines"));
         if (r->frames_left <= 0) {
-            json_array_append_new(rows.rows, json_pack("{s:s}", "stop",
-                "More frames than this page shows: the processed crash has them all."));
+            json_array_append_new(
+                rows.rows,
+                json_pack("{s:s}", "stop",
+                          "More frames than this page shows: the processed crash has them all."));
             break;
         }
         missing += json_is_true(json_object_get(frame, "missing_symbols"));
@@ -288,7 +314,8 @@ static const char *stack_key(const json_t *thread, apr_pool_t *p)
     size_t i;
     json_t *f;
 
-    json_array_foreach(frames, i, f) {
+    json_array_foreach(frames, i, f)
+    {
         const char *offset = sal_json_str(f, "offset");
 
         if (i == 64 || !offset) {
@@ -306,7 +333,8 @@ static const char *thread_hint(const json_t *thread, apr_pool_t *p)
     size_t i;
     json_t *f;
 
-    json_array_foreach(frames, i, f) {
+    json_array_foreach(frames, i, f)
+    {
         const char *function = sal_json_str(f, "function");
 
         if (function && !sal_report_runtime(function, sal_json_str(f, "module"))) {
@@ -324,7 +352,8 @@ json_t *sal_report_threads(sal_report_t *r)
     const json_t *crashing = sal_report_crashing(r);
     size_t i;
 
-    json_array_foreach(json_object_get(r->dump, "threads"), i, thread) {
+    json_array_foreach(json_object_get(r->dump, "threads"), i, thread)
+    {
         const char *key = stack_key(thread, r->p);
         json_t *same = key ? apr_hash_get(seen, key, APR_HASH_KEY_STRING) : NULL;
         json_t *view;
@@ -351,18 +380,17 @@ json_t *sal_report_threads(sal_report_t *r)
 }
 
 /* One line of the plain text. */
-static void text_line(apr_array_header_t *lines, int number, const json_t *frame,
-                      const char *more)
+static void text_line(apr_array_header_t *lines, int number, const json_t *frame, const char *more)
 {
     apr_pool_t *p = lines->pool;
     const char *module = sal_json_str(frame, "module"), *file = sal_json_str(frame, "file");
-    const char *line = apr_psprintf(p, "%2d  %s  %s", number, module ? module : "?",
-                                    sal_format_frame(frame, p));
+    const char *line =
+        apr_psprintf(p, "%2d  %s  %s", number, module ? module : "?", sal_format_frame(frame, p));
 
     if (file && *file) {
-        line = apr_psprintf(p, "%s  %s:%" APR_INT64_T_FMT, line,
-                            sal_format_source(file, 0, NULL, p),
-                            (apr_int64_t)json_integer_value(json_object_get(frame, "line")));
+        line =
+            apr_psprintf(p, "%s  %s:%" APR_INT64_T_FMT, line, sal_format_source(file, 0, NULL, p),
+                         (apr_int64_t)json_integer_value(json_object_get(frame, "line")));
     }
     APR_ARRAY_PUSH(lines, const char *) = apr_pstrcat(p, line, more, "\n", NULL);
 }
@@ -373,8 +401,10 @@ const char *sal_report_stack_text(const json_t *thread, apr_pool_t *p)
     size_t i, k;
     json_t *f, *inl;
 
-    json_array_foreach(json_object_get(thread, "frames"), i, f) {
-        json_array_foreach(json_object_get(f, "inlines"), k, inl) {
+    json_array_foreach(json_object_get(thread, "frames"), i, f)
+    {
+        json_array_foreach(json_object_get(f, "inlines"), k, inl)
+        {
             json_t *as_frame = inline_frame(inl, f);
 
             text_line(lines, (int)i, as_frame, "  (inlined)");

@@ -24,12 +24,13 @@
 
 #include "base/file.h"
 
-namespace {
+namespace
+{
 
 using kainjow::mustache::data;
 using kainjow::mustache::mustache;
 
-constexpr int max_depth = 16;                 /* of partials in partials */
+constexpr int max_depth = 16; /* of partials in partials */
 constexpr int max_data_depth = 64;
 constexpr apr_size_t max_file = 1024 * 1024;
 const std::string suffix = ".mustache";
@@ -48,10 +49,9 @@ std::string trimmed(const std::string &s)
 /* A name that the file system gives or a template asks for: letters, digits, '_' and '-'. */
 bool plain_name(const std::string &s)
 {
-    return !s.empty()
-           && s.find_first_not_of("abcdefghijklmnopqrstuvwxyz"
-                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
-                  == std::string::npos;
+    return !s.empty() &&
+           s.find_first_not_of("abcdefghijklmnopqrstuvwxyz"
+                               "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == std::string::npos;
 }
 
 std::string expanded(const std::map<std::string, std::string> &sources, const std::string &name,
@@ -79,8 +79,8 @@ std::string expanded(const std::map<std::string, std::string> &sources, const st
         if (close == std::string::npos) {
             throw load_error{ "unclosed tag in " + name };
         }
-        std::string part = expanded(sources, trimmed(text.substr(open + 3, close - open - 3)),
-                                    depth + 1);
+        std::string part =
+            expanded(sources, trimmed(text.substr(open + 3, close - open - 3)), depth + 1);
         if (!part.empty() && part.back() == '\n') {
             part.pop_back();
         }
@@ -146,7 +146,8 @@ struct sal_templates_t {
     std::map<std::string, std::unique_ptr<mustache>> parsed;
 };
 
-namespace {
+namespace
+{
 
 apr_status_t forget(void *t)
 {
@@ -169,8 +170,8 @@ apr_status_t read_all(std::map<std::string, std::string> &sources, const char *d
         char *text;
         apr_size_t size;
 
-        if (file.size() <= suffix.size()
-            || file.compare(file.size() - suffix.size(), suffix.size(), suffix) != 0) {
+        if (file.size() <= suffix.size() ||
+            file.compare(file.size() - suffix.size(), suffix.size(), suffix) != 0) {
             continue;
         }
         const std::string name = file.substr(0, file.size() - suffix.size());

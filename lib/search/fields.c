@@ -7,7 +7,7 @@
 
 #define PUBLIC false
 #define PROTECTED true
-#define SAL_FIELD(num, id, type, match, store, bits, source, access)                              \
+#define SAL_FIELD(num, id, type, match, store, bits, source, access)                               \
     { num, #id, SAL_TYPE_##type, SAL_MATCH_##match, SAL_STORE_##store, bits, source, access },
 static const sal_search_field_t fields[] = {
 #include "search/fields.def"

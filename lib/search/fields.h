@@ -21,9 +21,9 @@ typedef enum {
 
 /* How values compare (docs/search.md). */
 typedef enum {
-    SAL_MATCH_KEYWORD,            /* the whole value, case matters */
-    SAL_MATCH_TEXT,               /* any of its words, or the exact copy */
-    SAL_MATCH_LIST,               /* an element of a ';' list, case folded */
+    SAL_MATCH_KEYWORD, /* the whole value, case matters */
+    SAL_MATCH_TEXT,    /* any of its words, or the exact copy */
+    SAL_MATCH_LIST,    /* an element of a ';' list, case folded */
     SAL_MATCH_NUMBER,
     SAL_MATCH_BOOL,
     SAL_MATCH_DATE
@@ -31,9 +31,9 @@ typedef enum {
 
 /* How the column keeps it. */
 typedef enum {
-    SAL_STORE_TERM,               /* id in the dictionary */
-    SAL_STORE_TERMS,              /* list of ids, in order */
-    SAL_STORE_TEXT,               /* unbounded text, as it is */
+    SAL_STORE_TERM,  /* id in the dictionary */
+    SAL_STORE_TERMS, /* list of ids, in order */
+    SAL_STORE_TEXT,  /* unbounded text, as it is */
     SAL_STORE_INT,
     SAL_STORE_DOUBLE,
     SAL_STORE_BOOL,
@@ -42,14 +42,14 @@ typedef enum {
 } sal_search_column_t;
 
 typedef struct sal_search_field_t {
-    int number;                   /* in term.field; never re-used */
-    const char *name;             /* also the name of the column */
+    int number;       /* in term.field; never re-used */
+    const char *name; /* also the name of the column */
     sal_search_type_t type;
     sal_search_match_t match;
     sal_search_column_t store;
-    int bits;                     /* of an INT: range -2^bits .. 2^bits-1 */
-    const char *source;           /* dotted path in the processed crash */
-    bool is_protected;            /* needs view_pii */
+    int bits;           /* of an INT: range -2^bits .. 2^bits-1 */
+    const char *source; /* dotted path in the processed crash */
+    bool is_protected;  /* needs view_pii */
 } sal_search_field_t;
 
 /* All fields sorted by name; *n is their number. */

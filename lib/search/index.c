@@ -14,7 +14,7 @@
 
 struct sal_search_row_t {
     const char *uuid;
-    const char *json;             /* the row, column by column */
+    const char *json; /* the row, column by column */
 };
 
 /* Every dictionary value of the document, in the order of values and their texts. */
@@ -60,8 +60,7 @@ static void put_overflow(json_t *row, const sal_term_want_t *w)
     json_array_append_new(list, json_string(w->value));
 }
 
-static const sal_term_want_t *put_terms(json_t *row, const sal_value_t *v,
-                                        const sal_term_want_t *w)
+static const sal_term_want_t *put_terms(json_t *row, const sal_value_t *v, const sal_term_want_t *w)
 {
     json_t *ids = json_array();
 
@@ -126,8 +125,7 @@ static const char *row_json(const sal_values_t *v, const sal_term_want_t *w, apr
 }
 
 /* ATTACH waits for searches only as long as lock_timeout; then it is tried again. */
-static apr_status_t make_partition(apr_time_t moment, sal_db_t *db, apr_pool_t *p,
-                                   sal_error_t *err)
+static apr_status_t make_partition(apr_time_t moment, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
     sal_error_t e = { 0 };
     apr_status_t rv = APR_SUCCESS;

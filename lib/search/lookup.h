@@ -8,13 +8,13 @@
 #include "db/db.h"
 
 typedef struct sal_lookup_t {
-    const char *blob;             /* key of the processed document, NULL if there is none */
-    bool queued;                  /* there is a job: the members below are its */
+    const char *blob; /* key of the processed document, NULL if there is none */
+    bool queued;      /* there is a job: the members below are its */
     bool busy, dead;
-    int lane;                     /* sal_lane_t */
-    const char *last_error;       /* "" if none */
+    int lane;               /* sal_lane_t */
+    const char *last_error; /* "" if none */
     apr_time_t enqueued;
-    int64_t ahead, waiting;       /* ready jobs before it, all ready jobs */
+    int64_t ahead, waiting; /* ready jobs before it, all ready jobs */
 } sal_lookup_t;
 
 /* Asks for the document, and for the job if there is no document. */

@@ -35,15 +35,16 @@ typedef struct {
 } prefix_t;
 
 /* In matching order; the first that fits wins, anything else is part of the value. */
-static const prefix_t of_text[] = { { "=", SAL_OP_IS },       { "~", SAL_OP_CONTAINS },
-                                    { "$", SAL_OP_ENDS },     { "^", SAL_OP_STARTS },
-                                    { "@", SAL_OP_REGEX },    { "__null__", SAL_OP_NULL },
+static const prefix_t of_text[] = { { "=", SAL_OP_IS },    { "~", SAL_OP_CONTAINS },
+                                    { "$", SAL_OP_ENDS },  { "^", SAL_OP_STARTS },
+                                    { "@", SAL_OP_REGEX }, { "__null__", SAL_OP_NULL },
                                     { "", SAL_OP_BARE } };
 static const prefix_t of_enum[] = { { "__null__", SAL_OP_NULL }, { "", SAL_OP_BARE } };
-static const prefix_t of_number[] = { { ">=", SAL_OP_GE }, { "<=", SAL_OP_LE },
-                                      { "<", SAL_OP_LT },  { ">", SAL_OP_GT },
+static const prefix_t of_number[] = { { ">=", SAL_OP_GE },         { "<=", SAL_OP_LE },
+                                      { "<", SAL_OP_LT },          { ">", SAL_OP_GT },
                                       { "__null__", SAL_OP_NULL }, { "", SAL_OP_BARE } };
-static const prefix_t of_bool[] = { { "__true__", SAL_OP_TRUE }, { "__null__", SAL_OP_NULL },
+static const prefix_t of_bool[] = { { "__true__", SAL_OP_TRUE },
+                                    { "__null__", SAL_OP_NULL },
                                     { "", SAL_OP_BARE } };
 
 static const prefix_t *prefixes(const sal_search_field_t *f)
@@ -76,8 +77,8 @@ static void split_value(sal_condition_t *c, const char *value)
 
 static bool truth(const char *s)
 {
-    return strcmp(s, "true") == 0 || strcmp(s, "t") == 0 || strcmp(s, "1") == 0
-           || strcmp(s, "y") == 0 || strcmp(s, "yes") == 0;
+    return strcmp(s, "true") == 0 || strcmp(s, "t") == 0 || strcmp(s, "1") == 0 ||
+           strcmp(s, "y") == 0 || strcmp(s, "yes") == 0;
 }
 
 static apr_status_t read_number(sal_condition_t *c, sal_error_t *err)
@@ -114,8 +115,8 @@ static apr_status_t finish(sal_condition_t *c, sal_error_t *err)
         c->negated = c->negated != !truth(c->text);
     }
     /* "68.0b" stands for every beta of 68.0 */
-    if (strcmp(c->field->name, "version") == 0 && c->op == SAL_OP_BARE && len > 1
-        && c->text[len - 1] == 'b') {
+    if (strcmp(c->field->name, "version") == 0 && c->op == SAL_OP_BARE && len > 1 &&
+        c->text[len - 1] == 'b') {
         c->op = SAL_OP_STARTS;
     }
     return APR_SUCCESS;
@@ -129,10 +130,9 @@ static apr_status_t narrow(sal_query_t *q, const sal_condition_t *c, sal_error_t
     if (c->op == SAL_OP_BARE || c->op == SAL_OP_NULL || c->negated) {
         return sal_fail(err, SAL_E_MALFORMED, "date must have a prefix operator");
     }
-    if (!sal_time_parse(strlen(c->text) == 10 ? apr_pstrcat(q->p, c->text, "T00:00:00", NULL)
-                                              : c->text, &t)) {
-        return sal_fail(err, SAL_E_MALFORMED,
-                        "Bad value for parameter date: not a valid datetime");
+    if (!sal_time_parse(
+            strlen(c->text) == 10 ? apr_pstrcat(q->p, c->text, "T00:00:00", NULL) : c->text, &t)) {
+        return sal_fail(err, SAL_E_MALFORMED, "Bad value for parameter date: not a valid datetime");
     }
     t -= t % APR_USEC_PER_SEC;
     if (c->op == SAL_OP_GE || c->op == SAL_OP_GT) {
@@ -207,9 +207,9 @@ void sal_query_sort(sal_query_t *q, const char *field)
     bool descending = *field == '-';
     const sal_search_field_t *f = sal_search_field(field + descending);
 
-    if (f && (!f->is_protected || q->pii)
-        && (f->store == SAL_STORE_TIME || f->store == SAL_STORE_INT || f->store == SAL_STORE_BOOL
-            || f->store == SAL_STORE_DOUBLE)) {
+    if (f && (!f->is_protected || q->pii) &&
+        (f->store == SAL_STORE_TIME || f->store == SAL_STORE_INT || f->store == SAL_STORE_BOOL ||
+         f->store == SAL_STORE_DOUBLE)) {
         q->sort = f;
         q->descending = descending;
     }
@@ -222,11 +222,15 @@ static const char *column_sql(const sal_search_field_t *f, apr_pool_t *p)
 {
     switch (f->store) {
     case SAL_STORE_TERM:
-        return apr_psprintf(p, "coalesce((SELECT value FROM term WHERE id = x.%s), "
-                               "x.overflow->'%s'->>0)", f->name, f->name);
+        return apr_psprintf(p,
+                            "coalesce((SELECT value FROM term WHERE id = x.%s), "
+                            "x.overflow->'%s'->>0)",
+                            f->name, f->name);
     case SAL_STORE_TERMS:
-        return apr_psprintf(p, "(SELECT json_agg(t.value ORDER BY o) FROM unnest(x.%s) WITH "
-                               "ORDINALITY u(i, o) JOIN term t ON t.id = u.i)", f->name);
+        return apr_psprintf(p,
+                            "(SELECT json_agg(t.value ORDER BY o) FROM unnest(x.%s) WITH "
+                            "ORDINALITY u(i, o) JOIN term t ON t.id = u.i)",
+                            f->name);
     default:
         return apr_pstrcat(p, "x.", f->name, NULL);
     }
@@ -251,7 +255,8 @@ static json_t *list_value(const sal_search_field_t *f, const char *text, apr_poo
         json_decref(list);
         return out;
     }
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         joined = apr_pstrcat(p, joined, i ? between : "", json_string_value(item), NULL);
     }
     json_decref(list);
@@ -313,9 +318,11 @@ static void rows_sql(sal_sql_t *sql, const sal_query_t *q, const sal_search_fiel
     sal_sql_add(sql, " FROM (SELECT * FROM crash WHERE ");
     sal_sql_add(sql, where);
     /* date is never null, and the plain order is the index's */
-    sal_sql_add(sql, apr_psprintf(p, " ORDER BY %s%s, uuid LIMIT %d OFFSET %d) x ORDER BY %s%s, "
-                                     "uuid", order, q->sort ? down : " DESC", q->limit, q->offset,
-                                  order, q->sort ? down : " DESC"));
+    sal_sql_add(sql, apr_psprintf(p,
+                                  " ORDER BY %s%s, uuid LIMIT %d OFFSET %d) x ORDER BY %s%s, "
+                                  "uuid",
+                                  order, q->sort ? down : " DESC", q->limit, q->offset, order,
+                                  q->sort ? down : " DESC"));
 }
 
 apr_status_t sal_query_rows(json_t **hits, sal_query_t *q, const char *const *columns, int n,
@@ -391,8 +398,10 @@ apr_status_t sal_query_facet(json_t **out, sal_query_t *q, const char *field, in
         return sal_fail(err, SAL_E_MALFORMED, "Unknown field '%s'", field);
     }
     /* ties break by text, so every group that ties with the last one is fetched before the cut */
-    sal_sql_add(sql, apr_psprintf(p, "SELECT t.value, g.n FROM (SELECT %s AS id, count(*) AS n "
-                                     "FROM crash WHERE %s IS NOT NULL AND ", f->name, f->name));
+    sal_sql_add(sql, apr_psprintf(p,
+                                  "SELECT t.value, g.n FROM (SELECT %s AS id, count(*) AS n "
+                                  "FROM crash WHERE %s IS NOT NULL AND ",
+                                  f->name, f->name));
     rv = sal_sql_where(sql, &nothing, q, db, err);
     if (rv != APR_SUCCESS) {
         return rv;
@@ -401,9 +410,11 @@ apr_status_t sal_query_facet(json_t **out, sal_query_t *q, const char *field, in
     if (nothing) {
         return APR_SUCCESS;
     }
-    sal_sql_add(sql, apr_psprintf(p, " GROUP BY 1 ORDER BY 2 DESC FETCH FIRST %d ROWS WITH TIES) g "
-                                     "JOIN term t ON t.id = g.id ORDER BY g.n DESC, t.value "
-                                     "LIMIT %d", size, size));
+    sal_sql_add(sql, apr_psprintf(p,
+                                  " GROUP BY 1 ORDER BY 2 DESC FETCH FIRST %d ROWS WITH TIES) g "
+                                  "JOIN term t ON t.id = g.id ORDER BY g.n DESC, t.value "
+                                  "LIMIT %d",
+                                  size, size));
     rv = sal_sql_run(sql, &rows, db, p, err);
     if (rv != APR_SUCCESS) {
         json_decref(*out);
@@ -442,11 +453,10 @@ json_t *sal_query_conditions(const sal_query_t *q)
         if (c->op == SAL_OP_BARE && c->field->match == SAL_MATCH_TEXT) {
             w = c->negated ? "has no word of" : "has a word of";
         }
-        json_array_append_new(out, json_pack("{s:s, s:s, s:s, s:b}", "field", c->field->name,
-                                             "words", w, "value",
-                                             c->op == SAL_OP_NULL || c->op == SAL_OP_TRUE ? ""
-                                                                                     : c->text,
-                                             "not", c->negated));
+        json_array_append_new(
+            out, json_pack("{s:s, s:s, s:s, s:b}", "field", c->field->name, "words", w, "value",
+                           c->op == SAL_OP_NULL || c->op == SAL_OP_TRUE ? "" : c->text, "not",
+                           c->negated));
     }
     return out;
 }

@@ -34,9 +34,9 @@ struct sal_query_t {
     apr_pool_t *p;
     apr_time_t now;
     bool pii;
-    apr_array_header_t *conditions;   /* sal_condition_t, without those on date */
-    apr_time_t from, to;              /* 0: not said */
-    bool from_after, to_upto;         /* date>x, date<=x */
+    apr_array_header_t *conditions; /* sal_condition_t, without those on date */
+    apr_time_t from, to;            /* 0: not said */
+    bool from_after, to_upto;       /* date>x, date<=x */
     int limit, offset;
     const sal_search_field_t *sort;
     bool descending;
@@ -45,8 +45,8 @@ struct sal_query_t {
 /* A statement being put together. */
 typedef struct sal_sql_t {
     apr_pool_t *p;
-    apr_array_header_t *text;         /* const char * pieces */
-    apr_array_header_t *params;       /* sal_val_t */
+    apr_array_header_t *text;   /* const char * pieces */
+    apr_array_header_t *params; /* sal_val_t */
 } sal_sql_t;
 
 sal_sql_t *sal_sql_make(apr_pool_t *p);

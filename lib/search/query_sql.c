@@ -13,7 +13,7 @@
 
 #include "base/text.h"
 
-enum { MAX_IDS = 20000 };         /* above, the dictionary is joined instead of listed */
+enum { MAX_IDS = 20000 }; /* above, the dictionary is joined instead of listed */
 
 sal_sql_t *sal_sql_make(apr_pool_t *p)
 {
@@ -40,16 +40,17 @@ apr_status_t sal_sql_run(sal_sql_t *sql, sal_rows_t **rows, sal_db_t *db, apr_po
                          sal_error_t *err)
 {
     sal_error_t e = { 0 };
-    apr_status_t rv = sal_db_run_text(db, apr_array_pstrcat(p, sql->text, 0),
-                                      (const sal_val_t *)sql->params->elts, sql->params->nelts,
-                                      rows, p, &e);
+    apr_status_t rv =
+        sal_db_run_text(db, apr_array_pstrcat(p, sql->text, 0),
+                        (const sal_val_t *)sql->params->elts, sql->params->nelts, rows, p, &e);
 
     if (rv == SAL_E_DB && strcmp(e.sqlstate, "2201B") == 0) {
         return sal_fail(err, SAL_E_MALFORMED, "The pattern is not a valid regular expression");
     }
     if (rv == SAL_E_DB && strcmp(e.sqlstate, "57014") == 0) {
-        return sal_fail(err, SAL_E_MALFORMED, "Search query timed out. Simplify the search "
-                                              "pattern and try again.");
+        return sal_fail(err, SAL_E_MALFORMED,
+                        "Search query timed out. Simplify the search "
+                        "pattern and try again.");
     }
     if (rv != APR_SUCCESS && err) {
         *err = e;
@@ -108,8 +109,7 @@ static const char *words_pattern(const char *text, apr_pool_t *p)
             text++;
         }
         if (text > from) {
-            words = apr_psprintf(p, "%s%s%.*s", words, *words ? "|" : "", (int)(text - from),
-                                 from);
+            words = apr_psprintf(p, "%s%s%.*s", words, *words ? "|" : "", (int)(text - from), from);
         }
     }
     return *words ? apr_psprintf(p, "(?:^|[^[:alnum:]_])(?:%s)(?:[^[:alnum:]_]|$)", words) : NULL;
@@ -165,8 +165,8 @@ static const char *text_test(sal_sql_t *sql, const sal_condition_t *c, const cha
 static const char *term_test(sal_sql_t *sql, const sal_condition_t *c)
 {
     const char *value;
-    bool whole = c->op == SAL_OP_IS
-                 || (c->op == SAL_OP_BARE && c->field->match == SAL_MATCH_KEYWORD);
+    bool whole =
+        c->op == SAL_OP_IS || (c->op == SAL_OP_BARE && c->field->match == SAL_MATCH_KEYWORD);
 
     if (c->field->match == SAL_MATCH_LIST || !whole) {
         return text_test(sql, c, "t.value");
@@ -181,7 +181,7 @@ static const char *term_test(sal_sql_t *sql, const sal_condition_t *c)
 typedef struct {
     int64_t *ids;
     int n;
-    bool many;                    /* more than MAX_IDS */
+    bool many; /* more than MAX_IDS */
     bool none;
 } ids_t;
 
@@ -192,10 +192,9 @@ static const char *list_bare(sal_sql_t *sql, const sal_condition_t *c)
     char *last, *text = apr_pstrdup(p, lower(c->text, p)), *element;
     const char *out = NULL;
 
-    for (element = apr_strtok(text, ";", &last); element;
-         element = apr_strtok(NULL, ";", &last)) {
-        const char *one = apr_psprintf(p, "lower(t.value) = %s::text",
-                                       sal_sql_param(sql, SAL_V_TEXT(element)));
+    for (element = apr_strtok(text, ";", &last); element; element = apr_strtok(NULL, ";", &last)) {
+        const char *one =
+            apr_psprintf(p, "lower(t.value) = %s::text", sal_sql_param(sql, SAL_V_TEXT(element)));
 
         out = out ? apr_pstrcat(p, out, " OR ", one, NULL) : one;
     }
@@ -305,14 +304,16 @@ static apr_status_t stack_predicate(const char **out, sal_sql_t *sql, const sal_
 
 static bool whole_stack(const sal_condition_t *c)
 {
-    return strcmp(c->field->name, "proto_signature") == 0 && c->op != SAL_OP_BARE
-           && (c->op != SAL_OP_CONTAINS || strstr(c->text, " | "));
+    return strcmp(c->field->name, "proto_signature") == 0 && c->op != SAL_OP_BARE &&
+           (c->op != SAL_OP_CONTAINS || strstr(c->text, " | "));
 }
 
 static const char *number_predicate(sal_sql_t *sql, const sal_condition_t *c)
 {
-    static const char *const sign[] = { [SAL_OP_BARE] = "=", [SAL_OP_GE] = ">=",
-                                        [SAL_OP_LE] = "<=",  [SAL_OP_GT] = ">",
+    static const char *const sign[] = { [SAL_OP_BARE] = "=",
+                                        [SAL_OP_GE] = ">=",
+                                        [SAL_OP_LE] = "<=",
+                                        [SAL_OP_GT] = ">",
                                         [SAL_OP_LT] = "<" };
     int64_t v;
 
@@ -448,8 +449,8 @@ apr_status_t sal_sql_where(sal_sql_t *sql, bool *nothing, const sal_query_t *q, 
     *nothing = false;
     low = sal_sql_param(sql, SAL_V_TIME(from));
     high = sal_sql_param(sql, SAL_V_TIME(to));
-    sal_sql_add(sql, apr_psprintf(sql->p, "date >= %s::timestamptz AND date < %s::timestamptz", low,
-                                  high));
+    sal_sql_add(
+        sql, apr_psprintf(sql->p, "date >= %s::timestamptz AND date < %s::timestamptz", low, high));
     for (int i = 0; i < n; i++) {
         const char *one;
 

@@ -19,14 +19,14 @@ enum { WAYS = 8, SETS = 25600, LIFE_SECONDS = 24 * 3600 };
 
 typedef struct {
     sal_term_key_t key;
-    int32_t id;                   /* 0: free */
-    uint32_t used;                /* seconds since the cache was made */
+    int32_t id;    /* 0: free */
+    uint32_t used; /* seconds since the cache was made */
     uint32_t loaded;
 } entry_t;
 
 static struct {
     pthread_mutex_t lock;
-    entry_t *entries;             /* SETS * WAYS, NULL until first used */
+    entry_t *entries; /* SETS * WAYS, NULL until first used */
     uint64_t seed;
     apr_time_t epoch;
 } cache = { .lock = PTHREAD_MUTEX_INITIALIZER };

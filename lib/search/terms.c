@@ -17,7 +17,7 @@
 #include "search/term_cache.h"
 
 enum {
-    MAX_NUMBER = 1024,            /* of a field */
+    MAX_NUMBER = 1024, /* of a field */
     RECOUNT_SECONDS = 3600
 };
 
@@ -197,8 +197,8 @@ static apr_status_t add_new(misses_t *m, int *added, sal_db_t *db, apr_pool_t *p
     if (n == 0) {
         return APR_SUCCESS;
     }
-    return sal_db_exec(db, &sal_s_search_term_add, NULL, p, err,
-                       SAL_V_INTS(l.field, (apr_size_t)n), SAL_V_TEXTS(l.value, (apr_size_t)n));
+    return sal_db_exec(db, &sal_s_search_term_add, NULL, p, err, SAL_V_INTS(l.field, (apr_size_t)n),
+                       SAL_V_TEXTS(l.value, (apr_size_t)n));
 }
 
 apr_status_t sal_terms_resolve(sal_term_want_t *want, int n, sal_db_t *db, apr_pool_t *p,

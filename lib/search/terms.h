@@ -10,7 +10,7 @@
 typedef struct sal_term_want_t {
     const sal_search_field_t *field;
     const char *value;
-    int32_t id;                   /* out; 0: the field is full, keep the value elsewhere */
+    int32_t id; /* out; 0: the field is full, keep the value elsewhere */
 } sal_term_want_t;
 
 /*

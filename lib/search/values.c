@@ -142,7 +142,8 @@ static void collect_array(collect_t *c, const sal_search_field_t *f, const json_
         removed(c, f);
         return;
     }
-    json_array_foreach(j, i, item) {
+    json_array_foreach(j, i, item)
+    {
         element(c, f, e, clean(c, f, item));
     }
 }
@@ -191,8 +192,8 @@ static void collect_int(collect_t *c, const sal_search_field_t *f, const json_t 
         v = json_integer_value(j);
     } else if (json_is_real(j) && fabs(json_real_value(j)) < 9e15) {
         v = (int64_t)json_real_value(j);
-    } else if (!json_is_string(j)
-               || !sal_parse_int(json_string_value(j), INT64_MIN, INT64_MAX, &v)) {
+    } else if (!json_is_string(j) ||
+               !sal_parse_int(json_string_value(j), INT64_MIN, INT64_MAX, &v)) {
         removed(c, f);
         return;
     }
@@ -229,8 +230,8 @@ static void collect_bool(collect_t *c, const sal_search_field_t *f, const json_t
 {
     const char *s = json_string_value(j);
 
-    add(c, f)->i = json_is_true(j) || (json_is_integer(j) && json_integer_value(j) == 1)
-                   || (s && (strcmp(s, "1") == 0 || strcmp(s, "true") == 0));
+    add(c, f)->i = json_is_true(j) || (json_is_integer(j) && json_integer_value(j) == 1) ||
+                   (s && (strcmp(s, "1") == 0 || strcmp(s, "true") == 0));
 }
 
 static void collect_field(collect_t *c, const sal_search_field_t *f, const json_t *j)
@@ -254,15 +255,15 @@ static void collect_field(collect_t *c, const sal_search_field_t *f, const json_
         break;
     case SAL_STORE_TIME:
     case SAL_STORE_UUID:
-        break;                    /* the key of the row, taken apart */
+        break; /* the key of the row, taken apart */
     }
 }
 
 /* The row's key. A date far away would make partitions that nothing ever drops. */
 static apr_status_t collect_key(sal_values_t *out, const json_t *processed, sal_error_t *err)
 {
-    static const apr_time_t first = APR_INT64_C(946684800) * APR_USEC_PER_SEC;   /* 2000 */
-    static const apr_time_t last = APR_INT64_C(4102444800) * APR_USEC_PER_SEC;   /* 2100 */
+    static const apr_time_t first = APR_INT64_C(946684800) * APR_USEC_PER_SEC; /* 2000 */
+    static const apr_time_t last = APR_INT64_C(4102444800) * APR_USEC_PER_SEC; /* 2100 */
     const char *date = sal_json_str(processed, "date_processed");
 
     out->uuid = sal_json_str(processed, "uuid");

@@ -11,29 +11,29 @@
 #include "search/fields.h"
 
 enum {
-    SAL_VALUE_MAX_TERM = 1000,    /* bytes of a dictionary value; longer goes to overflow */
-    SAL_VALUE_MAX_KEYWORD = 10000,/* characters of a keyword */
-    SAL_VALUE_MAX_TEXT = 32766,   /* bytes of a text */
-    SAL_VALUE_MAX_LIST = 2000     /* elements of a list */
+    SAL_VALUE_MAX_TERM = 1000,     /* bytes of a dictionary value; longer goes to overflow */
+    SAL_VALUE_MAX_KEYWORD = 10000, /* characters of a keyword */
+    SAL_VALUE_MAX_TEXT = 32766,    /* bytes of a text */
+    SAL_VALUE_MAX_LIST = 2000      /* elements of a list */
 };
 
 /* One value of one field. */
 typedef struct sal_value_t {
     const sal_search_field_t *field;
-    int n;                        /* texts of a TERM (1), TERMS or TEXT (1) field */
-    const char **text;            /* valid UTF-8; a TERM over the limit is not here */
-    apr_int64_t i;                /* INT, BOOL, TIME */
-    double d;                     /* DOUBLE */
+    int n;             /* texts of a TERM (1), TERMS or TEXT (1) field */
+    const char **text; /* valid UTF-8; a TERM over the limit is not here */
+    apr_int64_t i;     /* INT, BOOL, TIME */
+    double d;          /* DOUBLE */
 } sal_value_t;
 
 typedef struct sal_values_t {
     const char *uuid;
     apr_time_t date;
     int n;
-    sal_value_t *value;           /* only fields that have one */
-    json_t *overflow;             /* {field: [texts]} or NULL; owned by the pool */
+    sal_value_t *value; /* only fields that have one */
+    json_t *overflow;   /* {field: [texts]} or NULL; owned by the pool */
     int n_removed;
-    int *removed;                 /* numbers of fields whose value was not usable */
+    int *removed; /* numbers of fields whose value was not usable */
 } sal_values_t;
 
 /* SAL_E_MALFORMED if the document has no usable uuid or date_processed: it can have no row. */

@@ -48,8 +48,10 @@ static int reply_error(crashstats_req_t *q, int status, const char *text)
 static int bad_argument(crashstats_req_t *q, const char *name)
 {
     return reply_error(q, HTTP_BAD_REQUEST,
-                       apr_psprintf(q->r->pool, "Bad request: BadArgumentError: Bad value for "
-                                                "parameter(s) '%s'", name));
+                       apr_psprintf(q->r->pool,
+                                    "Bad request: BadArgumentError: Bad value for "
+                                    "parameter(s) '%s'",
+                                    name));
 }
 
 static int id_not_found(crashstats_req_t *q, const char *id)
@@ -215,9 +217,9 @@ static int reply_dump(crashstats_req_t *q, sal_crash_reader_t *reader, const cha
     if (rv != APR_SUCCESS) {
         return failed(q, rv, &err);
     }
-    apr_table_setn(r->headers_out, "Content-Disposition",
-                   apr_psprintf(r->pool, "attachment; filename=\"%s\"",
-                                file_name(id, name, r->pool)));
+    apr_table_setn(
+        r->headers_out, "Content-Disposition",
+        apr_psprintf(r->pool, "attachment; filename=\"%s\"", file_name(id, name, r->pool)));
     apr_table_setn(r->headers_out, "Cache-Control", "private, no-store");
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL4009: a dump of %s sent to %s", id,
                   q->who.user ? q->who.user : "a token");
@@ -289,15 +291,16 @@ static int crash_verify(crashstats_req_t *q)
 typedef struct {
     const char *name, *method, *answers, *right;
     int (*serve)(crashstats_req_t *q);
-    const char *const *params;    /* name, kind, default, meaning; NULL-terminated */
+    const char *const *params; /* name, kind, default, meaning; NULL-terminated */
 } endpoint_t;
 
-static const char *const id_only[] = { "crash_id", "crash ID", "required",
-                                       "With or without bp-", NULL };
+static const char *const id_only[] = { "crash_id", "crash ID", "required", "With or without bp-",
+                                       NULL };
 static const char *const raw_params[] = {
-    "crash_id", "crash ID", "required", "With or without bp-",
-    "format", "meta, raw", "meta", "raw answers the bytes of a dump",
-    "name", "text", "dump", "Which dump; names are in metadata.dump_checksums", NULL
+    "crash_id", "crash ID",  "required", "With or without bp-",
+    "format",   "meta, raw", "meta",     "raw answers the bytes of a dump",
+    "name",     "text",      "dump",     "Which dump; names are in metadata.dump_checksums",
+    NULL
 };
 
 static const endpoint_t endpoints[] = {
@@ -345,15 +348,15 @@ int crashstats_api(crashstats_req_t *q, const char *rest)
         return preflight(r);
     }
     if (slash && slash[1]) {
-        return reply(q, HTTP_NOT_FOUND, json_pack("{s:s, s:s, s:s}", "error", "Page not found",
-                                                  "path", utf8(q, r->uri), "query_string",
-                                                  utf8(q, r->args)));
+        return reply(q, HTTP_NOT_FOUND,
+                     json_pack("{s:s, s:s, s:s}", "error", "Page not found", "path",
+                               utf8(q, r->uri), "query_string", utf8(q, r->args)));
     }
     if (!slash) {
         return crashstats_redirect(r, HTTP_MOVED_PERMANENTLY,
-                                   apr_pstrcat(r->pool, "/api/", sal_format_urlencode(name, r->pool),
-                                               "/", r->args ? "?" : "", r->args ? r->args : "",
-                                               NULL));
+                                   apr_pstrcat(r->pool, "/api/",
+                                               sal_format_urlencode(name, r->pool), "/",
+                                               r->args ? "?" : "", r->args ? r->args : "", NULL));
     }
     if (!e) {
         return reply_error(q, HTTP_NOT_FOUND,

@@ -11,8 +11,8 @@
 
 typedef struct crashstats_conf_t {
     sal_conf_t *shared;
-    sal_templates_t *templates;   /* parsed once, before the children are made */
-    sal_crash_store_t *store;     /* each child's own; NULL if it could not be opened */
+    sal_templates_t *templates; /* parsed once, before the children are made */
+    sal_crash_store_t *store;   /* each child's own; NULL if it could not be opened */
 } crashstats_conf_t;
 
 /* What every handler gets. */
@@ -56,8 +56,12 @@ json_t *crashstats_raw(crashstats_req_t *q, const json_t *raw);
 json_t *crashstats_raw_protected(crashstats_req_t *q, const json_t *raw);
 
 /* What a crash id in a path or parameter is. */
-typedef enum { CRASHSTATS_ID_OK, CRASHSTATS_ID_PREFIXED, CRASHSTATS_ID_BAD_DATE,
-               CRASHSTATS_ID_NONE } crashstats_id_t;
+typedef enum {
+    CRASHSTATS_ID_OK,
+    CRASHSTATS_ID_PREFIXED,
+    CRASHSTATS_ID_BAD_DATE,
+    CRASHSTATS_ID_NONE
+} crashstats_id_t;
 crashstats_id_t crashstats_id(const char *text);
 
 #endif

@@ -20,8 +20,7 @@ json_t *crashstats_processed(crashstats_req_t *q, const json_t *doc)
 
 json_t *crashstats_raw(crashstats_req_t *q, const json_t *raw)
 {
-    return q->pii ? json_incref((json_t *)raw)
-                  : sal_fields_public(sal_fields_raw(q->r->pool), raw);
+    return q->pii ? json_incref((json_t *)raw) : sal_fields_public(sal_fields_raw(q->r->pool), raw);
 }
 
 json_t *crashstats_raw_protected(crashstats_req_t *q, const json_t *raw)
@@ -34,7 +33,8 @@ json_t *crashstats_raw_protected(crashstats_req_t *q, const json_t *raw)
     }
     open = sal_fields_public(sal_fields_raw(q->r->pool), raw);
     out = json_object();
-    json_object_foreach((json_t *)raw, key, value) {
+    json_object_foreach((json_t *)raw, key, value)
+    {
         if (!json_object_get(open, key)) {
             json_object_set(out, key, value);
         }
@@ -70,9 +70,9 @@ crashstats_id_t crashstats_id(const char *text)
     x.tm_year = 100 + (id[30] - '0') * 10 + id[31] - '0';
     x.tm_mon = (id[32] - '0') * 10 + id[33] - '0' - 1;
     x.tm_mday = (id[34] - '0') * 10 + id[35] - '0';
-    if (x.tm_mon < 0 || x.tm_mon > 11 || x.tm_mday < 1
-        || apr_time_exp_gmt_get(&t, &x) != APR_SUCCESS || apr_time_exp_gmt(&back, t) != APR_SUCCESS
-        || back.tm_mday != x.tm_mday || back.tm_mon != x.tm_mon) {
+    if (x.tm_mon < 0 || x.tm_mon > 11 || x.tm_mday < 1 ||
+        apr_time_exp_gmt_get(&t, &x) != APR_SUCCESS || apr_time_exp_gmt(&back, t) != APR_SUCCESS ||
+        back.tm_mday != x.tm_mday || back.tm_mon != x.tm_mon) {
         return CRASHSTATS_ID_BAD_DATE;
     }
     return prefixed ? CRASHSTATS_ID_PREFIXED : CRASHSTATS_ID_OK;
@@ -103,14 +103,15 @@ static const char *theme(request_rec *r)
 
 static json_t *places(const char *here)
 {
-    static const char *const all[][2] = { { "Overview", "/" }, { "Search", "/search/" },
+    static const char *const all[][2] = { { "Overview", "/" },
+                                          { "Search", "/search/" },
                                           { "API", "/api/" } };
     json_t *out = json_array();
 
     for (apr_size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        json_array_append_new(out, json_pack("{s:s, s:s, s:b}", "name", all[i][0], "href",
-                                             all[i][1], "here",
-                                             here && strcmp(here, all[i][0]) == 0));
+        json_array_append_new(out,
+                              json_pack("{s:s, s:s, s:b}", "name", all[i][0], "href", all[i][1],
+                                        "here", here && strcmp(here, all[i][0]) == 0));
     }
     return out;
 }

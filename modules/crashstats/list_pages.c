@@ -15,7 +15,7 @@ enum { PER_PAGE = 50, MAX_PAGE = 200 };
 /* What a list page asks the database, in one unit of work. */
 typedef struct {
     sal_query_t *query;
-    bool ever;                    /* also ask whether there is any crash at all */
+    bool ever; /* also ask whether there is any crash at all */
     json_t *hits, *signatures, *platforms, *versions, *products;
     int64_t total;
     bool any;
@@ -27,10 +27,12 @@ static apr_status_t any_crash(list_t *l, sal_db_t *db, apr_pool_t *p, sal_error_
     int64_t n;
     apr_status_t rv;
 
-    (void)sal_query_filter(year, "date",
-                           apr_pstrcat(p, ">=", sal_time_iso(apr_time_now()
-                                       - apr_time_from_sec(APR_INT64_C(363) * 86400), p), NULL),
-                           NULL);
+    (void)sal_query_filter(
+        year, "date",
+        apr_pstrcat(
+            p, ">=", sal_time_iso(apr_time_now() - apr_time_from_sec(APR_INT64_C(363) * 86400), p),
+            NULL),
+        NULL);
     rv = sal_query_count(&n, year, db, p, err);
     l->any = n > 0;
     return rv;
@@ -168,11 +170,11 @@ static apr_status_t form_day(sal_query_t *query, const char *text, bool end, apr
     if (strlen(text) != 10 || !sal_time_parse(apr_pstrcat(p, text, "T00:00:00", NULL), &t)) {
         return sal_fail(err, SAL_E_MALFORMED, "“%s” is not a date; write YYYY-MM-DD", text);
     }
-    return sal_query_filter(query, "date",
-                            apr_pstrcat(p, end ? "<" : ">=",
-                                        sal_time_iso(t + (end ? apr_time_from_sec(86400) : 0), p),
-                                        NULL),
-                            err);
+    return sal_query_filter(
+        query, "date",
+        apr_pstrcat(p, end ? "<" : ">=", sal_time_iso(t + (end ? apr_time_from_sec(86400) : 0), p),
+                    NULL),
+        err);
 }
 
 /* Every parameter that is a search field is a condition; a form's empty fields are none. */
@@ -211,9 +213,8 @@ static void put_chips(crashstats_req_t *q, json_t *data)
         list = sal_query_conditions(one);
         chip = json_array_get(list, 0);
         if (chip) {
-            json_object_set_new(chip, "drop",
-                                json_string(apr_pstrcat(p, "/search/?", query_without(q, i),
-                                                        NULL)));
+            json_object_set_new(
+                chip, "drop", json_string(apr_pstrcat(p, "/search/?", query_without(q, i), NULL)));
             json_array_append(chips, chip);
         }
         json_decref(list);
@@ -224,8 +225,9 @@ static void put_chips(crashstats_req_t *q, json_t *data)
 
 static void put_form(crashstats_req_t *q, json_t *data, const sal_query_t *query)
 {
-    static const char *const names[] = { "product", "version", "signature",
-                                         "platform_pretty_version", "process_type", "reason" };
+    static const char *const names[] = { "product",      "version",
+                                         "signature",    "platform_pretty_version",
+                                         "process_type", "reason" };
     apr_pool_t *p = q->r->pool;
     json_t *form = json_object();
     apr_time_t from, to;
@@ -240,8 +242,9 @@ static void put_form(crashstats_req_t *q, json_t *data, const sal_query_t *query
                             json_string(apr_pstrndup(p, sal_format_time(from, 1, p), 10)));
         json_object_set_new(form, "to",
                             json_string(apr_pstrndup(p, sal_format_time(to - 1, 1, p), 10)));
-        json_object_set_new(data, "window", json_string(apr_psprintf(p, "%s to %s",
-                            sal_format_time(from, 1, p), sal_format_time(to, 1, p))));
+        json_object_set_new(data, "window",
+                            json_string(apr_psprintf(p, "%s to %s", sal_format_time(from, 1, p),
+                                                     sal_format_time(to, 1, p))));
     }
     json_object_set_new(data, "form", form);
 }
@@ -332,14 +335,14 @@ int crashstats_quick(crashstats_req_t *q)
     if (!*trimmed) {
         return crashstats_redirect(q->r, HTTP_MOVED_TEMPORARILY, "/search/");
     }
-    if (crashstats_id(trimmed) == CRASHSTATS_ID_OK
-        || crashstats_id(trimmed) == CRASHSTATS_ID_PREFIXED) {
+    if (crashstats_id(trimmed) == CRASHSTATS_ID_OK ||
+        crashstats_id(trimmed) == CRASHSTATS_ID_PREFIXED) {
         const char *id = strncmp(trimmed, "bp-", 3) == 0 ? trimmed + 3 : trimmed;
 
         return crashstats_redirect(q->r, HTTP_MOVED_TEMPORARILY,
                                    apr_pstrcat(p, "/report/index/", id, NULL));
     }
-    return crashstats_redirect(q->r, HTTP_MOVED_TEMPORARILY,
-                               apr_pstrcat(p, "/search/?signature=~",
-                                           sal_format_urlencode(trimmed, p), NULL));
+    return crashstats_redirect(
+        q->r, HTTP_MOVED_TEMPORARILY,
+        apr_pstrcat(p, "/search/?signature=~", sal_format_urlencode(trimmed, p), NULL));
 }

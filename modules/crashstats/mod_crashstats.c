@@ -96,8 +96,8 @@ static void child_init(apr_pool_t *p, server_rec *s)
         if (!root || (cf->store = apr_hash_get(seen, root, APR_HASH_KEY_STRING))) {
             continue;
         }
-        if (sal_crash_store_open(&cf->store, root, sal_conf_on(cf->shared, "store-unsafe-fs", 0),
-                                 p, &err) != APR_SUCCESS) {
+        if (sal_crash_store_open(&cf->store, root, sal_conf_on(cf->shared, "store-unsafe-fs", 0), p,
+                                 &err) != APR_SUCCESS) {
             cf->store = NULL;
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL4002: %s", err.message);
             continue;
@@ -168,9 +168,9 @@ static int page(crashstats_req_t *q)
         return crashstats_report(q, uri + 14);
     }
     if (strcmp(uri, "/query/") == 0) {
-        return crashstats_redirect(r, HTTP_MOVED_PERMANENTLY,
-                                   apr_pstrcat(r->pool, "/search/", r->args ? "?" : "",
-                                               r->args ? r->args : "", NULL));
+        return crashstats_redirect(
+            r, HTTP_MOVED_PERMANENTLY,
+            apr_pstrcat(r->pool, "/search/", r->args ? "?" : "", r->args ? r->args : "", NULL));
     }
     if (strcmp(uri, "/robots.txt") == 0) {
         return robots(r);

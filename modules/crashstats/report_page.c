@@ -30,8 +30,8 @@ static bool may_raise(const char *id, apr_time_t now)
 
     pthread_mutex_lock(&raised.lock);
     for (int i = 0; i < REMEMBERED; i++) {
-        if (strcmp(raised.id[i], id) == 0
-            && now - raised.when[i] < apr_time_from_sec(RAISE_SECONDS)) {
+        if (strcmp(raised.id[i], id) == 0 &&
+            now - raised.when[i] < apr_time_from_sec(RAISE_SECONDS)) {
             may = false;
         }
     }
@@ -46,7 +46,7 @@ static bool may_raise(const char *id, apr_time_t now)
 
 typedef struct {
     const char *id;
-    bool raw;                     /* the crash is in the store */
+    bool raw; /* the crash is in the store */
     sal_lookup_t found;
 } lookup_t;
 
@@ -59,9 +59,9 @@ static apr_status_t look_up(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_
     lookup_t *l = baton;
     apr_status_t rv = sal_lookup_crash(&l->found, l->id, db, p, err);
 
-    if (rv != APR_SUCCESS || l->found.blob || !l->raw || l->found.busy || l->found.dead
-        || (l->found.queued && l->found.lane == SAL_LANE_PRIORITY)
-        || !may_raise(l->id, apr_time_now())) {
+    if (rv != APR_SUCCESS || l->found.blob || !l->raw || l->found.busy || l->found.dead ||
+        (l->found.queued && l->found.lane == SAL_LANE_PRIORITY) ||
+        !may_raise(l->id, apr_time_now())) {
         return rv;
     }
     rv = sal_queue_put(db, l->id, "default", SAL_LANE_PRIORITY, 1, p, err);
@@ -74,12 +74,13 @@ static apr_status_t look_up(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_
 static int pending(crashstats_req_t *q, const lookup_t *l)
 {
     apr_pool_t *p = q->r->pool;
-    const char *state = l->found.busy ? "A worker is on it now."
+    const char *state = l->found.busy      ? "A worker is on it now."
                         : !l->found.queued ? "It is on its way into the queue."
-                        : l->found.ahead == 0 ? "It is the next in the queue."
-                        : apr_psprintf(p, "It was put in front: %s before it, %s waiting.",
-                                       sal_format_count(l->found.ahead, p),
-                                       sal_format_count(l->found.waiting, p));
+                        : l->found.ahead == 0
+                            ? "It is the next in the queue."
+                            : apr_psprintf(p, "It was put in front: %s before it, %s waiting.",
+                                           sal_format_count(l->found.ahead, p),
+                                           sal_format_count(l->found.waiting, p));
     json_t *data = json_pack("{s:s, s:b, s:s, s:s, s:i}", "title", "Report is being processed",
                              "plain_title", 1, "id", l->id, "state", state, "refresh", 5);
 
@@ -98,15 +99,15 @@ static int given_up(crashstats_req_t *q, const lookup_t *l)
     return crashstats_message(q, HTTP_OK, "This report could not be processed",
                               apr_psprintf(q->r->pool,
                                            "The processor gave it up: %s. The raw crash %s is kept "
-                                           "and can be processed again.", reason, l->id));
+                                           "and can be processed again.",
+                                           reason, l->id));
 }
 
 static int not_found(crashstats_req_t *q, const char *id)
 {
-    json_t *data = json_pack("{s:s, s:b, s:s, s:s}", "title", "Not found", "plain_title", 1, "id",
-                             id, "day",
-                             apr_psprintf(q->r->pool, "20%.2s-%.2s-%.2s", id + 30, id + 32,
-                                          id + 34));
+    json_t *data =
+        json_pack("{s:s, s:b, s:s, s:s}", "title", "Not found", "plain_title", 1, "id", id, "day",
+                  apr_psprintf(q->r->pool, "20%.2s-%.2s-%.2s", id + 30, id + 32, id + 34));
 
     return crashstats_page(q, HTTP_NOT_FOUND, "report-missing", NULL, data);
 }
@@ -119,8 +120,8 @@ static int broken(crashstats_req_t *q, const char *id, const sal_error_t *err)
 }
 
 /* Rendering never sees a document that was not reduced. */
-static int show(crashstats_req_t *q, const char *id, const json_t *doc,
-                sal_crash_reader_t *reader, const json_t *raw)
+static int show(crashstats_req_t *q, const char *id, const json_t *doc, sal_crash_reader_t *reader,
+                const json_t *raw)
 {
     json_t *processed = crashstats_processed(q, doc);
     json_t *locked = crashstats_raw_protected(q, raw);
@@ -132,7 +133,8 @@ static int show(crashstats_req_t *q, const char *id, const json_t *doc,
         json_t *value;
 
         open = json_copy((json_t *)raw);
-        json_object_foreach(locked, key, value) {
+        json_object_foreach(locked, key, value)
+        {
             json_object_del(open, key);
         }
     } else if (raw) {
@@ -167,7 +169,7 @@ static int report_of(crashstats_req_t *q, const char *id, const char *blob)
         if (rv == APR_SUCCESS) {
             rv = sal_crash_raw(&raw, reader, &err);
         } else if (APR_STATUS_IS_ENOENT(rv)) {
-            rv = APR_SUCCESS;     /* raw data is kept for a shorter time */
+            rv = APR_SUCCESS; /* raw data is kept for a shorter time */
         }
     }
     return rv == APR_SUCCESS ? show(q, id, doc, reader, raw) : broken(q, id, &err);

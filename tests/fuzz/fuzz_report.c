@@ -43,8 +43,8 @@ static void check_values(const json_t *doc, apr_pool_t *p)
         for (int k = 0; k < x->n; k++) {
             apr_size_t len = strlen(x->text[k]);
 
-            if (!sal_utf8_valid(x->text[k], len)
-                || (x->field->store != SAL_STORE_TEXT && len > SAL_VALUE_MAX_TERM)) {
+            if (!sal_utf8_valid(x->text[k], len) ||
+                (x->field->store != SAL_STORE_TEXT && len > SAL_VALUE_MAX_TERM)) {
                 abort();
             }
         }
@@ -56,8 +56,10 @@ static size_t rows_of(const json_t *threads)
     size_t n = 0, i, k;
     json_t *thread, *group;
 
-    json_array_foreach(threads, i, thread) {
-        json_array_foreach(json_object_get(thread, "groups"), k, group) {
+    json_array_foreach(threads, i, thread)
+    {
+        json_array_foreach(json_object_get(thread, "groups"), k, group)
+        {
             n += json_array_size(json_object_get(group, "rows"));
         }
     }
@@ -66,9 +68,12 @@ static size_t rows_of(const json_t *threads)
 
 static void check_report(const json_t *doc, bool pii, apr_pool_t *p)
 {
-    sal_report_in_t in = { .id = "00000000-0000-4000-8000-000000261122", .processed = doc,
-                           .annotations = doc, .protected_annotations = pii ? doc : NULL,
-                           .pii = pii, .rawdump = pii };
+    sal_report_in_t in = { .id = "00000000-0000-4000-8000-000000261122",
+                           .processed = doc,
+                           .annotations = doc,
+                           .protected_annotations = pii ? doc : NULL,
+                           .pii = pii,
+                           .rawdump = pii };
     json_t *view = sal_report_view(&in, p);
 
     if (!json_is_object(view) || rows_of(json_object_get(view, "threads")) > 20000) {

@@ -171,8 +171,8 @@ static void *APR_THREAD_FUNC work(apr_thread_t *thread, void *arg)
         apr_size_t size;
 
         snprintf(expected, sizeof expected, "[%d][%d][%d]", w->number, w->number, i);
-        w->wrong += sal_template_render(&out, &size, w->t, "a", v, p, NULL) != APR_SUCCESS
-                    || strcmp(out, expected) != 0;
+        w->wrong += sal_template_render(&out, &size, w->t, "a", v, p, NULL) != APR_SUCCESS ||
+                    strcmp(out, expected) != 0;
         json_decref(v);
         apr_pool_clear(p);
     }
@@ -243,7 +243,7 @@ static void test_numbers(void **state)
 
 static void test_times_and_ids(void **state)
 {
-    apr_time_t t = apr_time_from_sec(INT64_C(1795351766));   /* 2026-11-22 12:49:26 UTC */
+    apr_time_t t = apr_time_from_sec(INT64_C(1795351766)); /* 2026-11-22 12:49:26 UTC */
 
     (void)state;
     assert_string_equal(sal_format_time(t, 0, pool), "2026-11-22 12:49:26");
@@ -305,8 +305,11 @@ static void test_sources(void **state)
 static void test_pieces_lose_nothing(void **state)
 {
     static const char *const texts[] = {
-        "", "short", "nl::scene::MeshCache::Evict(nl::scene::MeshCache::Entry&)",
-        "/very/long/path/to/some/file_of_ours.cpp:123", "::::::::::::::::::::::::::::::::::",
+        "",
+        "short",
+        "nl::scene::MeshCache::Evict(nl::scene::MeshCache::Entry&)",
+        "/very/long/path/to/some/file_of_ours.cpp:123",
+        "::::::::::::::::::::::::::::::::::",
         "\u00e4\u00f6\u00fc::\u00e4\u00f6\u00fc::\u00e4\u00f6\u00fc::\u00e4\u00f6\u00fc::x"
     };
 
@@ -316,7 +319,8 @@ static void test_pieces_lose_nothing(void **state)
         const char *all = "";
         size_t k;
 
-        json_array_foreach(pieces, k, one) {
+        json_array_foreach(pieces, k, one)
+        {
             assert_true(json_string_length(one) > 0);
             all = apr_pstrcat(pool, all, json_string_value(one), NULL);
         }
@@ -345,13 +349,21 @@ static void test_urlencode(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        CASE(test_escapes), CASE(test_values_are_not_templates), CASE(test_sections_and_truth),
-        CASE(test_partials), CASE(test_refused_at_load), CASE(test_unknown_name),
-        CASE(test_threads_share), CASE(test_deep_data), CASE(test_numbers),
-        CASE(test_times_and_ids), CASE(test_frames), CASE(test_sources),
-        CASE(test_pieces_lose_nothing), CASE(test_wire), CASE(test_urlencode)
-    };
+    const struct CMUnitTest tests[] = { CASE(test_escapes),
+                                        CASE(test_values_are_not_templates),
+                                        CASE(test_sections_and_truth),
+                                        CASE(test_partials),
+                                        CASE(test_refused_at_load),
+                                        CASE(test_unknown_name),
+                                        CASE(test_threads_share),
+                                        CASE(test_deep_data),
+                                        CASE(test_numbers),
+                                        CASE(test_times_and_ids),
+                                        CASE(test_frames),
+                                        CASE(test_sources),
+                                        CASE(test_pieces_lose_nothing),
+                                        CASE(test_wire),
+                                        CASE(test_urlencode) };
 
     apr_initialize();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,10 @@ static json_t *doc(const char *text)
 static json_t *view_of(const char *processed, bool pii)
 {
     static const char *const dumps[] = { "upload_file_minidump", NULL };
-    sal_report_in_t in = { .id = ID, .processed = doc(processed), .pii = pii, .rawdump = pii,
+    sal_report_in_t in = { .id = ID,
+                           .processed = doc(processed),
+                           .pii = pii,
+                           .rawdump = pii,
                            .annotations = doc("{\"Beta\": \"2\", \"alpha\": \"1\", \"uuid\": \"x\","
                                               " \"Zed\": \"\", \"num\": 5}"),
                            .protected_annotations = pii ? doc("{\"URL\": \"http://x\"}") : NULL,
@@ -77,7 +80,8 @@ static const char example[] =
     "{\"signature\": \"nl::Cache::Evict | nl::Trim\", \"product\": \"Demo\", \"version\": \"4.2\","
     "\"release_channel\": \"beta\", \"build\": \"20261104093212\", \"uptime\": 5641,"
     "\"date_processed\": \"2026-11-22T12:49:26.5+00:00\", \"reason\": \"SIGSEGV / SEGV_MAPERR\","
-    "\"address\": \"0x0000000000000010\", \"crashing_thread\": 1, \"os_pretty_version\": \"Debian\","
+    "\"address\": \"0x0000000000000010\", \"crashing_thread\": 1, \"os_pretty_version\": "
+    "\"Debian\","
     "\"cpu_arch\": \"amd64\", \"process_type\": \"parent\", \"success\": true,"
     "\"mdsw_status_string\": \"OK\", \"user_comments\": \"hello\","
     "\"json_dump\": {\"modules\": [{\"filename\": \"libown.so\", \"debug_id\": \"ABC0\","
@@ -99,8 +103,9 @@ static void test_head(void **state)
     json_t *v = view_of(example, false);
 
     (void)state;
-    assert_string_equal(sal_json_str(v, "title"), "[@ nl::Cache::Evict | nl::Trim] - Demo 4.2 Crash "
-                                                  "Report - Report ID: " ID);
+    assert_string_equal(sal_json_str(v, "title"),
+                        "[@ nl::Cache::Evict | nl::Trim] - Demo 4.2 Crash "
+                        "Report - Report ID: " ID);
     assert_string_equal(sal_json_str(v, "og_title"), ID " [@ nl::Cache::Evict | nl::Trim]");
     assert_string_equal(sal_json_str(v, "description"), "In Demo 4.2 (beta) 20261104093212");
     assert_string_equal(sal_json_str(v, "signature_link"),
@@ -135,9 +140,11 @@ static void test_stack_rows(void **state)
 static void test_where(void **state)
 {
     const char *html = page(view_of(example, false), "report");
-    json_t *runtime = view_of("{\"crashing_thread\":0,\"json_dump\":{\"threads\":[{\"frames\":["
+    json_t *runtime = view_of(
+        "{\"crashing_thread\":0,\"json_dump\":{\"threads\":[{\"frames\":["
         "{\"frame\":0,\"module\":\"libc.so.6\",\"function\":\"raise\"},{\"frame\":1,\"module\":"
-        "\"app\",\"function\":\"mine\",\"trust\":\"cfi\"}]}]}}", false);
+        "\"app\",\"function\":\"mine\",\"trust\":\"cfi\"}]}]}}",
+        false);
     json_t *where = json_array_get(json_object_get(runtime, "brief"), 1);
 
     (void)state;
@@ -164,12 +171,15 @@ static void test_runtime_frames_fold(void **state)
 
     (void)state;
     for (int i = 1; i <= 5; i++) {
-        frames = apr_psprintf(pool, "%s,{\"frame\":%d,\"module\":\"libc.so.6\",\"function\":\"f%d\"}",
-                              frames, i, i);
+        frames = apr_psprintf(
+            pool, "%s,{\"frame\":%d,\"module\":\"libc.so.6\",\"function\":\"f%d\"}", frames, i, i);
     }
-    html = page(view_of(apr_psprintf(pool, "{\"crashing_thread\":0,\"json_dump\":{\"threads\":["
-                                           "{\"frames\":[{\"frame\":0,\"function\":\"crash\"}%s]}]}}",
-                                     frames), false), "report");
+    html = page(view_of(apr_psprintf(pool,
+                                     "{\"crashing_thread\":0,\"json_dump\":{\"threads\":["
+                                     "{\"frames\":[{\"frame\":0,\"function\":\"crash\"}%s]}]}}",
+                                     frames),
+                        false),
+                "report");
     assert_true(has(html, "Show 5 runtime frames (libc.so.6)"));
     assert_true(has(html, "id=\"t0f5\""));
 }
@@ -217,19 +227,25 @@ static void test_rights_are_named(void **state)
 /* Whatever the client wrote, nothing of it becomes markup. */
 static void test_canaries(void **state)
 {
-    static const char canary[] = "\\\"'><script>canary()</script><img src=x onerror=canary()>{{{x}}}";
-    const char *frame = apr_psprintf(pool, "{\"frame\":0,\"function\":\"%s\",\"file\":\"%s\",\"line\":1,"
+    static const char canary[] =
+        "\\\"'><script>canary()</script><img src=x onerror=canary()>{{{x}}}";
+    const char *frame = apr_psprintf(
+        pool,
+        "{\"frame\":0,\"function\":\"%s\",\"file\":\"%s\",\"line\":1,"
         "\"module\":\"%s\",\"trust\":\"%s\",\"inlines\":[{\"function\":\"%s\",\"file\":\"%s\"}]}",
         canary, canary, canary, canary, canary, canary);
-    const char *text = apr_psprintf(pool,
+    const char *text = apr_psprintf(
+        pool,
         "{\"signature\":\"%s\",\"product\":\"%s\",\"version\":\"%s\",\"release_channel\":\"%s\","
         "\"build\":\"%s\",\"reason\":\"%s\",\"address\":\"%s\",\"os_pretty_version\":\"%s\","
         "\"cpu_info\":\"%s\",\"cpu_arch\":\"%s\",\"moz_crash_reason\":\"%s\",\"addons\":[\"%s\"],"
-        "\"process_type\":\"%s\",\"processor_notes\":\"%s\",\"user_comments\":\"%s\",\"url\":\"%s\","
+        "\"process_type\":\"%s\",\"processor_notes\":\"%s\",\"user_comments\":\"%s\",\"url\":\"%"
+        "s\","
         "\"date_processed\":\"%s\",\"java_stack_trace\":\"%s\",\"crash_inconsistencies\":[\"%s\"],"
         "\"mdsw_status_string\":\"%s\",\"json_dump\":{\"crash_info\":{\"instruction\":\"%s\"},"
         "\"threads\":[{\"thread_name\":\"%s\",\"frames\":[%s]},{\"thread_name\":\"%s\","
-        "\"frames\":[%s]}],\"modules\":[{\"filename\":\"%s\",\"version\":\"%s\",\"debug_id\":\"%s\","
+        "\"frames\":[%s]}],\"modules\":[{\"filename\":\"%s\",\"version\":\"%s\",\"debug_id\":\"%"
+        "s\","
         "\"debug_file\":\"%s\",\"cert_subject\":\"%s\",\"base_addr\":\"%s\"}],"
         "\"unloaded_modules\":[{\"filename\":\"%s\",\"code_id\":\"%s\"}]}}",
         canary, canary, canary, canary, canary, canary, canary, canary, canary, canary, canary,
@@ -237,14 +253,19 @@ static void test_canaries(void **state)
         frame, canary, frame, canary, canary, canary, canary, canary, canary, canary, canary);
     json_t *keys = doc("{}");
     static const char *const dumps[] = { "\"><script>", NULL };
-    sal_report_in_t in = { .id = ID, .processed = doc(text), .pii = true, .rawdump = true,
-                           .annotations = keys, .protected_annotations = keys, .dumps = dumps };
+    sal_report_in_t in = { .id = ID,
+                           .processed = doc(text),
+                           .pii = true,
+                           .rawdump = true,
+                           .annotations = keys,
+                           .protected_annotations = keys,
+                           .dumps = dumps };
     const char *html;
 
     (void)state;
     json_object_set_new(keys, "<script>key", json_string("<script>canary()</script>"));
     html = page(sal_json_own(sal_report_view(&in, pool), pool), "report");
-    assert_int_equal(count(html, "<script"), 1);          /* our own */
+    assert_int_equal(count(html, "<script"), 1); /* our own */
     assert_int_equal(count(html, "<img"), 0);
     assert_int_equal(count(html, "onerror=canary()>"), 0);
     assert_true(count(html, "&lt;script&gt;canary()") > 20);
@@ -254,17 +275,16 @@ static void test_failures_are_explained(void **state)
 {
     static const struct {
         const char *doc, *says;
-    } cases[] = {
-        { "{\"mdsw_status_string\":\"EmptyMinidump\"}", "0 bytes" },
-        { "{\"mdsw_status_string\":\"HeaderMismatch\"}", "MDMP" },
-        { "{\"mdsw_status_string\":\"MissingThreadList\",\"json_dump\":{}}", "list of threads" },
-        { "{\"mdsw_status_string\":\"unknown error\",\"processor_notes\":\"x\\n"
-          "MinidumpStackwalkRule: minidump-stackwalk: timeout (SIGKILL)\\ny\"}",
-          "timeout (SIGKILL)" },
-        { "{\"success\":false}", "did not end well" },
-        { "{\"success\":true}", "without a minidump" },
-        { "[]", "without a minidump" }
-    };
+    } cases[] = { { "{\"mdsw_status_string\":\"EmptyMinidump\"}", "0 bytes" },
+                  { "{\"mdsw_status_string\":\"HeaderMismatch\"}", "MDMP" },
+                  { "{\"mdsw_status_string\":\"MissingThreadList\",\"json_dump\":{}}",
+                    "list of threads" },
+                  { "{\"mdsw_status_string\":\"unknown error\",\"processor_notes\":\"x\\n"
+                    "MinidumpStackwalkRule: minidump-stackwalk: timeout (SIGKILL)\\ny\"}",
+                    "timeout (SIGKILL)" },
+                  { "{\"success\":false}", "did not end well" },
+                  { "{\"success\":true}", "without a minidump" },
+                  { "[]", "without a minidump" } };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -283,7 +303,8 @@ static void test_failures_are_explained(void **state)
 static void test_odd_documents(void **state)
 {
     static const char *const odd[] = {
-        "{\"json_dump\":null}", "{\"json_dump\":{\"threads\":null,\"modules\":null}}",
+        "{\"json_dump\":null}",
+        "{\"json_dump\":{\"threads\":null,\"modules\":null}}",
         "{\"json_dump\":{\"threads\":[null,5,{}],\"modules\":[null,1]},\"crashing_thread\":0}",
         "{\"crashing_thread\":99,\"json_dump\":{\"threads\":[{\"frames\":[{}]}]}}",
         "{\"crashing_thread\":-1,\"json_dump\":{\"threads\":[{\"frames\":[null]}]}}",
@@ -304,8 +325,8 @@ static void test_huge_reports_are_bounded(void **state)
 
     (void)state;
     for (int i = 0; i < 500; i++) {
-        json_array_append_new(frames, json_pack("{s:i, s:o}", "frame", i, "function",
-                                                json_sprintf("f%d", i)));
+        json_array_append_new(
+            frames, json_pack("{s:i, s:o}", "frame", i, "function", json_sprintf("f%d", i)));
     }
     for (int i = 0; i < 200; i++) {
         json_t *f = json_deep_copy(frames);
@@ -334,8 +355,9 @@ static void test_list(void **state)
     (void)state;
     json_object_set_new(data, "rows", sal_list_rows(hits, pool));
     json_object_set_new(data, "any_rows", json_true());
-    json_object_set_new(data, "facets", json_pack("[o]", sal_list_facet(facet, "Signature", 1,
-                                                  "/search/?signature=%3D", 4, pool)));
+    json_object_set_new(
+        data, "facets",
+        json_pack("[o]", sal_list_facet(facet, "Signature", 1, "/search/?signature=%3D", 4, pool)));
     html = page(sal_json_own(data, pool), "overview");
     assert_true(has(html, "href=\"/report/index/" ID "\""));
     assert_true(has(html, "a&lt;b&gt;"));
@@ -353,8 +375,8 @@ static int setup(void **state)
 
     (void)state;
     apr_pool_create(&pool, NULL);
-    if (sal_templates_load(&templates, apr_pstrcat(pool, src, "/templates", NULL), pool, &err)
-        != APR_SUCCESS) {
+    if (sal_templates_load(&templates, apr_pstrcat(pool, src, "/templates", NULL), pool, &err) !=
+        APR_SUCCESS) {
         print_error("%s\n", err.message);
         return -1;
     }
@@ -372,13 +394,18 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        CASE(test_head), CASE(test_stack_rows), CASE(test_where),
-        CASE(test_equal_threads_merge),
-        CASE(test_runtime_frames_fold), CASE(test_page), CASE(test_rights_are_named),
-        CASE(test_canaries), CASE(test_failures_are_explained), CASE(test_odd_documents),
-        CASE(test_huge_reports_are_bounded), CASE(test_list)
-    };
+    const struct CMUnitTest tests[] = { CASE(test_head),
+                                        CASE(test_stack_rows),
+                                        CASE(test_where),
+                                        CASE(test_equal_threads_merge),
+                                        CASE(test_runtime_frames_fold),
+                                        CASE(test_page),
+                                        CASE(test_rights_are_named),
+                                        CASE(test_canaries),
+                                        CASE(test_failures_are_explained),
+                                        CASE(test_odd_documents),
+                                        CASE(test_huge_reports_are_bounded),
+                                        CASE(test_list) };
 
     apr_initialize();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,8 +34,9 @@ static apr_time_t now(void)
 
 static json_t *crash(int number, const char *members)
 {
-    const char *text = apr_psprintf(pool, "{\"uuid\":\"%08x-0000-4000-8000-000000261122\","
-                                          "\"date_processed\":\"2026-11-22T10:%02d:00+00:00\"%s%s}",
+    const char *text = apr_psprintf(pool,
+                                    "{\"uuid\":\"%08x-0000-4000-8000-000000261122\","
+                                    "\"date_processed\":\"2026-11-22T10:%02d:00+00:00\"%s%s}",
                                     number, number % 60, *members ? "," : "", members);
     json_t *doc;
     sal_error_t err = { 0 };
@@ -56,8 +57,8 @@ static void index_on(sal_db_t *d, const json_t *doc, apr_pool_t *p)
     sal_search_row_t *row;
     sal_error_t err = { 0 };
 
-    if (sal_search_prepare(&row, doc, d, p, &err) != APR_SUCCESS
-        || sal_db_txn(d, store_fn, row, p, &err) != APR_SUCCESS) {
+    if (sal_search_prepare(&row, doc, d, p, &err) != APR_SUCCESS ||
+        sal_db_txn(d, store_fn, row, p, &err) != APR_SUCCESS) {
         fail_msg("%s", err.message);
     }
 }
@@ -76,13 +77,17 @@ static void test_partitions_are_weeks(void **state)
     (void)state;
     assert_int_equal(sal_search_partitions(db, now(), 2, pool, &err), APR_SUCCESS);
     assert_int_equal(sal_search_partitions(db, now(), 2, pool, &err), APR_SUCCESS);
-    assert_string_equal(fixture_sql(db, pool, "SELECT string_agg(inhrelid::regclass::text, ' ' "
-        "ORDER BY inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'crash'::regclass"),
-        "crash_2026w46 crash_2026w47 crash_2026w48 crash_2026w49");
+    assert_string_equal(fixture_sql(db, pool,
+                                    "SELECT string_agg(inhrelid::regclass::text, ' ' "
+                                    "ORDER BY inhrelid::regclass::text) FROM pg_inherits WHERE "
+                                    "inhparent = 'crash'::regclass"),
+                        "crash_2026w46 crash_2026w47 crash_2026w48 crash_2026w49");
     /* 22 November 2026 is the Sunday of week 47 */
-    assert_string_equal(fixture_sql(db, pool, "SELECT pg_get_expr(relpartbound, oid) FROM pg_class "
-        "WHERE relname = 'crash_2026w47'"), "FOR VALUES FROM ('2026-11-16 00:00:00+00') TO "
-                                            "('2026-11-23 00:00:00+00')");
+    assert_string_equal(fixture_sql(db, pool,
+                                    "SELECT pg_get_expr(relpartbound, oid) FROM pg_class "
+                                    "WHERE relname = 'crash_2026w47'"),
+                        "FOR VALUES FROM ('2026-11-16 00:00:00+00') TO "
+                        "('2026-11-23 00:00:00+00')");
 }
 
 static void test_old_week_is_made(void **state)
@@ -112,17 +117,18 @@ static void test_row_and_replacement(void **state)
                  "\"address\":\"0xdeadbeef\",\"uptime_ts\":0.25,"
                  "\"crashing_thread\":99999999999");
     assert_string_equal(fixture_sql(db, pool, "SELECT count(*) FROM crash"), "1");
-    assert_string_equal(fixture_sql(db, pool,
-        "SELECT t.value FROM crash JOIN term t ON t.id = signature"), "two");
+    assert_string_equal(
+        fixture_sql(db, pool, "SELECT t.value FROM crash JOIN term t ON t.id = signature"), "two");
     assert_string_equal(fixture_sql(db, pool, "SELECT uptime IS NULL FROM crash"), "t");
     assert_string_equal(fixture_sql(db, pool, "SELECT address FROM crash"), "0xdeadbeef");
     assert_string_equal(fixture_sql(db, pool, "SELECT uptime_ts FROM crash"), "0.25");
     assert_string_equal(fixture_sql(db, pool, "SELECT cardinality(proto_signature) FROM crash"),
                         "3");
-    assert_string_equal(fixture_sql(db, pool, "SELECT removed_fields FROM crash"),
-                        "{45}");
-    assert_string_equal(fixture_sql(db, pool,
-        "SELECT count(*) FROM term WHERE value IN ('Demo', 'one', 'two', 'f1', 'f2')"), "5");
+    assert_string_equal(fixture_sql(db, pool, "SELECT removed_fields FROM crash"), "{45}");
+    assert_string_equal(
+        fixture_sql(db, pool,
+                    "SELECT count(*) FROM term WHERE value IN ('Demo', 'one', 'two', 'f1', 'f2')"),
+        "5");
     assert_int_equal(sal_search_has(&has, "00000007-0000-4000-8000-000000261122", db, pool, NULL),
                      APR_SUCCESS);
     assert_true(has);
@@ -139,10 +145,11 @@ static void test_every_field_has_its_column(void **state)
     f = sal_search_fields(&n);
     for (int i = 0; i < n; i++) {
         const char *dot = strchr(f[i].source, '.');
-        json_t *value = f[i].store == SAL_STORE_TERM || f[i].store == SAL_STORE_TERMS
-                                || f[i].store == SAL_STORE_TEXT
+        json_t *value = f[i].store == SAL_STORE_TERM || f[i].store == SAL_STORE_TERMS ||
+                                f[i].store == SAL_STORE_TEXT
                             ? json_string(f[i].name)
-                            : f[i].store == SAL_STORE_BOOL ? json_true() : json_integer(i + 1);
+                        : f[i].store == SAL_STORE_BOOL ? json_true()
+                                                       : json_integer(i + 1);
         json_t *object = doc;
 
         if (f[i].store == SAL_STORE_UUID || f[i].store == SAL_STORE_TIME) {
@@ -191,8 +198,10 @@ static void test_long_value_goes_to_overflow(void **state)
     (void)state;
     memset(text, 's', 1101);
     index_one(1, apr_psprintf(pool, "\"signature\":\"%s\"", text));
-    assert_string_equal(fixture_sql(db, pool, "SELECT signature IS NULL AND "
-        "length(overflow->'signature'->>0) = 1101 FROM crash"), "t");
+    assert_string_equal(fixture_sql(db, pool,
+                                    "SELECT signature IS NULL AND "
+                                    "length(overflow->'signature'->>0) = 1101 FROM crash"),
+                        "t");
     assert_int_equal(sal_query_rows(&hits, q, columns, 1, db, pool, NULL), APR_SUCCESS);
     assert_string_equal(sal_json_str(json_array_get(hits, 0), "signature"), text);
     json_decref(hits);
@@ -215,17 +224,20 @@ static void *APR_THREAD_FUNC work(apr_thread_t *thread, void *arg)
     d = fixture_connect(p);
     apr_pool_create(&scratch, p);
     for (int i = 0; i < 20; i++) {
-        const char *text = apr_psprintf(scratch, "{\"uuid\":\"%04x%04x-0000-4000-8000-000000261122\""
-            ",\"date_processed\":\"2026-11-22T10:00:00+00:00\",\"proto_signature\":"
-            "\"a%d | b%d | c%d\",\"signature\":\"s%d\"}", w->number, i, i, i + 1, i + 2, i);
+        const char *text =
+            apr_psprintf(scratch,
+                         "{\"uuid\":\"%04x%04x-0000-4000-8000-000000261122\""
+                         ",\"date_processed\":\"2026-11-22T10:00:00+00:00\",\"proto_signature\":"
+                         "\"a%d | b%d | c%d\",\"signature\":\"s%d\"}",
+                         w->number, i, i, i + 1, i + 2, i);
         sal_search_row_t *row;
         sal_error_t err = { 0 };
         json_t *doc;
 
         sal_search_forget_terms();
-        if (sal_json_parse(&doc, text, strlen(text), scratch, &err) != APR_SUCCESS
-            || sal_search_prepare(&row, doc, d, scratch, &err) != APR_SUCCESS
-            || sal_db_txn(d, store_fn, row, scratch, &err) != APR_SUCCESS) {
+        if (sal_json_parse(&doc, text, strlen(text), scratch, &err) != APR_SUCCESS ||
+            sal_search_prepare(&row, doc, d, scratch, &err) != APR_SUCCESS ||
+            sal_db_txn(d, store_fn, row, scratch, &err) != APR_SUCCESS) {
             w->failed = apr_pstrdup(root, err.message);
             break;
         }
@@ -254,12 +266,16 @@ static void test_terms_are_made_once(void **state)
         }
     }
     assert_string_equal(fixture_sql(db, pool, "SELECT count(*) FROM crash"), "80");
-    assert_string_equal(fixture_sql(db, pool, "SELECT count(*) FROM (SELECT field, value FROM term "
-                                              "GROUP BY 1, 2 HAVING count(*) > 1) d"), "0");
+    assert_string_equal(fixture_sql(db, pool,
+                                    "SELECT count(*) FROM (SELECT field, value FROM term "
+                                    "GROUP BY 1, 2 HAVING count(*) > 1) d"),
+                        "0");
     /* a0..a19, b1..b20, c2..c21, s0..s19 */
     assert_string_equal(fixture_sql(db, pool, "SELECT count(*) FROM term"), "80");
-    assert_string_equal(fixture_sql(db, pool, "SELECT count(*) FROM crash WHERE "
-        "cardinality(proto_signature) <> 3 OR signature IS NULL"), "0");
+    assert_string_equal(fixture_sql(db, pool,
+                                    "SELECT count(*) FROM crash WHERE "
+                                    "cardinality(proto_signature) <> 3 OR signature IS NULL"),
+                        "0");
 }
 
 static void test_terms_stay_seen(void **state)
@@ -300,14 +316,15 @@ static const char *found(int pii, const char *field, const char *value, const ch
     int64_t total;
     size_t i;
 
-    if (sal_query_filter(q, field, value, &err) != APR_SUCCESS
-        || (more && sal_query_filter(q, field, more, &err) != APR_SUCCESS)
-        || sal_query_rows(&hits, q, columns, 1, db, pool, &err) != APR_SUCCESS
-        || sal_query_count(&total, q, db, pool, &err) != APR_SUCCESS) {
+    if (sal_query_filter(q, field, value, &err) != APR_SUCCESS ||
+        (more && sal_query_filter(q, field, more, &err) != APR_SUCCESS) ||
+        sal_query_rows(&hits, q, columns, 1, db, pool, &err) != APR_SUCCESS ||
+        sal_query_count(&total, q, db, pool, &err) != APR_SUCCESS) {
         return apr_pstrdup(pool, err.message);
     }
     assert_int_equal(total, (int64_t)json_array_size(hits));
-    json_array_foreach(hits, i, hit) {
+    json_array_foreach(hits, i, hit)
+    {
         out = apr_psprintf(pool, "%s%c", out, sal_json_str(hit, "uuid")[7]);
     }
     json_decref(hits);
@@ -315,7 +332,7 @@ static const char *found(int pii, const char *field, const char *value, const ch
 }
 
 #define FIND(expected, field, value) assert_string_equal(found(0, field, value, NULL), expected)
-#define FIND2(expected, field, value, more)                                                       \
+#define FIND2(expected, field, value, more)                                                        \
     assert_string_equal(found(0, field, value, more), expected)
 
 static void test_operators(void **state)
@@ -435,8 +452,9 @@ static void test_bad_patterns(void **state)
 
 static void test_columns_paging_facets(void **state)
 {
-    static const char *const columns[] = { "signature", "user_comments", "addons",
-                                           "proto_signature", "uptime", "safe_mode", "date" };
+    static const char *const columns[] = {
+        "signature", "user_comments", "addons", "proto_signature", "uptime", "safe_mode", "date"
+    };
     sal_query_t *q = sal_query_make(now(), false, pool);
     sal_error_t err = { 0 };
     json_t *hits, *facet, *hit;
@@ -465,9 +483,8 @@ static void test_columns_paging_facets(void **state)
     json_decref(hits);
 
     assert_int_equal(sal_query_facet(&facet, q, "product", 5, db, pool, &err), APR_SUCCESS);
-    assert_string_equal(sal_json_python(facet, pool),
-                        "[{\"count\": 2, \"term\": \"Bird\"}, "
-                        "{\"count\": 1, \"term\": \"Fire Fox\"}]");
+    assert_string_equal(sal_json_python(facet, pool), "[{\"count\": 2, \"term\": \"Bird\"}, "
+                                                      "{\"count\": 1, \"term\": \"Fire Fox\"}]");
     json_decref(facet);
     /* three with one each: the tie breaks by text */
     assert_int_equal(sal_query_facet(&facet, q, "version", 2, db, pool, &err), APR_SUCCESS);
@@ -489,11 +506,14 @@ static void test_lookup(void **state)
     sal_lookup_t l;
 
     (void)state;
-    (void)fixture_sql(db, pool, "INSERT INTO crash_job (crash_id, queue, state, last_error) VALUES "
-        "('00000001-0000-4000-8000-000000261122', 1, 0, NULL), "
-        "('00000002-0000-4000-8000-000000261122', 1, 0, 'once'), "
-        "('00000003-0000-4000-8000-000000261122', 1, 2, 'gave up') RETURNING 1");
-    (void)fixture_sql(db, pool, "INSERT INTO processed_crash (crash_id, fence, job_id, blob, "
+    (void)fixture_sql(db, pool,
+                      "INSERT INTO crash_job (crash_id, queue, state, last_error) VALUES "
+                      "('00000001-0000-4000-8000-000000261122', 1, 0, NULL), "
+                      "('00000002-0000-4000-8000-000000261122', 1, 0, 'once'), "
+                      "('00000003-0000-4000-8000-000000261122', 1, 2, 'gave up') RETURNING 1");
+    (void)fixture_sql(
+        db, pool,
+        "INSERT INTO processed_crash (crash_id, fence, job_id, blob, "
         "success, signature) VALUES ('00000004-0000-4000-8000-000000261122', 1, 1, 'key', true, '')"
         " RETURNING 1");
     assert_int_equal(sal_lookup_crash(&l, "00000002-0000-4000-8000-000000261122", db, pool, NULL),
@@ -519,8 +539,9 @@ static int setup(void **state)
 {
     (void)state;
     apr_pool_create(&pool, root);
-    (void)fixture_sql(db, pool, "WITH a AS (DELETE FROM crash), b AS (DELETE FROM crash_job), "
-                                "c AS (DELETE FROM processed_crash) SELECT 1");
+    (void)fixture_sql(db, pool,
+                      "WITH a AS (DELETE FROM crash), b AS (DELETE FROM crash_job), "
+                      "c AS (DELETE FROM processed_crash) SELECT 1");
     (void)fixture_sql(db, pool, "DELETE FROM term RETURNING 1");
     sal_search_forget_terms();
     return 0;
@@ -561,14 +582,21 @@ static int close_group(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        CASE(test_partitions_are_weeks), CASE(test_old_week_is_made),
-        CASE(test_row_and_replacement), CASE(test_every_field_has_its_column),
-        CASE(test_long_value_goes_to_overflow), CASE(test_terms_are_made_once),
-        CASE(test_terms_stay_seen), CASE(test_operators), CASE(test_lists_and_stacks),
-        CASE(test_combination), CASE(test_protected), CASE(test_dates), CASE(test_bad_patterns),
-        CASE(test_columns_paging_facets), CASE(test_lookup)
-    };
+    const struct CMUnitTest tests[] = { CASE(test_partitions_are_weeks),
+                                        CASE(test_old_week_is_made),
+                                        CASE(test_row_and_replacement),
+                                        CASE(test_every_field_has_its_column),
+                                        CASE(test_long_value_goes_to_overflow),
+                                        CASE(test_terms_are_made_once),
+                                        CASE(test_terms_stay_seen),
+                                        CASE(test_operators),
+                                        CASE(test_lists_and_stacks),
+                                        CASE(test_combination),
+                                        CASE(test_protected),
+                                        CASE(test_dates),
+                                        CASE(test_bad_patterns),
+                                        CASE(test_columns_paging_facets),
+                                        CASE(test_lookup) };
 
     apr_initialize();
     return cmocka_run_group_tests(tests, open_group, close_group);

@@ -57,10 +57,11 @@ static void test_numbers_stay(void **state)
 static void test_protected_fields(void **state)
 {
     static const char *const is_protected[] = {
-        "collector_notes", "dumper_error", "glean_client_id", "gmp_library_path",
-        "has_guard_page_access", "java_stack_trace_raw", "mac_boot_args", "moz_crash_reason_raw",
-        "phc_alloc_stack", "phc_base_address", "phc_free_stack", "phc_kind", "phc_usable_size",
-        "remote_type", "soft_errors", "url", "user_comments"
+        "collector_notes",       "dumper_error",         "glean_client_id", "gmp_library_path",
+        "has_guard_page_access", "java_stack_trace_raw", "mac_boot_args",   "moz_crash_reason_raw",
+        "phc_alloc_stack",       "phc_base_address",     "phc_free_stack",  "phc_kind",
+        "phc_usable_size",       "remote_type",          "soft_errors",     "url",
+        "user_comments"
     };
     const sal_search_field_t *f;
     int n, found = 0;
@@ -87,8 +88,9 @@ static void test_sources(void **state)
 
 /* ---- values ---- */
 
-#define KEY "\"uuid\":\"de1bb258-cbbf-4589-a673-34f800160918\","                                 \
-            "\"date_processed\":\"2016-09-18T12:30:00+00:00\""
+#define KEY                                                                                        \
+    "\"uuid\":\"de1bb258-cbbf-4589-a673-34f800160918\","                                           \
+    "\"date_processed\":\"2016-09-18T12:30:00+00:00\""
 
 static sal_values_t *collect(const char *members)
 {
@@ -154,7 +156,7 @@ static void test_text_and_numbers(void **state)
     assert_true(value(v, "uptime_ts")->d == 1.5);
     assert_int_equal(value(v, "startup_crash")->i, 1);
     assert_int_equal(value(v, "safe_mode")->i, 0);
-    assert_string_equal(value(v, "hang")->text[0], "");   /* an empty string exists */
+    assert_string_equal(value(v, "hang")->text[0], ""); /* an empty string exists */
     assert_null(value(v, "last_crash"));
     assert_int_equal(v->n_removed, 0);
 }
@@ -166,7 +168,7 @@ static void test_ranges(void **state)
         "\"crashing_thread\":2147483648,\"install_time\":9223372036854775807,\"uptime\":\"many\"");
 
     (void)state;
-    assert_null(value(v, "cpu_count"));                   /* short: 2^15 - 1 at most */
+    assert_null(value(v, "cpu_count")); /* short: 2^15 - 1 at most */
     assert_true(was_removed(v, "cpu_count"));
     assert_int_equal(value(v, "major_version")->i, INT64_C(-2147483648));
     assert_null(value(v, "crashing_thread"));
@@ -188,7 +190,7 @@ static void test_lists(void **state)
     assert_int_equal(value(v, "missing_symbols")->n, 2);
     assert_string_equal(value(v, "missing_symbols")->text[1], "b/2/Y");
     assert_string_equal(value(v, "addons")->text[0], "x:1");
-    assert_null(value(v, "crash_report_keys"));           /* an empty list is missing */
+    assert_null(value(v, "crash_report_keys")); /* an empty list is missing */
     assert_int_equal(value(v, "utility_actors_name")->n, 1);
     assert_int_equal(value(v, "collector_notes")->n, 2);
 }
@@ -212,12 +214,12 @@ static void test_long_values(void **state)
     (void)state;
     memset(text, 'x', 1000);
     v = collect(apr_psprintf(pool, "\"signature\":\"%s\"", text));
-    assert_non_null(value(v, "signature"));               /* 1,000 bytes still fit */
+    assert_non_null(value(v, "signature")); /* 1,000 bytes still fit */
     memset(text, 'x', 1001);
     v = collect(apr_psprintf(pool, "\"signature\":\"%s\",\"addons\":[\"%s\",\"ok\"]", text, text));
     assert_null(value(v, "signature"));
-    assert_string_equal(json_string_value(json_array_get(json_object_get(v->overflow, "signature"),
-                                                         0)), text);
+    assert_string_equal(
+        json_string_value(json_array_get(json_object_get(v->overflow, "signature"), 0)), text);
     assert_int_equal(value(v, "addons")->n, 1);
     assert_string_equal(value(v, "addons")->text[0], "ok");
     memset(text, 'x', 40000);
@@ -257,12 +259,17 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        CASE(test_sorted_and_unique), CASE(test_numbers_stay), CASE(test_protected_fields),
-        CASE(test_sources), CASE(test_key_is_needed), CASE(test_text_and_numbers),
-        CASE(test_ranges), CASE(test_lists), CASE(test_bad_data), CASE(test_long_values),
-        CASE(test_too_many_elements)
-    };
+    const struct CMUnitTest tests[] = { CASE(test_sorted_and_unique),
+                                        CASE(test_numbers_stay),
+                                        CASE(test_protected_fields),
+                                        CASE(test_sources),
+                                        CASE(test_key_is_needed),
+                                        CASE(test_text_and_numbers),
+                                        CASE(test_ranges),
+                                        CASE(test_lists),
+                                        CASE(test_bad_data),
+                                        CASE(test_long_values),
+                                        CASE(test_too_many_elements) };
 
     apr_initialize();
     return cmocka_run_group_tests(tests, NULL, NULL);
