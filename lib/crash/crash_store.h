@@ -48,6 +48,7 @@ SAL_API apr_status_t sal_crash_store_probe(sal_crash_store_t *store, sal_error_t
 /* ---- writing: the collector ---- */
 typedef struct sal_crash_writer_t sal_crash_writer_t;
 
+/* SAL_E_SICK, APR_ENOSPC or another errno. */
 SAL_API apr_status_t sal_crash_begin(sal_crash_writer_t **out, sal_crash_store_t *store,
                                      apr_time_t now, apr_pool_t *p, sal_error_t *err);
 /* The id to commit under, unless the client is allowed to bring its own: its directory is open. */

@@ -90,6 +90,10 @@ apr_status_t sal_crash_begin(sal_crash_writer_t **out, sal_crash_store_t *store,
     sal_crash_id_make(w->id, now, 0);
     apr_pool_cleanup_register(p, w, abandon, apr_pool_cleanup_null);
     rv = open_file(w);
+    if (rv == EIO) {
+        sal_crash_store_lost_write(store, rv);
+        return sal_fail(err, SAL_E_SICK, "crash store %s: a new file: I/O error", store->fs.root);
+    }
     if (rv != APR_SUCCESS) {
         return sal_fail_os(err, rv, "crash store %s: a new file", store->fs.root);
     }
