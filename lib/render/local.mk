@@ -1,7 +1,8 @@
 # lib/render
-libsalvage_core_la_SOURCES += lib/render/template.cc lib/render/format.c lib/render/wire.c \
-              lib/render/list.c lib/render/report.c lib/render/report_stack.c \
-              lib/render/report_details.c
+libsalvage_core_la_SOURCES += lib/render/template.cc lib/render/template.h lib/render/format.c \
+              lib/render/format.h lib/render/wire.c lib/render/wire.h lib/render/list.c \
+              lib/render/list.h lib/render/report.c lib/render/report.h \
+              lib/render/report_private.h lib/render/report_stack.c lib/render/report_details.c
 
 if WITH_CMOCKA
 check_PROGRAMS += tests/unit/test_render tests/unit/test_report

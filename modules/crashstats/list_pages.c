@@ -101,6 +101,7 @@ static void put_list(json_t *data, const list_t *l, const char *base, apr_pool_t
     json_object_set_new(data, "rows", sal_list_rows(l->hits, p));
     json_object_set_new(data, "any_rows", json_boolean(json_array_size(l->hits) > 0));
     json_object_set_new(data, "total", json_string(sal_format_count(l->total, p)));
+    json_object_set_new(data, "single", json_boolean(l->total == 1));
 }
 
 /* ---- the overview ---- */
