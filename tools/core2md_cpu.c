@@ -203,7 +203,7 @@ bool core_signal(const core_t *core, uint32_t *number, uint32_t *code, uint64_t 
     *address = 0;
     if (sal_span_u32(&core->siginfo, 0, number) && *number
         && sal_span_u32(&core->siginfo, 8, code)) {
-        /* only a fault that the kernel raised (code > 0) has an address; else it is a sender's id */
+        /* only a fault that the kernel raised (code > 0) has an address, others a sender's id */
         if (is_fault(*number) && (int32_t)*code > 0) {
             if (core->is64) {
                 sal_span_u64(&core->siginfo, 16, address);

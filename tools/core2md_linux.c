@@ -101,19 +101,21 @@ static const core_file_t *file_at(const core_t *core, uint64_t address)
     return NULL;
 }
 
-static bool has_main_stack(const core_t *core, const core_segment_t *s)
+/* Mappings that have a name without being a file; looked up once, not for each segment. */
+typedef struct landmarks_t {
+    uint64_t vdso, sp;            /* of the main thread; 0: unknown */
+} landmarks_t;
+
+static landmarks_t find_landmarks(const core_t *core)
 {
+    landmarks_t out = { .vdso = core_auxv(core, AT_SYSINFO_EHDR) };
     uint32_t pid = core_process_id(core);
     int sp = sal_cpu_desc(core_machine_cpu(core->machine))->sp;
 
-    for (size_t i = 0; i < core->n_threads; i++) {
-        const core_thread_t *t = &core->threads[i];
-
-        if (t->tid == pid && t->regs.value[sp] - s->start < s->size) {
-            return true;
-        }
+    for (size_t i = 0; i < core->n_threads && !out.sp; i++) {
+        out.sp = core->threads[i].tid == pid ? core->threads[i].regs.value[sp] : 0;
     }
-    return false;
+    return out;
 }
 
 /* As the kernel writes it: the path stands in column 74. */
@@ -127,7 +129,8 @@ static void write_map_line(sal_mdw_record_t *r, apr_pool_t *p, uint64_t start, u
     sal_mdw_put(r, line, strlen(line));
 }
 
-static void write_segment_line(const core_t *core, sal_mdw_record_t *r, const core_segment_t *s)
+static void write_segment_line(const core_t *core, sal_mdw_record_t *r, const core_segment_t *s,
+                               const landmarks_t *marks)
 {
     const core_file_t *f = file_at(core, s->start);
     char perms[5] = "---p";
@@ -138,9 +141,9 @@ static void write_segment_line(const core_t *core, sal_mdw_record_t *r, const co
     perms[2] = s->exec ? 'x' : '-';
     if (f) {
         name = sal_utf8_clean(f->path, strlen(f->path), core->pool);
-    } else if (s->start == core_auxv(core, AT_SYSINFO_EHDR)) {
+    } else if (s->start == marks->vdso) {
         name = "[vdso]";
-    } else if (has_main_stack(core, s)) {
+    } else if (marks->sp && marks->sp - s->start < s->size) {
         name = "[stack]";
     }
     write_map_line(r, core->pool, s->start, s->start + s->size, perms,
@@ -161,6 +164,7 @@ static void write_file_line(const core_t *core, sal_mdw_record_t *r, const core_
 static void write_maps(const core_t *core, sal_mdw_t *w)
 {
     sal_mdw_record_t *r = sal_mdw_record(w);
+    landmarks_t marks = find_landmarks(core);
     size_t file = 0;
 
     for (size_t i = 0; i <= core->n_segments; i++) {
@@ -174,7 +178,7 @@ static void write_maps(const core_t *core, sal_mdw_t *w)
             }
         }
         if (i < core->n_segments) {
-            write_segment_line(core, r, &core->segments[i]);
+            write_segment_line(core, r, &core->segments[i], &marks);
         }
     }
     sal_mdw_stream(w, SAL_STREAM_LINUX_MAPS, sal_mdw_end(r));

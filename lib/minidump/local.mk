@@ -10,11 +10,13 @@ EXTRA_DIST += docs/minidump.md tests/data
 if WITH_CMOCKA
 MD_SAMPLES = tests/unit/md_samples.c tests/unit/md_samples.h
 check_PROGRAMS += tests/unit/test_minidump tests/unit/test_minidump_parts \
-              tests/unit/test_minidump_real tests/unit/test_context
+              tests/unit/test_minidump_hostile tests/unit/test_minidump_real tests/unit/test_context
 tests_unit_test_minidump_SOURCES = tests/unit/test_minidump.c $(MD_SAMPLES)
 tests_unit_test_minidump_LDADD = $(UNIT_LIBS)
 tests_unit_test_minidump_parts_SOURCES = tests/unit/test_minidump_parts.c $(MD_SAMPLES)
 tests_unit_test_minidump_parts_LDADD = $(UNIT_LIBS)
+tests_unit_test_minidump_hostile_SOURCES = tests/unit/test_minidump_hostile.c $(MD_SAMPLES)
+tests_unit_test_minidump_hostile_LDADD = $(UNIT_LIBS)
 tests_unit_test_minidump_real_SOURCES = tests/unit/test_minidump_real.c $(MD_SAMPLES)
 tests_unit_test_minidump_real_LDADD = $(UNIT_LIBS)
 tests_unit_test_context_SOURCES = tests/unit/test_context.c

@@ -64,9 +64,8 @@ for name in sys.argv[2:]:
 print(",".join(f"{a:x}" for a in sorted(found)))
 PY
 }
-for library in /lib/x86_64-linux-gnu/libc.so.6; do
-    id=$(readelf -n "$library" | sed -n 's/.*Build ID: //p')
-    "$data/elf2sym.py" --debug "/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug" \
-        --only "$(offsets "$(basename "$library")")" --store "$data/symbols" "$library"
-done
+library=/lib/x86_64-linux-gnu/libc.so.6
+id=$(readelf -n "$library" | sed -n 's/.*Build ID: //p')
+"$data/elf2sym.py" --debug "/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug" \
+    --only "$(offsets libc.so.6)" --store "$data/symbols" "$library"
 du -h "$data"/crashes/*.dmp "$data"/symbols/*/*/*.sym
