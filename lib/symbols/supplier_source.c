@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/file.h>
@@ -272,11 +273,49 @@ static void remove_stale_temps(const char *path, apr_pool_t *p)
     }
 }
 
-static apr_status_t lock_file(int *fd, const char *path, apr_pool_t *p, sal_error_t *err)
+/*
+ * Makes one folder. Where an operator lets a group write symcaches (httpd and the daemon may be two
+ * users), what is below is for the group too, whatever the umask says.
+ */
+static apr_status_t make_folder(const char *path, mode_t shared, sal_error_t *err)
+{
+    int fd;
+
+    if (mkdir(path, 0755) != 0) {
+        return errno == EEXIST ? APR_SUCCESS : sal_fail_os(err, errno, "cannot make %s", path);
+    }
+    fd = shared ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        (void)!fchmod(fd, 0755 | shared);
+        close(fd);
+    }
+    return APR_SUCCESS;
+}
+
+/* The folders between the root of the symcaches and the file. */
+static apr_status_t make_folders(const char *root, const char *path, mode_t *shared, apr_pool_t *p,
+                                 sal_error_t *err)
+{
+    char *copy = apr_pstrdup(p, path);
+    apr_status_t rv = APR_SUCCESS;
+    struct stat st;
+
+    *shared = stat(root, &st) == 0 ? st.st_mode & (S_IWGRP | S_ISGID) : 0;
+    for (char *s = strchr(copy + strlen(root) + 1, '/'); s && rv == APR_SUCCESS;
+         s = strchr(s + 1, '/')) {
+        *s = '\0';
+        rv = make_folder(copy, *shared & S_IWGRP ? *shared : 0, err);
+        *s = '/';
+    }
+    return rv;
+}
+
+static apr_status_t lock_file(int *fd, const char *root, const char *path, apr_pool_t *p,
+                              sal_error_t *err)
 {
     const char *name = apr_pstrcat(p, path, ".lock", NULL);
-    const char *dir = apr_pstrmemdup(p, path, (apr_size_t)(strrchr(path, '/') - path));
-    apr_status_t rv = sal_dir_make(dir, 0755, 0, p, err);
+    mode_t shared;
+    apr_status_t rv = make_folders(root, path, &shared, p, err);
     int code;
 
     if (rv != APR_SUCCESS) {
@@ -285,6 +324,9 @@ static apr_status_t lock_file(int *fd, const char *path, apr_pool_t *p, sal_erro
     *fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (*fd < 0) {
         return sal_fail_os(err, errno, "cannot open %s", name);
+    }
+    if (shared & S_IWGRP) {
+        (void)!fchmod(*fd, 0664);                     /* its maker's only; then it is so already */
     }
     do {
         code = flock(*fd, LOCK_EX);
@@ -302,6 +344,34 @@ static void failed(supply_result_t *out, const sal_error_t *err, const char *sou
     out->state = SAL_SYM_CORRUPT;
     apr_cpystrn(out->reason, err->message, sizeof(out->reason));
     sal_log(SAL_LOG_WARNING, 2051, "no symcache for %s: %s", source, err->message);
+}
+
+/*
+ * The folder of symcaches cannot be written, or is full: this process builds for itself, into a
+ * file without a name. Worse than sharing, better than bare frames.
+ */
+static void build_aside(supply_result_t *out, const char *source, const sal_error_t *why,
+                        apr_pool_t *map_pool, apr_pool_t *scratch)
+{
+    const char *tmp = getenv("TMPDIR");
+    char *path = apr_pstrcat(scratch, tmp && *tmp ? tmp : "/tmp", "/salvage-symcache.XXXXXX", NULL);
+    sal_error_t err = *why;
+    int fd = mkostemp(path, O_CLOEXEC);
+    apr_status_t rv = APR_EGENERAL;
+
+    if (fd >= 0) {
+        close(fd);
+        rv = sal_symcache_build(path, source, scratch, &err);
+        rv = rv == APR_SUCCESS ? sal_symcache_open(&out->cache, path, map_pool, &err) : rv;
+        unlink(path);
+    }
+    if (rv != APR_SUCCESS) {
+        failed(out, &err, source);
+        return;
+    }
+    out->built = true;
+    out->stamp = sal_symcache_stamp(out->cache);
+    sal_log(SAL_LOG_WARNING, 2053, "symcache of %s is not shared: %s", source, why->message);
 }
 
 static void build_locked(supply_result_t *out, const char *path, const char *source,
@@ -326,21 +396,25 @@ static void build_locked(supply_result_t *out, const char *path, const char *sou
         out->built = true;
         rv = sal_symcache_open(&out->cache, path, map_pool, &err);
     }
-    if (rv != APR_SUCCESS) {
+    if (rv == SAL_E_MALFORMED || rv == SAL_E_TOOBIG) {
         failed(out, &err, source);
-        return;
     }
-    out->stamp = sal_symcache_stamp(out->cache);
+    else if (rv != APR_SUCCESS) {
+        build_aside(out, source, &err, map_pool, scratch);
+    }
+    else {
+        out->stamp = sal_symcache_stamp(out->cache);
+    }
 }
 
-static void build(supply_result_t *out, const char *path, const char *source, apr_pool_t *map_pool,
-                  apr_pool_t *scratch)
+static void build(supply_result_t *out, const supply_place_t *place, const char *path,
+                  const char *source, apr_pool_t *map_pool, apr_pool_t *scratch)
 {
     sal_error_t err = { 0 };
     int fd;
 
-    if (lock_file(&fd, path, scratch, &err) != APR_SUCCESS) {
-        failed(out, &err, source);
+    if (lock_file(&fd, place->opts.symcache_dir, path, scratch, &err) != APR_SUCCESS) {
+        build_aside(out, source, &err, map_pool, scratch);
         return;
     }
     build_locked(out, path, source, map_pool, scratch);
@@ -396,7 +470,7 @@ void supply_module(supply_result_t *out, const supply_place_t *place, const supp
         touch(path);
     }
     else {
-        build(out, path, source, map_pool, scratch);
+        build(out, place, path, source, map_pool, scratch);
     }
     if (out->state == SAL_SYM_FOUND) {
         check_identity(out, key);

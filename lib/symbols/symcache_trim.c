@@ -40,7 +40,8 @@ static bool ends_with(const char *s, const char *ending)
 /* DIR/vN/... of a version that is not ours. */
 static bool is_old_version(const char *path, size_t dir_len)
 {
-    return strncmp(path + dir_len, "/v", 2) == 0 && strtol(path + dir_len + 2, NULL, 10) < SYMX_VERSION;
+    return strncmp(path + dir_len, "/v", 2) == 0 &&
+           strtol(path + dir_len + 2, NULL, 10) < SYMX_VERSION;
 }
 
 static void look_at(apr_array_header_t *list, const FTSENT *e, size_t dir_len, time_t now)

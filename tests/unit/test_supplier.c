@@ -416,6 +416,38 @@ static void the_bound_holds(void **state)
     apr_pool_destroy(p);
 }
 
+/* No room for symcaches, here because a file stands in the way: symbols all the same. */
+static void a_folder_that_cannot_be_written(void **state)
+{
+    apr_pool_t *p;
+    sal_supplier_t *s;
+    sal_sym_ref_t ref;
+    struct stat st;
+
+    (void)state;
+    put_symbols("aside.so", ID, "aside", 1);
+    apr_pool_create(&p, pool);
+    s = make(in_dir("cache10"), 0, p);
+    fclose(fopen(in_dir("cache10/v1"), "w"));
+    sal_supplier_get(&ref, s, "aside.so", ID, p);
+    assert_string_equal(first_function(&ref), "aside_0");
+    sal_supplier_release(s, &ref);
+
+    /* A folder for a group: so is what is made in it, whatever the umask. */
+    assert_int_equal(unlink(in_dir("cache10/v1")), 0);
+    assert_int_equal(chmod(in_dir("cache10"), 02775), 0);
+    umask(077);
+    put_symbols("group.so", ID, "group", 1);
+    sal_supplier_get(&ref, s, "group.so", ID, p);
+    umask(022);
+    assert_string_equal(first_function(&ref), "group_0");
+    sal_supplier_release(s, &ref);
+    assert_int_equal(count_files("cache10/v1/*/group.so/*.symx"), 1);
+    assert_int_equal(stat(in_dir("cache10/v1"), &st), 0);
+    assert_int_equal(st.st_mode & 02777, 02775);
+    apr_pool_destroy(p);
+}
+
 /* A folder over its bound loses what was used longest ago, other versions first, nothing new. */
 static void the_folder_is_trimmed(void **state)
 {
@@ -497,6 +529,7 @@ int main(void)
         cmocka_unit_test(ways_to_the_text),
         cmocka_unit_test(replaced_symbols),
         cmocka_unit_test(the_bound_holds),
+        cmocka_unit_test(a_folder_that_cannot_be_written),
         cmocka_unit_test(the_folder_is_trimmed),
     };
 
