@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <apr_file_info.h>
 #include <apr_strings.h>
@@ -56,6 +57,7 @@ static const apr_getopt_option_t known_options[] = {
     { "no-color", OPT_IGNORED, 0, "accepted, no effect" },
     { "no-interactive", OPT_IGNORED, 0, "accepted, no effect" },
     { "symbols-tmp", OPT_IGNORED_VALUE, 1, "accepted, no effect" },
+    { "symbols-download-timeout-secs", OPT_IGNORED_VALUE, 1, "accepted, no effect" },
     CMD_OPT_HELP,
     CMD_OPT_END,
 };
@@ -187,6 +189,21 @@ static const char *default_cache(apr_pool_t *p)
     return apr_psprintf(p, "/tmp/salvage-symcache-%u", (unsigned)getuid());
 }
 
+/* In a directory that others may write to, somebody could have left symcaches for us. */
+static apr_status_t make_cache(const char *path, apr_pool_t *p, sal_error_t *err)
+{
+    apr_status_t rv = sal_dir_make(path, 0700, 0, p, err);
+    struct stat st;
+
+    if (rv == APR_SUCCESS
+        && (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode)
+            || (st.st_uid != geteuid() && st.st_uid != 0) || st.st_mode & S_IWOTH)) {
+        return sal_fail(err, APR_EACCES, "%s is not a directory of yours that others cannot write "
+                        "to; name another with --symbols-cache", path);
+    }
+    return rv;
+}
+
 /* Plain symbol files named on the command line, found by the id in their MODULE line. */
 typedef struct {
     const char *path, *debug_id;
@@ -268,7 +285,7 @@ static apr_status_t make_supplier(sal_supplier_t **out, const options_t *o, apr_
     opts.paths = (const char *const *)trees->elts;
     opts.find = files->nelts ? find_file : NULL;
     opts.find_baton = files;
-    rv = sal_dir_make(opts.symcache_dir, 0700, 0, p, err);
+    rv = make_cache(opts.symcache_dir, p, err);
     return rv == APR_SUCCESS ? sal_supplier_make(out, &opts, p, err) : rv;
 }
 

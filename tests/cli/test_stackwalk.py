@@ -192,6 +192,15 @@ def test_symbol_server_is_refused(peers):
     assert "symbols are not fetched from servers yet" in done.stderr
 
 
+def test_cache_that_others_may_write(peers, tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    done = run("stackwalk", "--symbols", peers / "symbols", "--symbols-cache", tmp_path / "cache",
+               peers / "test.dmp")
+    assert done.returncode == 1
+    assert "name another with --symbols-cache" in done.stderr
+
+
 def test_bad_extra_costs_a_line_only(peers, tmp_path):
     (tmp_path / "extra.json").write_text("{")
     done = run("stackwalk", "--json", "--evil-json", tmp_path / "extra.json", peers / "test.dmp")
