@@ -201,8 +201,8 @@ static struct curl_slist *make_headers(const request_t *req, apr_pool_t *p)
 {
     struct curl_slist *h = curl_slist_append(NULL, "Expect:");
 
-    h = curl_slist_append(h, apr_psprintf(p, "Content-Type: multipart/form-data; boundary=%s",
-                                          req->boundary));
+    h = curl_slist_append(
+        h, apr_psprintf(p, "Content-Type: multipart/form-data; boundary=%s", req->boundary));
     if (req->gzip) {
         h = curl_slist_append(h, "Content-Encoding: gzip");
     }
@@ -342,13 +342,27 @@ int cmd_submit(int argc, const char **argv, apr_pool_t *p)
 
     while ((rv = apr_getopt_long(os, options, &c, &value)) == APR_SUCCESS) {
         switch (c) {
-        case 's': req.server = value; break;
-        case 'd': add_dump(&req, value, p); break;
-        case 'z': req.gzip = 1; break;
-        case 'k': req.chunked = 1; break;
-        case 'j': req.json = 1; break;
-        case 't': req.token = value; break;
-        case 'h': printf("usage: salvage %s\n", USAGE); return CMD_OK;
+        case 's':
+            req.server = value;
+            break;
+        case 'd':
+            add_dump(&req, value, p);
+            break;
+        case 'z':
+            req.gzip = 1;
+            break;
+        case 'k':
+            req.chunked = 1;
+            break;
+        case 'j':
+            req.json = 1;
+            break;
+        case 't':
+            req.token = value;
+            break;
+        case 'h':
+            printf("usage: salvage %s\n", USAGE);
+            return CMD_OK;
         case 'a':
             if (add_annotation(&req, value, p) != CMD_OK) {
                 return CMD_USAGE;

@@ -168,11 +168,21 @@ int cmd_sweep(int argc, const char **argv, apr_pool_t *p)
 
     while ((rv = apr_getopt_long(os, options, &c, &value)) == APR_SUCCESS) {
         switch (c) {
-        case 'p': req.pending = 1; break;
-        case 'd': req.days = 1; break;
-        case 's': req.since = value; break;
-        case 'c': req.conf = value; break;
-        case 'h': printf("usage: salvage %s\n", USAGE); return CMD_OK;
+        case 'p':
+            req.pending = 1;
+            break;
+        case 'd':
+            req.days = 1;
+            break;
+        case 's':
+            req.since = value;
+            break;
+        case 'c':
+            req.conf = value;
+            break;
+        case 'h':
+            printf("usage: salvage %s\n", USAGE);
+            return CMD_OK;
         case 'a':
             if (!sal_parse_duration(value, &req.min_age) || req.min_age < 0 ||
                 req.min_age > 86400 * 365) {

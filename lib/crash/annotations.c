@@ -19,8 +19,8 @@
 #define NOTE_LEN_MAX 400
 
 struct sal_annotations_t {
-    json_t *values;      /* name -> text */
-    json_t *plain;       /* names that came as text parts */
+    json_t *values; /* name -> text */
+    json_t *plain;  /* names that came as text parts */
     json_t *notes;
     apr_size_t total, total_max;
     bool had_json, had_plain;
@@ -128,8 +128,8 @@ static bool to_utf8(const char *charset, const char *value, apr_size_t size, cha
         return false;
     }
     to = *out = malloc(room);
-    ok = to && iconv(cd, &in, &in_left, &to, &out_left) != (size_t)-1
-         && iconv(cd, NULL, NULL, &to, &out_left) != (size_t)-1 && in_left == 0;
+    ok = to && iconv(cd, &in, &in_left, &to, &out_left) != (size_t)-1 &&
+         iconv(cd, NULL, NULL, &to, &out_left) != (size_t)-1 && in_left == 0;
     iconv_close(cd);
     if (!ok) {
         free(*out);
@@ -139,8 +139,8 @@ static bool to_utf8(const char *charset, const char *value, apr_size_t size, cha
     return true;
 }
 
-static bool set_decoded(sal_annotations_t *a, const char *name, const char *value,
-                        apr_size_t size, const char *charset)
+static bool set_decoded(sal_annotations_t *a, const char *name, const char *value, apr_size_t size,
+                        const char *charset)
 {
     char *text;
     apr_size_t text_size;
@@ -175,8 +175,7 @@ void sal_annotations_text(sal_annotations_t *a, const char *name, const char *va
         sal_annotations_note(a, "duplicate annotation: %s", name);
     }
     if (!set_decoded(a, name, value, size, charset)) {
-        sal_annotations_note(a,
-                             "extract payload text part exception: invalid text or charset: %s",
+        sal_annotations_note(a, "extract payload text part exception: invalid text or charset: %s",
                              charset_name_ok(charset) ? charset : "?");
         return;
     }
@@ -188,8 +187,8 @@ void sal_annotations_text(sal_annotations_t *a, const char *name, const char *va
 
 /* ---- JSON part ---- */
 
-static apr_status_t take_member(void *baton, const char *key, apr_size_t key_len,
-                                const char *value, apr_size_t value_len, bool key_nul)
+static apr_status_t take_member(void *baton, const char *key, apr_size_t key_len, const char *value,
+                                apr_size_t value_len, bool key_nul)
 {
     sal_annotations_t *a = baton;
     char name[SAL_ANNOTATION_NAME_MAX + 1];
@@ -360,8 +359,7 @@ json_t *sal_annotations_raw(const sal_annotations_t *a, const char *id, const sa
                         json_string(agent ? sal_utf8_clean(agent, strlen(agent), p) : "None"));
     json_object_set_new(m, "throttle_rule", json_string(meta->throttle_rule));
     json_object_set_new(raw, "uuid", json_string(id));
-    json_object_set_new(raw, "submitted_timestamp",
-                        json_string(sal_time_iso(meta->submitted, p)));
+    json_object_set_new(raw, "submitted_timestamp", json_string(sal_time_iso(meta->submitted, p)));
     json_object_set_new(raw, "version", json_integer(2));
     json_object_set_new(raw, "metadata", m);
     return raw;

@@ -48,9 +48,9 @@ void sal_container_init(sal_container_t *c, int fd, apr_time_t now, apr_pool_t *
     c->buf = apr_palloc(p, SAL_CONTAINER_BUF);
     apr_time_exp_gmt(&t, now);
     if (t.tm_year >= 80) {
-        c->dos_time = (apr_uint32_t)(t.tm_year - 80) << 25 | (apr_uint32_t)(t.tm_mon + 1) << 21
-                      | (apr_uint32_t)t.tm_mday << 16 | (apr_uint32_t)t.tm_hour << 11
-                      | (apr_uint32_t)t.tm_min << 5 | (apr_uint32_t)t.tm_sec / 2;
+        c->dos_time = (apr_uint32_t)(t.tm_year - 80) << 25 | (apr_uint32_t)(t.tm_mon + 1) << 21 |
+                      (apr_uint32_t)t.tm_mday << 16 | (apr_uint32_t)t.tm_hour << 11 |
+                      (apr_uint32_t)t.tm_min << 5 | (apr_uint32_t)t.tm_sec / 2;
     }
 }
 

@@ -48,8 +48,7 @@ static bool grammar_ok(const char *id)
             if (c != '-') {
                 return false;
             }
-        }
-        else if (!(c >= '0' && c <= '9') && (i >= DATE_AT || c < 'a' || c > 'f')) {
+        } else if (!(c >= '0' && c <= '9') && (i >= DATE_AT || c < 'a' || c > 'f')) {
             return false;
         }
     }

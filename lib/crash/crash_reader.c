@@ -22,9 +22,9 @@
 
 struct sal_crash_reader_t {
     apr_pool_t *pool;
-    const char *name;        /* for messages */
+    const char *name; /* for messages */
     zip_t *zip;
-    json_t *dumps;           /* of meta.json: name -> {"size", "sha256"}; owned by the pool */
+    json_t *dumps; /* of meta.json: name -> {"size", "sha256"}; owned by the pool */
     json_t *raw;
     const char **dump_names; /* NULL-terminated */
 };
@@ -70,8 +70,7 @@ static apr_status_t open_entry(zip_file_t **f, apr_uint64_t *size, sal_crash_rea
 
 /* A small entry, whole, NUL-terminated, in p. */
 static apr_status_t read_entry(char **out, apr_size_t *out_size, sal_crash_reader_t *r,
-                               const char *entry, apr_uint64_t max, apr_pool_t *p,
-                               sal_error_t *err)
+                               const char *entry, apr_uint64_t max, apr_pool_t *p, sal_error_t *err)
 {
     apr_uint64_t size, got = 0;
     zip_file_t *f;
@@ -92,8 +91,7 @@ static apr_status_t read_entry(char **out, apr_size_t *out_size, sal_crash_reade
     }
     if (n < 0) {
         rv = zip_failed(r, zip_file_get_error(f), err);
-    }
-    else if (got != size) {
+    } else if (got != size) {
         rv = damaged(r, err, apr_pstrcat(r->pool, entry, " is cut off", NULL));
     }
     zip_fclose(f);
@@ -276,7 +274,7 @@ static void *map_memory(size_t size, apr_pool_t *p)
 typedef struct expand_t {
     ZSTD_DCtx *zstd;
     ZSTD_outBuffer out;
-    size_t left;             /* 0: a frame has ended */
+    size_t left; /* 0: a frame has ended */
 } expand_t;
 
 /* Feeds one piece; false if it is no zstd or holds more than was written down. */

@@ -111,7 +111,8 @@ static apr_status_t check_format(sal_crash_store_t *s, apr_pool_t *p, sal_error_
         if (is_foreign(s->root_fd)) {
             return sal_fail(err, SAL_E_UNSUPPORTED,
                             "%s is neither empty nor a crash store; give crash-store a folder of "
-                            "its own", s->fs.root);
+                            "its own",
+                            s->fs.root);
         }
         rv = make_format(s);
         if (rv != APR_SUCCESS) {
@@ -144,9 +145,9 @@ static apr_status_t open_parts(sal_crash_store_t *s, apr_pool_t *p, sal_error_t 
         }
         close(fd);
     }
-    if ((rv = open_part(&s->crash_fd, s, "crash", err)) != APR_SUCCESS
-        || (rv = open_part(&s->pending_fd, s, "pending", err)) != APR_SUCCESS
-        || (rv = open_part(&s->bad_fd, s, "bad", err)) != APR_SUCCESS) {
+    if ((rv = open_part(&s->crash_fd, s, "crash", err)) != APR_SUCCESS ||
+        (rv = open_part(&s->pending_fd, s, "pending", err)) != APR_SUCCESS ||
+        (rv = open_part(&s->bad_fd, s, "bad", err)) != APR_SUCCESS) {
         return rv;
     }
     return sal_store_open(&s->blobs, s->fs.root, p, err);
@@ -176,8 +177,9 @@ apr_status_t sal_crash_store_open(sal_crash_store_t **out, const char *root, boo
     if (s->root_fd < 0) {
         return sal_fail_os(err, errno, "crash store %s", root);
     }
-    if ((rv = check_format(s, p, err)) != APR_SUCCESS || (rv = open_parts(s, p, err)) != APR_SUCCESS
-        || (rv = sal_crash_store_probe(s, err)) != APR_SUCCESS) {
+    if ((rv = check_format(s, p, err)) != APR_SUCCESS ||
+        (rv = open_parts(s, p, err)) != APR_SUCCESS ||
+        (rv = sal_crash_store_probe(s, err)) != APR_SUCCESS) {
         return rv;
     }
     *out = s;
@@ -304,9 +306,9 @@ apr_status_t sal_crash_store_probe(sal_crash_store_t *store, sal_error_t *err)
         close(fd);
     }
     unlinkat(store->pending_fd, name, 0);
-    return rv == APR_SUCCESS ? rv
-                             : sal_fail_os(err, rv, "crash store %s: a trial write",
-                                           store->fs.root);
+    return rv == APR_SUCCESS
+               ? rv
+               : sal_fail_os(err, rv, "crash store %s: a trial write", store->fs.root);
 }
 
 void sal_crash_store_lost_write(sal_crash_store_t *store, apr_status_t rv)
@@ -349,8 +351,8 @@ static bool measure_space(const sal_crash_store_t *s)
     }
     free_bytes = (apr_uint64_t)v.f_bavail * v.f_frsize;
     two_percent = (apr_uint64_t)v.f_blocks / 50 * v.f_frsize;
-    floor = two_percent > (apr_uint64_t)MIN_FREE_DEFAULT ? two_percent
-                                                         : (apr_uint64_t)MIN_FREE_DEFAULT;
+    floor =
+        two_percent > (apr_uint64_t)MIN_FREE_DEFAULT ? two_percent : (apr_uint64_t)MIN_FREE_DEFAULT;
     if (s->min_free >= 0) {
         floor = (apr_uint64_t)s->min_free;
     }
@@ -362,13 +364,14 @@ static bool is_short(sal_crash_store_t *s)
 {
     long long last = atomic_load(&s->space_checked), now = apr_time_now();
 
-    if (now - last >= SPACE_EVERY
-        && atomic_compare_exchange_strong(&s->space_checked, &last, now)) {
+    if (now - last >= SPACE_EVERY &&
+        atomic_compare_exchange_strong(&s->space_checked, &last, now)) {
         int before = atomic_exchange(&s->space_short, measure_space(s));
 
         if (!before && atomic_load(&s->space_short)) {
-            sal_log(SAL_LOG_ERROR, 9603, "crash store %s is full to its watermark: new crashes "
-                                         "are refused", s->fs.root);
+            sal_log(SAL_LOG_ERROR, 9603,
+                    "crash store %s is full to its watermark: new crashes are refused",
+                    s->fs.root);
         }
     }
     return atomic_load(&s->space_short);

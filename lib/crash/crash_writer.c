@@ -30,8 +30,8 @@ struct sal_crash_writer_t {
     sal_container_t zip;
     ZSTD_CCtx *zstd;
     EVP_MD_CTX *sha;
-    json_t *dumps;                 /* name -> {"size", "sha256"} */
-    const char *name;              /* of the dump being written, or NULL */
+    json_t *dumps;    /* name -> {"size", "sha256"} */
+    const char *name; /* of the dump being written, or NULL */
     apr_uint64_t size;
 };
 
@@ -248,9 +248,9 @@ static apr_status_t write_rest(sal_crash_writer_t *w, const json_t *raw)
     apr_status_t rv;
 
     json_decref(meta);
-    if ((rv = put_entry(w, "raw_crash.json", sal_json_python(raw, w->pool))) != APR_SUCCESS
-        || (rv = put_entry(w, "dump_names.json", dump_names(w))) != APR_SUCCESS
-        || (rv = put_entry(w, "meta.json", text)) != APR_SUCCESS) {
+    if ((rv = put_entry(w, "raw_crash.json", sal_json_python(raw, w->pool))) != APR_SUCCESS ||
+        (rv = put_entry(w, "dump_names.json", dump_names(w))) != APR_SUCCESS ||
+        (rv = put_entry(w, "meta.json", text)) != APR_SUCCESS) {
         return rv;
     }
     return sal_container_finish(&w->zip);

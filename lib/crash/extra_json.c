@@ -24,8 +24,8 @@ static bool fail(scan_t *s, const char *what)
 
 static void skip_blanks(scan_t *s)
 {
-    while (s->at < s->end
-           && (*s->at == ' ' || *s->at == '\t' || *s->at == '\n' || *s->at == '\r')) {
+    while (s->at < s->end &&
+           (*s->at == ' ' || *s->at == '\t' || *s->at == '\n' || *s->at == '\r')) {
         s->at++;
     }
 }
@@ -214,17 +214,14 @@ static char *put_utf8(char *to, unsigned c)
 {
     if (c < 0x80) {
         *to++ = (char)c;
-    }
-    else if (c < 0x800) {
+    } else if (c < 0x800) {
         *to++ = (char)(0xc0 | c >> 6);
         *to++ = (char)(0x80 | (c & 0x3f));
-    }
-    else if (c < 0x10000) {
+    } else if (c < 0x10000) {
         *to++ = (char)(0xe0 | c >> 12);
         *to++ = (char)(0x80 | (c >> 6 & 0x3f));
         *to++ = (char)(0x80 | (c & 0x3f));
-    }
-    else {
+    } else {
         *to++ = (char)(0xf0 | c >> 18);
         *to++ = (char)(0x80 | (c >> 12 & 0x3f));
         *to++ = (char)(0x80 | (c >> 6 & 0x3f));
@@ -270,8 +267,7 @@ static char *decode_string(scan_t *s, char *to)
         letter = memchr(letters, c, 5);
         if (c == 'u') {
             to = put_utf8(to, take_u(s));
-        }
-        else {
+        } else {
             *to++ = letter ? values[letter - letters] : (char)c;
         }
     }
@@ -311,11 +307,9 @@ static char *copy_compact(scan_t *s, const unsigned char *stop, char *to)
             }
             *to++ = (char)c;
             c = s->at[-1];
-        }
-        else if (c == '"') {
+        } else if (c == '"') {
             in_string = !in_string;
-        }
-        else if (!in_string && (c == ' ' || c == '\t' || c == '\n' || c == '\r')) {
+        } else if (!in_string && (c == ' ' || c == '\t' || c == '\n' || c == '\r')) {
             continue;
         }
         *to++ = (char)c;
@@ -352,8 +346,7 @@ static apr_status_t read_member(scan_t *s, char *scratch, sal_extra_member_fn me
     from = s->at;
     if (*from == '"') {
         end = decode_string(s, value);
-    }
-    else {
+    } else {
         check_value(s, 0);
         scan_t v = { s->text, from, s->at, NULL };
 
@@ -369,8 +362,8 @@ static void mend_surrogates(char *text, apr_size_t size)
     char *at = text, *end = text + size;
 
     while ((at = memchr(at, 0xed, (apr_size_t)(end - at))) != NULL) {
-        if (end - at >= 3 && (unsigned char)at[1] >= 0xa0 && (unsigned char)at[1] <= 0xbf
-            && ((unsigned char)at[2] & 0xc0) == 0x80) {
+        if (end - at >= 3 && (unsigned char)at[1] >= 0xa0 && (unsigned char)at[1] <= 0xbf &&
+            ((unsigned char)at[2] & 0xc0) == 0x80) {
             memcpy(at, "\xef\xbf\xbd", 3);
         }
         at++;

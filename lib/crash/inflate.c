@@ -123,8 +123,7 @@ static apr_status_t look_behind(sal_inflate_t *z, sal_error_t *err)
     return rv;
 }
 
-apr_status_t sal_inflate_feed(sal_inflate_t *z, const char *data, apr_size_t size,
-                              sal_error_t *err)
+apr_status_t sal_inflate_feed(sal_inflate_t *z, const char *data, apr_size_t size, sal_error_t *err)
 {
     while (size) {
         uInt n = size > PIECE ? PIECE : (uInt)size;

@@ -19,12 +19,12 @@
 
 typedef enum {
     PART_NONE,
-    PART_DROP,      /* read over */
+    PART_DROP, /* read over */
     PART_TEXT,
     PART_JSON,
-    PART_SNIFF,     /* a dump whose first bytes are still being gathered */
+    PART_SNIFF, /* a dump whose first bytes are still being gathered */
     PART_DUMP,
-    PART_NESTED     /* a dump that is itself a form: only its minidump is kept */
+    PART_NESTED /* a dump that is itself a form: only its minidump is kept */
 } kind_t;
 
 struct sal_intake_t {
@@ -36,21 +36,21 @@ struct sal_intake_t {
     sal_inflate_t *inflate;
     sal_multipart_t *form;
     sal_annotations_t *annotations;
-    sal_crash_writer_t *writer;     /* made with the first dump */
-    json_t *checksums;              /* dump name -> SHA-256 */
+    sal_crash_writer_t *writer; /* made with the first dump */
+    json_t *checksums;          /* dump name -> SHA-256 */
 
     kind_t kind;
-    char *name;                     /* of a text part, malloced */
+    char *name; /* of a text part, malloced */
     char charset[64];
-    char *text;                     /* of a text or JSON part, malloced, used for all of them */
+    char *text; /* of a text or JSON part, malloced, used for all of them */
     apr_size_t text_size, text_room, text_max;
     bool too_large;
 
     char dump[DUMP_NAME_MAX + 1];
     apr_uint64_t dump_size;
-    char head[SNIFF_MAX];           /* first bytes of a dump */
+    char head[SNIFF_MAX]; /* first bytes of a dump */
     apr_size_t head_len;
-    sal_multipart_t *nested;        /* one a report */
+    sal_multipart_t *nested; /* one a report */
     bool nested_taking, nested_found;
 };
 
@@ -226,8 +226,7 @@ static apr_status_t dump_too_large(sal_intake_t *in, sal_error_t *err)
     return rv == APR_SUCCESS ? rv : store_failed(in, rv);
 }
 
-static apr_status_t dump_data(sal_intake_t *in, const char *data, apr_size_t size,
-                              sal_error_t *err)
+static apr_status_t dump_data(sal_intake_t *in, const char *data, apr_size_t size, sal_error_t *err)
 {
     apr_status_t rv;
 
@@ -257,11 +256,9 @@ static void note_magic(sal_intake_t *in)
     }
     if (in->head_len >= 2 && !memcmp(head, "\x1f\x8b", 2)) {
         sal_annotations_note(in->annotations, "dump compressed with gzip: %s", in->dump);
-    }
-    else if (in->head_len >= 4 && !memcmp(head, "\x28\xb5\x2f\xfd", 4)) {
+    } else if (in->head_len >= 4 && !memcmp(head, "\x28\xb5\x2f\xfd", 4)) {
         sal_annotations_note(in->annotations, "dump compressed with zstd: %s", in->dump);
-    }
-    else {
+    } else {
         sal_annotations_note(in->annotations, "dump without minidump magic: %s", in->dump);
     }
 }
@@ -326,8 +323,8 @@ static bool is_delimiter_line(const char *head, apr_size_t len, char *out)
 
 static apr_status_t begin_nested(sal_intake_t *in, const char *boundary, sal_error_t *err)
 {
-    apr_status_t rv = sal_multipart_make(&in->nested, boundary, 64, &nested_events, in, in->pool,
-                                         err);
+    apr_status_t rv =
+        sal_multipart_make(&in->nested, boundary, 64, &nested_events, in, in->pool, err);
 
     if (rv == APR_SUCCESS) {
         rv = begin_dump(in, err);
@@ -390,8 +387,8 @@ static bool starts_with(const char *s, const char *prefix)
 
 static bool is_text_plain(const char *type)
 {
-    return starts_with(type, "text/plain")
-           && (!type[10] || type[10] == ';' || isspace((unsigned char)type[10]));
+    return starts_with(type, "text/plain") &&
+           (!type[10] || type[10] == ';' || isspace((unsigned char)type[10]));
 }
 
 static apr_status_t begin_text(sal_intake_t *in, const sal_part_t *part, kind_t kind,
@@ -424,8 +421,7 @@ static apr_status_t part_begin(void *baton, const sal_part_t *part, sal_error_t 
     }
     if (is_text_plain(part->type) && (!part->filename || !*part->filename)) {
         return begin_text(in, part, PART_TEXT,
-                          is_long(part->name) ? in->limits.long_annotation
-                                              : in->limits.annotation);
+                          is_long(part->name) ? in->limits.long_annotation : in->limits.annotation);
     }
     if (strcmp(part->type, "application/octet-stream")) {
         sal_annotations_note(in->annotations, "unknown content type: %.200s %.150s", part->name,
@@ -531,16 +527,14 @@ static apr_status_t classify(sal_intake_t *in, apr_status_t rv)
     if (rv != APR_SUCCESS && in->fault == SAL_FAULT_NONE) {
         if (in->inflate && sal_inflate_broken(in->inflate)) {
             in->fault = SAL_FAULT_BAD_GZIP;
-        }
-        else {
+        } else {
             in->fault = rv == SAL_E_TOOBIG ? SAL_FAULT_TOO_LARGE : SAL_FAULT_STRUCTURE;
         }
     }
     return rv;
 }
 
-apr_status_t sal_intake_feed(sal_intake_t *in, const char *data, apr_size_t size,
-                             sal_error_t *err)
+apr_status_t sal_intake_feed(sal_intake_t *in, const char *data, apr_size_t size, sal_error_t *err)
 {
     return classify(in, in->inflate ? sal_inflate_feed(in->inflate, data, size, err)
                                     : feed_form(in, data, size, err));

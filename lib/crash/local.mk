@@ -10,7 +10,8 @@ libsalvage_core_la_SOURCES += lib/crash/crash_id.c lib/crash/crash_id.h lib/cras
 
 if WITH_CMOCKA
 check_PROGRAMS += tests/unit/test_crash_id tests/unit/test_inflate tests/unit/test_multipart \
-    tests/unit/test_intake tests/unit/test_crash_store tests/unit/test_pending
+    tests/unit/test_intake tests/unit/test_crash_store tests/unit/test_pending \
+    tests/unit/test_throttle
 tests_unit_test_crash_id_SOURCES = tests/unit/test_crash_id.c
 tests_unit_test_crash_id_LDADD = $(UNIT_LIBS)
 tests_unit_test_inflate_SOURCES = tests/unit/test_inflate.c
@@ -24,5 +25,7 @@ tests_unit_test_crash_store_LDADD = $(UNIT_LIBS)
 tests_unit_test_pending_SOURCES = tests/unit/test_pending.c tests/unit/temp_dir.h \
     tests/unit/db_fixture.c tests/unit/db_fixture.h
 tests_unit_test_pending_LDADD = $(UNIT_LIBS)
+tests_unit_test_throttle_SOURCES = tests/unit/test_throttle.c
+tests_unit_test_throttle_LDADD = $(UNIT_LIBS)
 endif
 EXTRA_DIST += docs/durability.md docs/collector.md docs/messages.d/collect.md

@@ -20,11 +20,11 @@ struct sal_multipart_t {
     state_t state;
     apr_status_t broken;
     int parts, max_parts;
-    bool lax;               /* delimiters without a line break count */
+    bool lax;                                    /* delimiters without a line break count */
     char needle[SAL_MULTIPART_BOUNDARY_MAX + 3]; /* "--" and the boundary */
     apr_size_t needle_len;
-    apr_size_t used;        /* bytes in window */
-    apr_uint64_t consumed;  /* bytes of input before the window */
+    apr_size_t used;       /* bytes in window */
+    apr_uint64_t consumed; /* bytes of input before the window */
     sal_part_header_t header;
     char window[WINDOW];
 };
@@ -75,8 +75,7 @@ static apr_status_t step_preamble(sal_multipart_t *m, const char *at, apr_size_t
     if (hit) {
         *took = (apr_size_t)(hit - at) + m->needle_len;
         m->state = AFTER_DELIMITER;
-    }
-    else {
+    } else {
         *took = size - min_size(size, m->needle_len - 1);
     }
     return APR_SUCCESS;
@@ -92,8 +91,7 @@ static apr_status_t step_after(sal_multipart_t *m, const char *at, apr_size_t si
     if (!memcmp(at, "--", 2)) {
         m->state = DONE;
         *took = 2;
-    }
-    else {
+    } else {
         m->state = PADDING;
     }
     return APR_SUCCESS;
@@ -109,8 +107,7 @@ static apr_status_t step_padding(sal_multipart_t *m, const char *at, apr_size_t 
     if (hit) {
         *took = (apr_size_t)(hit - at) + 2;
         m->state = HEADERS;
-    }
-    else {
+    } else {
         *took = size - min_size(size, 1);
     }
     return APR_SUCCESS;
@@ -196,8 +193,8 @@ static apr_status_t end_part(sal_multipart_t *m, const char *at, apr_size_t size
     return m->events->part_end(m->baton, err);
 }
 
-static apr_status_t step_body(sal_multipart_t *m, const char *at, apr_size_t size,
-                              apr_size_t *took, sal_error_t *err)
+static apr_status_t step_body(sal_multipart_t *m, const char *at, apr_size_t size, apr_size_t *took,
+                              sal_error_t *err)
 {
     const char *from = at, *end = at + size, *hit;
 
@@ -211,8 +208,8 @@ static apr_status_t step_body(sal_multipart_t *m, const char *at, apr_size_t siz
         }
         if (v != NO_DELIMITER) {
             *took = before + m->needle_len;
-            return end_part(m, at, v == STRICT_DELIMITER ? before - 2 : before,
-                            v == LAX_DELIMITER, err);
+            return end_part(m, at, v == STRICT_DELIMITER ? before - 2 : before, v == LAX_DELIMITER,
+                            err);
         }
         from = hit + 1;
     }
@@ -279,8 +276,7 @@ apr_status_t sal_multipart_finish(sal_multipart_t *m, sal_error_t *err)
     if (m->state == DONE) {
         return APR_SUCCESS;
     }
-    return sal_fail_at(err, m->state == BROKEN ? m->broken : SAL_E_MALFORMED,
-                       m->consumed + m->used, "%s",
-                       m->state == PREAMBLE ? "no delimiter in the body"
-                                            : "the form has no closing delimiter");
+    return sal_fail_at(
+        err, m->state == BROKEN ? m->broken : SAL_E_MALFORMED, m->consumed + m->used, "%s",
+        m->state == PREAMBLE ? "no delimiter in the body" : "the form has no closing delimiter");
 }

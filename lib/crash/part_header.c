@@ -96,8 +96,7 @@ static bool next_param(const char **at, const char *end, piece_t *key, char *out
             s = copy_quoted(out, s + 1, end);
             s = memchr(s, ';', (apr_size_t)(end - s));
             s = s ? s : end;
-        }
-        else {
+        } else {
             s = copy_bare(out, s, end);
         }
     }
@@ -145,8 +144,7 @@ static bool decode_extended(char *value)
         if (*s == '%' && hex_digit(s[1]) >= 0 && hex_digit(s[2]) >= 0) {
             *to = (char)(hex_digit(s[1]) << 4 | hex_digit(s[2]));
             s += 2;
-        }
-        else {
+        } else {
             *to = *s;
         }
         to += *to != '\0';
@@ -185,12 +183,10 @@ static apr_status_t read_disposition(sal_part_header_t *h, piece_t raw, sal_erro
         if (is_word(key, "name")) {
             apr_cpystrn(h->name, h->value, sizeof(h->name));
             h->part.name = h->name;
-        }
-        else if (is_word(key, "filename") && !extended) {
+        } else if (is_word(key, "filename") && !extended) {
             apr_cpystrn(h->filename, h->value, sizeof(h->filename));
             h->part.filename = h->filename;
-        }
-        else if (is_word(key, "filename*")) {
+        } else if (is_word(key, "filename*")) {
             if (!decode_extended(h->value)) {
                 return sal_fail(err, SAL_E_MALFORMED, "a part's filename* cannot be read");
             }

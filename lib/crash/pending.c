@@ -75,9 +75,8 @@ static apr_status_t insert_rows(const sal_pending_row_t *rows, int n, sal_db_t *
 /* Classes 22, 23, 54: the values are at fault, so others of the batch may pass. */
 static bool is_content_error(apr_status_t rv, const sal_error_t *err)
 {
-    return rv == SAL_E_DB
-           && (!strncmp(err->sqlstate, "22", 2) || !strncmp(err->sqlstate, "23", 2)
-               || !strncmp(err->sqlstate, "54", 2));
+    return rv == SAL_E_DB && (!strncmp(err->sqlstate, "22", 2) ||
+                              !strncmp(err->sqlstate, "23", 2) || !strncmp(err->sqlstate, "54", 2));
 }
 
 static apr_status_t insert_halving(sal_crash_store_t *store, const sal_pending_row_t *rows, int n,
@@ -106,9 +105,8 @@ static apr_status_t insert_halving(sal_crash_store_t *store, const sal_pending_r
         return APR_SUCCESS;
     }
     rv = insert_halving(store, rows, n / 2, refused, db, p, err);
-    return rv == APR_SUCCESS
-               ? insert_halving(store, rows + n / 2, n - n / 2, refused, db, p, err)
-               : rv;
+    return rv == APR_SUCCESS ? insert_halving(store, rows + n / 2, n - n / 2, refused, db, p, err)
+                             : rv;
 }
 
 apr_status_t sal_pending_insert(sal_crash_store_t *store, const sal_pending_row_t *rows, int n,
@@ -148,7 +146,7 @@ apr_status_t sal_pending_enqueue(sal_crash_store_t *store, const char *const *id
 typedef struct sweep_t {
     sal_crash_store_t *store;
     sal_db_t *db;
-    apr_pool_t *pool;         /* cleared per batch */
+    apr_pool_t *pool; /* cleared per batch */
     int queued, bad;
     int n;
     sal_pending_row_t rows[BATCH];
@@ -157,8 +155,8 @@ typedef struct sweep_t {
 static apr_status_t flush_sweep(sweep_t *s, sal_error_t *err)
 {
     int refused = 0;
-    apr_status_t rv = sal_pending_insert(s->store, s->rows, s->n, true, &refused, s->db, s->pool,
-                                         err);
+    apr_status_t rv =
+        sal_pending_insert(s->store, s->rows, s->n, true, &refused, s->db, s->pool, err);
 
     if (rv == APR_SUCCESS) {
         s->queued += s->n - refused;
@@ -263,8 +261,8 @@ static bool old_enough(sal_crash_store_t *store, const char *name, int min_age)
 {
     struct stat st;
 
-    return fstatat(store->pending_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
-           && time(NULL) - st.st_ctime >= min_age;
+    return fstatat(store->pending_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           time(NULL) - st.st_ctime >= min_age;
 }
 
 static DIR *open_list(int dir_fd, const char *path)
@@ -284,17 +282,15 @@ static apr_status_t sweep_list(sweep_t *s, DIR *dir, int min_age, sal_error_t *e
     apr_status_t rv = APR_SUCCESS;
 
     while (rv == APR_SUCCESS && (e = readdir(dir)) != NULL) {
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")
-            || !old_enough(s->store, e->d_name, min_age)) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
+            !old_enough(s->store, e->d_name, min_age)) {
             continue;
         }
         if (e->d_name[0] == '.') {
             reap_temp(s->store, e->d_name);
-        }
-        else if (!sal_crash_id_valid(e->d_name)) {
+        } else if (!sal_crash_id_valid(e->d_name)) {
             put_aside(s, e->d_name, "its name is no crash id");
-        }
-        else {
+        } else {
             rv = sweep_entry(s, e->d_name, err);
         }
         if (rv == APR_SUCCESS && s->n == BATCH) {
@@ -368,7 +364,7 @@ apr_status_t sal_pending_count(int *n, int *oldest, sal_crash_store_t *store, in
 typedef struct days_t {
     sweep_t sweep;
     const char *ids[BATCH];
-    apr_pool_t *names;        /* of ids */
+    apr_pool_t *names; /* of ids */
     int n;
 } days_t;
 
@@ -387,11 +383,10 @@ static apr_status_t flush_days(days_t *d, sal_error_t *err)
         sal_pending_row_t *row = &d->sweep.rows[d->sweep.n];
         sal_error_t why;
 
-        if (row_of(row, sal_rows_text(missing, i, 0), d->sweep.store, d->sweep.pool, &why)
-            == APR_SUCCESS) {
+        if (row_of(row, sal_rows_text(missing, i, 0), d->sweep.store, d->sweep.pool, &why) ==
+            APR_SUCCESS) {
             d->sweep.n++;
-        }
-        else { /* one unreadable container must not end the sweep */
+        } else { /* one unreadable container must not end the sweep */
             sal_log(SAL_LOG_ERROR, 9613, "full sweep: %s", why.message);
             d->sweep.bad++;
         }
@@ -413,8 +408,8 @@ static apr_status_t sweep_dir(days_t *d, const char *path, sal_error_t *err)
     while (rv == APR_SUCCESS && (e = readdir(dir)) != NULL) {
         char id[SAL_CRASH_ID_LEN + 1];
 
-        if (strlen(e->d_name) != SAL_CRASH_ID_LEN + 4
-            || strcmp(e->d_name + SAL_CRASH_ID_LEN, ".zip")) {
+        if (strlen(e->d_name) != SAL_CRASH_ID_LEN + 4 ||
+            strcmp(e->d_name + SAL_CRASH_ID_LEN, ".zip")) {
             continue;
         }
         apr_cpystrn(id, e->d_name, sizeof(id));

@@ -27,8 +27,8 @@ static apr_status_t compress(void **out, size_t *out_size, const char *text, apr
     return ZSTD_isError(*out_size) ? APR_ENOMEM : APR_SUCCESS;
 }
 
-static apr_status_t put(sal_crash_store_t *store, const char *key, const json_t *doc,
-                        apr_pool_t *p, sal_error_t *err)
+static apr_status_t put(sal_crash_store_t *store, const char *key, const json_t *doc, apr_pool_t *p,
+                        sal_error_t *err)
 {
     sal_blob_writer_t *w;
     void *data;
@@ -46,8 +46,8 @@ static apr_status_t put(sal_crash_store_t *store, const char *key, const json_t 
 }
 
 apr_status_t sal_processed_put(const char **key, sal_crash_store_t *store, const char *id,
-                               apr_int64_t job, apr_int64_t fence, const json_t *doc,
-                               apr_pool_t *p, sal_error_t *err)
+                               apr_int64_t job, apr_int64_t fence, const json_t *doc, apr_pool_t *p,
+                               sal_error_t *err)
 {
     char dir[12];
     apr_pool_t *tmp;

@@ -50,8 +50,7 @@ void sal_row_thread_add(sal_row_thread_t *t, const char *id, apr_time_t submitte
         apr_cpystrn(row->id, id, sizeof(row->id));
         row->submitted = submitted;
         pthread_cond_signal(&t->wake);
-    }
-    else {
+    } else {
         t->stats.dropped++;
     }
     pthread_mutex_unlock(&t->lock);
@@ -109,11 +108,9 @@ static const char *with_timeout(const char *conninfo, apr_pool_t *p)
 
         if (!strcmp(o->keyword, "options")) {
             value = apr_pstrcat(p, value ? value : "", " -c statement_timeout=5s", NULL);
-        }
-        else if (!strcmp(o->keyword, "connect_timeout") && !value) {
+        } else if (!strcmp(o->keyword, "connect_timeout") && !value) {
             value = "3";
-        }
-        else if (!strcmp(o->keyword, "application_name") && !value) {
+        } else if (!strcmp(o->keyword, "application_name") && !value) {
             value = "salvage-rows";
         }
         if (value && *value) {
@@ -148,10 +145,11 @@ static apr_status_t connect_db(sal_row_thread_t *t, sal_error_t *err)
 static void report(sal_row_thread_t *t, apr_status_t rv, const sal_error_t *err)
 {
     if (rv != APR_SUCCESS && !t->complained) {
-        sal_log(SAL_LOG_WARNING, 9621, "queue rows cannot be written (%s); crashes are accepted "
-                                       "and wait in pending/", err->message);
-    }
-    else if (rv == APR_SUCCESS && t->complained) {
+        sal_log(SAL_LOG_WARNING, 9621,
+                "queue rows cannot be written (%s); crashes are accepted "
+                "and wait in pending/",
+                err->message);
+    } else if (rv == APR_SUCCESS && t->complained) {
         sal_log(SAL_LOG_NOTICE, 9622, "queue rows are written again");
     }
     t->complained = rv != APR_SUCCESS;
@@ -188,8 +186,8 @@ static apr_status_t write_batch(sal_row_thread_t *t, int n)
 /* Rows written within a second of the last NOTIFY: wake the workers for them too, later. */
 static void pay_notify(sal_row_thread_t *t)
 {
-    if (t->db && sal_db_run(t->db, &sal_s_crash_notify, NULL, 0, NULL, t->tmp, NULL)
-                     != APR_SUCCESS) {
+    if (t->db &&
+        sal_db_run(t->db, &sal_s_crash_notify, NULL, 0, NULL, t->tmp, NULL) != APR_SUCCESS) {
         disconnect(t);
     }
     apr_pool_clear(t->tmp);
@@ -206,8 +204,7 @@ static void wait_until(sal_row_thread_t *t, apr_time_t until)
 
     if (until) {
         pthread_cond_timedwait(&t->wake, &t->lock, &ts);
-    }
-    else {
+    } else {
         pthread_cond_wait(&t->wake, &t->lock);
     }
 }
@@ -235,8 +232,7 @@ static bool wait_for_work(sal_row_thread_t *t, apr_time_t not_before)
                 go = true;
                 break;
             }
-        }
-        else if (!t->used) {
+        } else if (!t->used) {
             due = 0;
         }
         wait_until(t, due);

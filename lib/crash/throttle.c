@@ -39,8 +39,7 @@ void sal_throttle_decide(sal_verdict_t *out, const sal_throttle_rules_t *rules,
     }
     if (rules->fallback == SAL_THROTTLE_ACCEPT) {
         *out = (sal_verdict_t){ SAL_THROTTLE_ACCEPT, "accept_everything", 100 };
-    }
-    else {
+    } else {
         *out = (sal_verdict_t){ rules->fallback, "NO_MATCH", 0 };
     }
 }

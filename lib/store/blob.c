@@ -49,8 +49,8 @@ static void reap_temp(int root_fd, const char *name)
     if (fd < 0) {
         return;
     }
-    if (fstat(fd, &st) == 0 && st.st_ctime + STALE_SECONDS < time(NULL)
-        && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    if (fstat(fd, &st) == 0 && st.st_ctime + STALE_SECONDS < time(NULL) &&
+        flock(fd, LOCK_EX | LOCK_NB) == 0) {
         unlinkat(root_fd, name, 0);
     }
     close(fd);
@@ -101,8 +101,8 @@ const char *sal_store_root(const sal_store_t *store)
 
 static bool key_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.'
-           || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
 }
 
 static bool component_ok(const char *s, apr_size_t len)
@@ -173,8 +173,7 @@ apr_status_t sal_blob_begin(sal_blob_writer_t **out, sal_store_t *store, apr_poo
     w->pool = p;
     if (store->fs.unnamed) {
         rv = sal_fs_unnamed(&w->fd, &store->fs, store->root_fd);
-    }
-    else {
+    } else {
         sal_fs_temp_name(w->temp);
         rv = sal_fs_named(&w->fd, &store->fs, store->root_fd, w->temp);
         if (rv == APR_SUCCESS && flock(w->fd, LOCK_EX | LOCK_NB) != 0) {

@@ -1,3 +1,9 @@
 # lib/store
 libsalvage_core_la_SOURCES += lib/store/durable.c lib/store/durable.h lib/store/blob.c \
     lib/store/blob.h lib/store/fs_known.c lib/store/fs_known.h
+
+if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_blob
+tests_unit_test_blob_SOURCES = tests/unit/test_blob.c tests/unit/temp_dir.h
+tests_unit_test_blob_LDADD = $(UNIT_LIBS)
+endif

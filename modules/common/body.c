@@ -73,8 +73,8 @@ int web_body_pump(request_rec *r, apr_off_t max, web_sink_fn sink, void *baton, 
     *total = 0;
     *sink_status = APR_SUCCESS;
     while (rc == OK && !pump.eos) {
-        apr_status_t rv = ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ,
-                                         PIECE);
+        apr_status_t rv =
+            ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, PIECE);
 
         rc = rv == APR_SUCCESS ? pump_brigade(&pump, bb)
                                : ap_map_http_request_error(rv, HTTP_BAD_REQUEST);

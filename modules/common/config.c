@@ -121,8 +121,8 @@ apr_status_t web_make_store_root(const char *path, apr_pool_t *p, sal_error_t *e
         return APR_SUCCESS; /* an operator's directory keeps its owner */
     }
     rv = sal_dir_make(path, 0770, 1, p, err);
-    if (rv == APR_SUCCESS && geteuid() == 0
-        && chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0) {
+    if (rv == APR_SUCCESS && geteuid() == 0 &&
+        chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0) {
         rv = sal_fail_os(err, errno, "%s: giving it to the run user", path);
     }
     return rv;

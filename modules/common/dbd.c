@@ -24,8 +24,7 @@ apr_status_t web_with_db(request_rec *r, web_db_fn fn, void *baton, sal_error_t 
     if (strcmp(apr_dbd_name(dbd->driver), "pgsql")) {
         rv = sal_fail(err, SAL_E_NODB, "DBDriver is %s, but must be pgsql",
                       apr_dbd_name(dbd->driver));
-    }
-    else {
+    } else {
         rv = fn(sal_db_wrap(apr_dbd_native_handle(dbd->driver, dbd->handle), dbd->pool, r->pool),
                 baton, r->pool, err);
     }

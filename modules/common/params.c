@@ -44,9 +44,8 @@ static char *decode(const char *s, apr_size_t len, apr_pool_t *p)
 
         if (c == '+') {
             c = ' ';
-        }
-        else if (c == '%' && len - i > 2 && isxdigit((unsigned char)s[i + 1])
-                 && isxdigit((unsigned char)s[i + 2])) {
+        } else if (c == '%' && len - i > 2 && isxdigit((unsigned char)s[i + 1]) &&
+                   isxdigit((unsigned char)s[i + 2])) {
             c = (char)(hex_value(s[i + 1]) << 4 | hex_value(s[i + 2]));
             i += 2;
         }
@@ -90,9 +89,9 @@ apr_table_t *web_form(request_rec *r, apr_size_t max)
     apr_size_t size;
     char *body;
 
-    if (!type || strncasecmp(type, "application/x-www-form-urlencoded", 33)
-        || (type[33] && type[33] != ';' && type[33] != ' ')
-        || web_body_text(r, (apr_off_t)max, &body, &size) != OK) {
+    if (!type || strncasecmp(type, "application/x-www-form-urlencoded", 33) ||
+        (type[33] && type[33] != ';' && type[33] != ' ') ||
+        web_body_text(r, (apr_off_t)max, &body, &size) != OK) {
         return apr_table_make(r->pool, 1);
     }
     return parse_pairs(body, r->pool);

@@ -192,8 +192,7 @@ static const char *add_removed(cmd_parms *cmd, void *dir, const char *arg)
 
     if (!d->removed) {
         d->removed = apr_array_make(cmd->pool, 8, sizeof(const char *));
-    }
-    else {
+    } else {
         apr_array_pop(d->removed);
     }
     if (strcasecmp(arg, "none")) {
@@ -221,8 +220,8 @@ const command_rec collect_directives[] = {
     AP_INIT_TAKE1(name, set_size, (void *)&number_##field, RSRC_CONF | ACCESS_CONF, help),
     COLLECT_DIR_SIZES(ROW)
 #undef ROW
-    AP_INIT_TAKE1("CrashMaxInFlight", set_in_flight, NULL, RSRC_CONF,
-                  "crash reports that a child takes in at the same time (64)"),
+        AP_INIT_TAKE1("CrashMaxInFlight", set_in_flight, NULL, RSRC_CONF,
+                      "crash reports that a child takes in at the same time (64)"),
     AP_INIT_TAKE1("CrashMinFree", set_min_free, NULL, RSRC_CONF,
                   "free space below which crashes are refused (the larger of 1G and 2%)"),
     AP_INIT_TAKE1("CrashThrottleDefault", set_fallback, NULL, RSRC_CONF | ACCESS_CONF,

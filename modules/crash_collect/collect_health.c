@@ -30,9 +30,8 @@ static void check_store(request_rec *r, json_t *errors)
 
     if (!site || !site->store) {
         add_error(errors, "store", "not open");
-    }
-    else if (sal_crash_store_admit(site->store, &err) != APR_SUCCESS
-             || sal_crash_store_probe(site->store, &err) != APR_SUCCESS) {
+    } else if (sal_crash_store_admit(site->store, &err) != APR_SUCCESS ||
+               sal_crash_store_probe(site->store, &err) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "SAL1013: heartbeat: %s", err.message);
         add_error(errors, "store", "takes no crashes");
     }

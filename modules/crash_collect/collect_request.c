@@ -36,8 +36,8 @@ typedef struct report_t {
 
 static int is_form(const char *type, apr_size_t len)
 {
-    return (len == 19 && !strncasecmp(type, "multipart/form-data", len))
-           || (len == 15 && !strncasecmp(type, "multipart/mixed", len));
+    return (len == 19 && !strncasecmp(type, "multipart/form-data", len)) ||
+           (len == 15 && !strncasecmp(type, "multipart/mixed", len));
 }
 
 /* Copies a parameter's value; quoted ones to the closing quote. */
@@ -167,8 +167,7 @@ static int refuse_body(report_t *q, int rc)
 /* The store failed: the client should come again, sooner or later. */
 static int refuse_store(report_t *q, apr_status_t rv)
 {
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, q->r, "SAL1004: report not stored: %s",
-                  q->err.message);
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, q->r, "SAL1004: report not stored: %s", q->err.message);
     if (APR_STATUS_IS_ENOSPC(rv) || rv == EDQUOT) {
         return collect_busy(q->r, RETRY_FULL);
     }
@@ -239,8 +238,8 @@ static int is_authorised(const report_t *q)
 {
     const char *header = apr_table_get(q->r->headers_in, "Authorization");
 
-    return q->dir->token && header && !strncmp(header, "Bearer ", 7)
-           && token_fits(header + 7, q->dir->token);
+    return q->dir->token && header && !strncmp(header, "Bearer ", 7) &&
+           token_fits(header + 7, q->dir->token);
 }
 
 /* The client's own id, if it brought one and may. True if it brought none or all is well. */
@@ -320,8 +319,7 @@ static int decide(report_t *q)
 {
     int rc;
 
-    sal_annotations_map_dialect(sal_intake_annotations(q->intake), query_param,
-                                web_query(q->r));
+    sal_annotations_map_dialect(sal_intake_annotations(q->intake), query_param, web_query(q->r));
     throttle(q);
     if (!read_uuid(q, &rc)) {
         return rc;
@@ -371,8 +369,7 @@ static int take_in(report_t *q)
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, q->r,
                       "SAL1012: report sent away: %d are being taken in", running);
         rc = collect_busy(q->r, RETRY_BUSY);
-    }
-    else if (read_body(q, &rc)) {
+    } else if (read_body(q, &rc)) {
         rc = decide(q);
     }
     atomic_fetch_sub(&in_flight, 1);

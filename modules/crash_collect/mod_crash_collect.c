@@ -65,7 +65,8 @@ static apr_status_t prove_site(collect_site_t *site, server_rec *s, apr_pool_t *
     if (sal_crash_store_doubt(store)) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
                      "SAL1003: crash store %s is on %s: a power cut may lose acknowledged crashes "
-                     "(store-unsafe-fs is on)", root, sal_crash_store_doubt(store));
+                     "(store-unsafe-fs is on)",
+                     root, sal_crash_store_doubt(store));
     }
     return APR_SUCCESS;
 }
@@ -95,8 +96,8 @@ static apr_status_t open_site(collect_site_t *site, server_rec *s, apr_pool_t *p
 
     site->store = NULL;
     site->rows = NULL;
-    if (sal_crash_store_open(&site->store, root, unsafe_allowed(site), pchild, &err)
-        != APR_SUCCESS) {
+    if (sal_crash_store_open(&site->store, root, unsafe_allowed(site), pchild, &err) !=
+        APR_SUCCESS) {
         site->store = NULL;
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL1006: this child takes no crashes: %s",
                      err.message);
@@ -106,9 +107,8 @@ static apr_status_t open_site(collect_site_t *site, server_rec *s, apr_pool_t *p
     if (!database) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "SAL1007: salvage.conf has no database: crashes are stored, not queued");
-    }
-    else if (sal_row_thread_start(&site->rows, database, site->store, pchild, &err)
-             != APR_SUCCESS) {
+    } else if (sal_row_thread_start(&site->rows, database, site->store, pchild, &err) !=
+               APR_SUCCESS) {
         site->rows = NULL;
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL1008: %s; the sweep will queue crashes",
                      err.message);
@@ -131,13 +131,7 @@ static void collect_hooks(apr_pool_t *p)
     ap_hook_handler(collect_health_handler, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
-AP_DECLARE_MODULE(crash_collect) = {
-    STANDARD20_MODULE_STUFF,
-    collect_make_dir,
-    collect_merge_dir,
-    collect_make_server,
-    collect_merge_server,
-    collect_directives,
-    collect_hooks,
-    AP_MODULE_FLAG_NONE
-};
+AP_DECLARE_MODULE(crash_collect) = { STANDARD20_MODULE_STUFF, collect_make_dir,
+                                     collect_merge_dir,       collect_make_server,
+                                     collect_merge_server,    collect_directives,
+                                     collect_hooks,           AP_MODULE_FLAG_NONE };

@@ -168,6 +168,13 @@ def test_gzip_members_and_junk(stack):
     assert dump(stack, accepted(post(stack, body, Content_Encoding="gzip"))) == b"MDMP1234"
 
 
+def test_no_filter_inflates_before_us(stack):
+    """With an inflating input filter on the location the collector still sees the gzip body."""
+    stack.httpd_conf('<Location "/submit">\nSetInputFilter DEFLATE\n</Location>')
+    crash_id = accepted(post(stack, gzip.compress(BODY), Content_Encoding="gzip"))
+    assert raw_crash(stack, crash_id)["metadata"]["payload_compressed"] == "1"
+
+
 @pytest.mark.parametrize("ctype", [
     f'multipart/form-data; boundary="{BOUNDARY}"', f"Multipart/Form-Data;Boundary={BOUNDARY}",
     f"multipart/mixed; boundary={BOUNDARY}", f"multipart/form-data; boundary={BOUNDARY}  ",

@@ -18,7 +18,7 @@
 #include <apr_strings.h>
 #include "base/json.h"
 #include "crash/crash_id.h"
-#include "crash/crash_store.h"
+#include "crash/store_private.h"
 #include "temp_dir.h"
 
 #define SHA256_ABC "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" /* FIPS 180-2 */
@@ -292,6 +292,40 @@ static void test_abandoned(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* Where files cannot be unnamed: the same promises with a name that is held under a lock. */
+static void test_named_files(void **state)
+{
+    static const char *const id = "ab1bb258-cbbf-4589-a673-34f800160918";
+    sal_crash_writer_t *w;
+    sal_crash_reader_t *r;
+    sal_span_t data;
+    struct stat pending, final;
+    apr_status_t rv;
+    apr_pool_t *p;
+    char command[300];
+
+    (void)state;
+    store->fs.unnamed = false;
+    ok(sal_crash_store_probe(store, &err));
+    put_crash(id, "first", 5, &rv);
+    ok(rv);
+    assert_int_equal(stat(path_of(id), &final), 0);
+    assert_int_equal(stat(pending_of(id), &pending), 0);
+    assert_int_equal(pending.st_ino, final.st_ino);
+    assert_int_equal(final.st_nlink, 2);
+    put_crash(id, "second", 6, &rv);
+    assert_int_equal(rv, SAL_E_EXISTS);
+    ok(sal_crash_open(&r, store, id, pool, &err));
+    ok(sal_crash_dump(&data, r, "upload_file_minidump", 100, pool, &err));
+    assert_memory_equal(data.data, "first", 5);
+    apr_pool_create(&p, pool);
+    ok(sal_crash_begin(&w, store, apr_time_now(), p, &err));
+    apr_pool_destroy(p);
+    store->fs.unnamed = true;
+    snprintf(command, sizeof(command), "[ -z \"$(find %s/store -name '.*' -type f)\" ]", temp_dir);
+    assert_int_equal(system(command), 0);
+}
+
 static void test_opening(void **state)
 {
     sal_crash_store_t *other;
@@ -389,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_drop_large),      cmocka_unit_test(test_damage),
         cmocka_unit_test(test_existing),        cmocka_unit_test(test_absent),
         cmocka_unit_test(test_abandoned),       cmocka_unit_test(test_opening),
+        cmocka_unit_test(test_named_files),
         cmocka_unit_test(test_admission),       cmocka_unit_test(test_processed),
         cmocka_unit_test(test_full),
     };
