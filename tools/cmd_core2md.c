@@ -115,6 +115,7 @@ static void write_exception(const core_t *core, sal_mdw_loc_t context, sal_mdw_t
 
     if (!core_signal(core, &e.code, &e.flags, &e.address)) {
         e.code = (uint32_t)DUMP_REQUESTED;
+        e.flags = 0;
     }
     sal_mdw_exception(w, &e);
 }

@@ -91,7 +91,7 @@ uint32_t core_process_id(const core_t *core);
 const char *core_process_name(const core_t *core);
 const char *core_process_args(const core_t *core);
 
-/* The signal of the core: number, si_code, fault address. False if the core has none. */
+/* The signal of the core: number, si_code, fault address. False if it did not die of one. */
 bool core_signal(const core_t *core, uint32_t *number, uint32_t *code, uint64_t *address);
 
 /* ---- modules ---- */

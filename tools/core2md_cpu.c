@@ -199,21 +199,21 @@ bool core_signal(const core_t *core, uint32_t *number, uint32_t *code, uint64_t 
 {
     uint32_t low = 0;
 
-    *code = 0;
+    *number = *code = 0;
     *address = 0;
-    if (sal_span_u32(&core->siginfo, 0, number) && *number
-        && sal_span_u32(&core->siginfo, 8, code)) {
-        /* only a fault that the kernel raised (code > 0) has an address, others a sender's id */
-        if (is_fault(*number) && (int32_t)*code > 0) {
-            if (core->is64) {
-                sal_span_u64(&core->siginfo, 16, address);
-            } else {
-                sal_span_u32(&core->siginfo, 12, &low);
-                *address = low;
-            }
-        }
-        return true;
+    if (sal_span_u32(&core->siginfo, 0, number) && *number) {
+        sal_span_u32(&core->siginfo, 8, code);
+    } else { /* older kernels: the signal stands in the first thread's status */
+        sal_span_u32(&core->threads[0].status, 0, number);
     }
-    /* older kernels: the signal stands in the first thread's status */
-    return sal_span_u32(&core->threads[0].status, 0, number) && *number;
+    /* only a fault that the kernel raised (code > 0) has an address, others a sender's id */
+    if (is_fault(*number) && (int32_t)*code > 0) {
+        if (core->is64) {
+            sal_span_u64(&core->siginfo, 16, address);
+        } else {
+            sal_span_u32(&core->siginfo, 12, &low);
+            *address = low;
+        }
+    }
+    return *number && *number != SIGSTOP; /* no process dies of SIGSTOP: gcore stopped it */
 }

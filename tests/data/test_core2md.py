@@ -256,8 +256,9 @@ def test_other_signals_have_no_address(tmp_path):
 
 
 def test_a_core_without_signal_is_a_request(tmp_path):
-    dump = convert(tmp_path, make_core(AMD64, some_registers(AMD64), signal=None))
-    assert struct.unpack_from("<II", dump.streams[6], 4) == (0, 0xffffffff)
+    for signal in (None, (19, 0x80, 0)):  # gcore stops the process
+        dump = convert(tmp_path, make_core(AMD64, some_registers(AMD64), signal=signal))
+        assert struct.unpack_from("<III", dump.streams[6], 4) == (0, 0xffffffff, 0)
 
 
 def test_names_of_threads(tmp_path):
