@@ -363,35 +363,37 @@ static const char *blob_dir(const sal_symbol_store_t *store, const char *sha256,
     return apr_psprintf(p, "%s/blob/%.2s/%.2s", store->root, sha256, sha256 + 2);
 }
 
-/* Mark, mode and fsync of the bytes; the descriptor may have been given back before. */
-static apr_status_t settle(sal_symbol_temp_t *temp, const char *sha256, sal_error_t *err)
+/* Digest mark, mode and fsync of the bytes; the descriptor may have been given back before. */
+apr_status_t sal_symbol_temp_seal(sal_symbol_temp_t *temp, const char *sha256, bool sync,
+                                  sal_error_t *err)
 {
-    int fd = temp->fd >= 0 ? temp->fd : open(temp->path, O_RDWR | O_CLOEXEC);
     apr_status_t rv = APR_SUCCESS;
 
-    temp->fd = fd;
-    if (fd < 0) {
+    if (temp->fd < 0) {
+        temp->fd = open(temp->path, O_RDWR | O_CLOEXEC);
+    }
+    if (temp->fd < 0) {
         return sal_fail_os(err, errno, "cannot open %s", temp->path);
     }
     /* Only a shortcut for the ETag, so a file system without attributes is no failure. */
-    if (fsetxattr(fd, DIGEST_MARK, sha256, SAL_SHA256_HEX, 0)) {
+    if (fsetxattr(temp->fd, DIGEST_MARK, sha256, SAL_SHA256_HEX, 0)) {
         errno = 0;
     }
-    if (fchmod(fd, 0644) || fsync(fd)) {
+    if (fchmod(temp->fd, 0644) || (sync && fsync(temp->fd))) {
         rv = sal_fail_os(err, errno, "cannot write %s to disk", temp->path);
     }
     sal_symbol_temp_close(temp);
     return rv;
 }
 
-apr_status_t sal_symbol_temp_commit(sal_symbol_temp_t *temp, const char *sha256, sal_error_t *err)
+apr_status_t sal_symbol_temp_commit(sal_symbol_temp_t *temp, const char *sha256, bool sync,
+                                    apr_pool_t *p, sal_error_t *err)
 {
-    apr_pool_t *p = temp->pool;
     const char *dir = blob_dir(temp->store, sha256, p);
     const char *blob = apr_pstrcat(p, dir, "/", sha256, NULL);
-    apr_status_t rv = sal_dir_make(dir, 0755, 1, p, err);
+    apr_status_t rv = sal_dir_make(dir, 0755, sync, p, err);
 
-    if (rv != APR_SUCCESS || (rv = settle(temp, sha256, err)) != APR_SUCCESS) {
+    if (rv != APR_SUCCESS) {
         return rv;
     }
     if (link(temp->path, blob) && errno != EEXIST) {
@@ -399,11 +401,11 @@ apr_status_t sal_symbol_temp_commit(sal_symbol_temp_t *temp, const char *sha256,
     }
     sal_symbol_temp_drop(temp);
     /* Also when it was there: another upload may have linked it a moment ago and not synced yet. */
-    return sal_dir_sync(dir, err);
+    return sync ? sal_dir_sync(dir, err) : APR_SUCCESS;
 }
 
 /* Before the first key of a name appears; a noted name without keys is harmless. */
-static apr_status_t note_fold(const char *base, const char *debug_file, apr_pool_t *p,
+static apr_status_t note_fold(const char *base, const char *debug_file, bool sync, apr_pool_t *p,
                               sal_error_t *err)
 {
     const char *dir = apr_pstrcat(p, base, "/fold/", ascii_lower(debug_file, p), NULL);
@@ -414,7 +416,7 @@ static apr_status_t note_fold(const char *base, const char *debug_file, apr_pool
     if (access(path, F_OK) == 0) {
         return APR_SUCCESS;
     }
-    if ((rv = sal_dir_make(dir, 0755, 1, p, err)) != APR_SUCCESS) {
+    if ((rv = sal_dir_make(dir, 0755, sync, p, err)) != APR_SUCCESS) {
         return rv;
     }
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
@@ -422,7 +424,7 @@ static apr_status_t note_fold(const char *base, const char *debug_file, apr_pool
         return sal_fail_os(err, errno, "cannot make %s", path);
     }
     close(fd);
-    return sal_dir_sync(dir, err);
+    return sync ? sal_dir_sync(dir, err) : APR_SUCCESS;
 }
 
 /* A new link, renamed over the old one. rename(2) of two links to one file does nothing at all. */
@@ -445,7 +447,7 @@ static apr_status_t swap_link(const char *blob, const char *target, const char *
 }
 
 apr_status_t sal_symbol_store_link(sal_symbol_store_t *store, const sal_symbol_key_t *key,
-                                   bool is_try, const char *sha256, apr_pool_t *p,
+                                   bool is_try, const char *sha256, bool sync, apr_pool_t *p,
                                    sal_error_t *err)
 {
     const char *base = is_try ? apr_pstrcat(p, store->root, "/try", NULL) : store->root;
@@ -454,14 +456,28 @@ apr_status_t sal_symbol_store_link(sal_symbol_store_t *store, const sal_symbol_k
     const char *blob = apr_pstrcat(p, blob_dir(store, sha256, p), "/", sha256, NULL);
     apr_status_t rv;
 
-    if ((rv = note_fold(base, key->debug_file, p, err)) != APR_SUCCESS ||
-        (rv = sal_dir_make(dir, 0755, 1, p, err)) != APR_SUCCESS ||
+    if ((rv = note_fold(base, key->debug_file, sync, p, err)) != APR_SUCCESS ||
+        (rv = sal_dir_make(dir, 0755, sync, p, err)) != APR_SUCCESS ||
         (rv = sal_dir_make(apr_pstrcat(p, store->root, "/tmp", NULL), 0755, 0, p, err)) !=
             APR_SUCCESS ||
         (rv = swap_link(blob, target, store->root, p, err)) != APR_SUCCESS) {
         return rv;
     }
-    return sal_dir_sync(dir, err);
+    return sync ? sal_dir_sync(dir, err) : APR_SUCCESS;
+}
+
+apr_status_t sal_symbol_store_sync(sal_symbol_store_t *store, sal_error_t *err)
+{
+    int fd = open(store->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    apr_status_t rv = APR_SUCCESS;
+
+    if (fd < 0 || syncfs(fd)) {
+        rv = sal_fail_os(err, errno, "cannot write %s to disk", store->root);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return rv;
 }
 
 bool sal_symbol_store_digest(char out[SAL_SHA256_HEX + 1], int fd)

@@ -352,28 +352,69 @@ apr_status_t sal_upload_compare(sal_db_t *db, void *baton, apr_pool_t *p, sal_er
 
 /* ---- making it visible ---- */
 
-apr_status_t sal_upload_publish(sal_upload_t *up, sal_error_t *err)
+/* Above this many files the whole file system is synced twice instead of each file and folder. */
+enum { BULK = 32 };
+
+typedef apr_status_t (*step_fn)(sal_upload_t *up, sal_upload_file_t *f, bool sync, apr_pool_t *p,
+                                sal_error_t *err);
+
+static const char *blob_name(const sal_upload_file_t *f, apr_pool_t *p)
 {
-    apr_pool_t *p;
+    char *sha = apr_palloc(p, SAL_SHA256_HEX + 1);
+
+    sal_hex(sha, f->stored_sha256, sizeof(f->stored_sha256));
+    return sha;
+}
+
+static apr_status_t seal(sal_upload_t *up, sal_upload_file_t *f, bool sync, apr_pool_t *p,
+                         sal_error_t *err)
+{
+    (void)up;
+    return sal_symbol_temp_seal(f->temp, blob_name(f, p), sync, err);
+}
+
+static apr_status_t show(sal_upload_t *up, sal_upload_file_t *f, bool sync, apr_pool_t *p,
+                         sal_error_t *err)
+{
+    const char *sha = blob_name(f, p);
+    apr_status_t rv = sal_symbol_temp_commit(f->temp, sha, sync, p, err);
+
+    return rv == APR_SUCCESS ? sal_symbol_store_link(up->store, &f->member->key, up->opts.is_try,
+                                                     sha, sync, p, err) : rv;
+}
+
+static apr_status_t each_new(sal_upload_t *up, step_fn step, bool sync, sal_error_t *err)
+{
     apr_status_t rv = APR_SUCCESS;
-    char sha[SAL_SHA256_HEX + 1];
+    apr_pool_t *p;
 
     apr_pool_create(&p, up->files->pool);
     for (int i = 0; i < up->files->nelts && rv == APR_SUCCESS; i++) {
         sal_upload_file_t *f = &APR_ARRAY_IDX(up->files, i, sal_upload_file_t);
 
-        if (f->skipped) {
-            sal_symbol_temp_drop(f->temp);
-            continue;
+        if (!f->skipped) {
+            rv = step(up, f, sync, p, err);
+            apr_pool_clear(p);
         }
-        sal_hex(sha, f->stored_sha256, sizeof(f->stored_sha256));
-        rv = sal_symbol_temp_commit(f->temp, sha, err);
-        if (rv == APR_SUCCESS) {
-            rv = sal_symbol_store_link(up->store, &f->member->key, up->opts.is_try, sha, p, err);
-        }
-        apr_pool_clear(p);
     }
     apr_pool_destroy(p);
+    return rv;
+}
+
+apr_status_t sal_upload_publish(sal_upload_t *up, sal_error_t *err)
+{
+    bool bulk = up->files->nelts > BULK;
+    apr_status_t rv = each_new(up, seal, !bulk, err);
+
+    if (rv == APR_SUCCESS && bulk) {
+        rv = sal_symbol_store_sync(up->store, err);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = each_new(up, show, !bulk, err);
+    }
+    if (rv == APR_SUCCESS && bulk) {
+        rv = sal_symbol_store_sync(up->store, err);
+    }
     up->completed = apr_time_now();
     return rv;
 }

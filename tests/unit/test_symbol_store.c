@@ -73,8 +73,10 @@ static void keep(const char *name, bool is_try, const char *data)
     assert_int_equal(write(sal_symbol_temp_fd(t), data, strlen(data)), strlen(data));
     sal_symbol_temp_close(t);
     digest(sha, data);
-    assert_int_equal(sal_symbol_temp_commit(t, sha, &err), APR_SUCCESS);
-    assert_int_equal(sal_symbol_store_link(store, &key, is_try, sha, pool, &err), APR_SUCCESS);
+    assert_int_equal(sal_symbol_temp_seal(t, sha, true, &err), APR_SUCCESS);
+    assert_int_equal(sal_symbol_temp_commit(t, sha, true, pool, &err), APR_SUCCESS);
+    assert_int_equal(sal_symbol_store_link(store, &key, is_try, sha, true, pool, &err),
+                     APR_SUCCESS);
 }
 
 /* Content found under the three parts, or NULL. */
