@@ -86,16 +86,16 @@ static const char *status_text(const char *status)
     return NULL;
 }
 
-/* The line of the processor's notes that tells why the walk failed, NULL if none does. */
-static const char *failure_note(const char *notes, apr_pool_t *p)
+/* What follows `label` in its line of the processor's notes, NULL if no line has it. */
+static const char *noted(const char *notes, const char *label, apr_pool_t *p)
 {
-    const char *found = strstr(notes ? notes : "", "MinidumpStackwalkRule: ");
+    const char *found = strstr(notes ? notes : "", label);
     const char *end;
 
     if (!found) {
         return NULL;
     }
-    found += strlen("MinidumpStackwalkRule: ");
+    found += strlen(label);
     end = strchr(found, '\n');
     return end ? apr_pstrmemdup(p, found, end - found) : found;
 }
@@ -113,7 +113,7 @@ const char *sal_report_failure(const json_t *processed, apr_pool_t *p)
         json_object_get(processed, "java_exception")) {
         return NULL;
     }
-    note = failure_note(sal_json_str(processed, "processor_notes"), p);
+    note = noted(sal_json_str(processed, "processor_notes"), "MinidumpStackwalkRule: ", p);
     if (status && strcmp(status, "OK") != 0) {
         text = status_text(status);
         if (text) {
@@ -122,7 +122,9 @@ const char *sal_report_failure(const json_t *processed, apr_pool_t *p)
         return apr_psprintf(p, "The stackwalker failed: %s.", note ? note : status);
     }
     if (json_is_false(success)) {
-        return "Processing did not end well. The notes below say how far it came.";
+        note = noted(sal_json_str(processed, "processor_notes"), "\nProcessor: ", p);
+        return note ? apr_psprintf(p, "The processor gave it up: %s.", note)
+                    : "Processing did not end well. The notes below say how far it came.";
     }
     return note ? apr_psprintf(p, "The stackwalker failed: %s.", note)
                 : "The report came without a minidump, so there is no stack.";

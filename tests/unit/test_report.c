@@ -275,16 +275,19 @@ static void test_failures_are_explained(void **state)
 {
     static const struct {
         const char *doc, *says;
-    } cases[] = { { "{\"mdsw_status_string\":\"EmptyMinidump\"}", "0 bytes" },
-                  { "{\"mdsw_status_string\":\"HeaderMismatch\"}", "MDMP" },
-                  { "{\"mdsw_status_string\":\"MissingThreadList\",\"json_dump\":{}}",
-                    "list of threads" },
-                  { "{\"mdsw_status_string\":\"unknown error\",\"processor_notes\":\"x\\n"
-                    "MinidumpStackwalkRule: minidump-stackwalk: timeout (SIGKILL)\\ny\"}",
-                    "timeout (SIGKILL)" },
-                  { "{\"success\":false}", "did not end well" },
-                  { "{\"success\":true}", "without a minidump" },
-                  { "[]", "without a minidump" } };
+    } cases[] = {
+        { "{\"mdsw_status_string\":\"EmptyMinidump\"}", "0 bytes" },
+        { "{\"mdsw_status_string\":\"HeaderMismatch\"}", "MDMP" },
+        { "{\"mdsw_status_string\":\"MissingThreadList\",\"json_dump\":{}}", "list of threads" },
+        { "{\"mdsw_status_string\":\"unknown error\",\"processor_notes\":\"x\\n"
+          "MinidumpStackwalkRule: minidump-stackwalk: timeout (SIGKILL)\\ny\"}",
+          "timeout (SIGKILL)" },
+        { "{\"success\":false}", "did not end well" },
+        { "{\"success\":false,\"processor_notes\":\">>> Start\\nProcessor: killed 3 workers\"}",
+          "gave it up: killed 3 workers." },
+        { "{\"success\":true}", "without a minidump" },
+        { "[]", "without a minidump" }
+    };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
