@@ -16,8 +16,8 @@
 #include "base/file.h"
 #include "symbols/supplier_source.h"
 
-enum { BUCKETS = 4096, MAX_ENTRIES = 100000, RECHECK_SECONDS = 5, NEGATIVE_SECONDS = 60,
-       TRIM_SECONDS = 60 };
+enum { BUCKETS = 4096, MAX_ENTRIES = 100000, RECHECK_SECONDS = 5, TRIM_SECONDS = 60 };
+enum { NEGATIVE_LOCAL = 2, NEGATIVE_ASKED = 60, CORRUPT_SECONDS = 60 };
 #define DEFAULT_MAX_MAPPED (UINT64_C(64) << 30)
 
 typedef struct entry_t entry_t;
@@ -38,6 +38,8 @@ struct entry_t {
     bool busy, filled;
     uint32_t waiting;             /* threads that hold a pointer to the entry */
     apr_time_t checked;           /* when the source was last looked at */
+    apr_time_t failed;            /* of CORRUPT: when it was found out, and of what state */
+    uint64_t failed_stamp;
     map_t *map;                   /* of FOUND */
     char reason[200];
     size_t name_len;
@@ -175,27 +177,45 @@ static void settle(sal_supplier_t *s, entry_t *e, const supply_result_t *r, apr_
     sal_symcache_info_t info;
     map_t *m = NULL;
 
+    e->filled = true;
+    e->checked = apr_time_now();
     s->stats.builds += r->built;
-    if (r->state == SAL_SYM_FOUND && !r->unchanged) {
+    if (r->unchanged) {
+        apr_pool_destroy(pool);
+        return;
+    }
+    if (r->state == SAL_SYM_FOUND) {
         m = calloc(1, sizeof(*m));
     }
+    drop_map(s, e);
     if (m) {
         sal_symcache_info(r->cache, &info);
         *m = (map_t){ e, r->cache, pool, info.file_size, r->stamp, 0 };
         s->stats.mapped_bytes += m->size;
-        drop_map(s, e);
         e->map = m;
     }
     else {
         apr_pool_destroy(pool);
-        if (!r->unchanged) {
-            drop_map(s, e);
-        }
+        e->failed = e->checked;
+        e->failed_stamp = r->stamp;
     }
-    e->state = r->state == SAL_SYM_FOUND && !e->map ? SAL_SYM_CORRUPT : r->state;
+    e->state = r->state == SAL_SYM_FOUND && !m ? SAL_SYM_CORRUPT : r->state;
     memcpy(e->reason, r->reason, sizeof(e->reason));
-    e->filled = true;
-    e->checked = apr_time_now();
+}
+
+/*
+ * Stamp of the source whose outcome the entry has: the same again need not be looked into. What
+ * failed is tried anew after a while, for it may have failed for want of room.
+ */
+static uint64_t known_stamp(const entry_t *e)
+{
+    if (e->map) {
+        return e->map->stamp;
+    }
+    return e->state == SAL_SYM_CORRUPT &&
+                   apr_time_now() - e->failed < apr_time_from_sec(CORRUPT_SECONDS)
+               ? e->failed_stamp
+               : 0;
 }
 
 /*
@@ -207,7 +227,7 @@ static bool look(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_poo
     supply_result_t r;
     apr_pool_t *map_pool = NULL;
     apr_pool_t *scratch;
-    uint64_t have = e->map ? e->map->stamp : 0;
+    uint64_t have = known_stamp(e);
 
     e->busy = !e->map;
     e->checked = apr_time_now();
@@ -219,10 +239,6 @@ static bool look(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_poo
     apr_pool_destroy(scratch);
     pthread_mutex_lock(&s->lock);
     e->waiting--;
-    if (r.unchanged && !e->map) {
-        r.unchanged = false;      /* cannot be: a map that is being looked at is not dropped */
-        r.state = SAL_SYM_MISSING;
-    }
     settle(s, e, &r, map_pool);
     e->busy = false;
     pthread_cond_broadcast(&s->filled);
@@ -386,7 +402,8 @@ apr_status_t sal_supplier_make(sal_supplier_t **out, const sal_supplier_opts_t *
     s->place.opts.paths = copy_list(opts->paths, p);
     s->max_mapped = opts->max_mapped ? opts->max_mapped : DEFAULT_MAX_MAPPED;
     s->negative = apr_time_from_sec(opts->negative_seconds > 0 ? opts->negative_seconds
-                                                              : NEGATIVE_SECONDS);
+                                    : opts->find               ? NEGATIVE_ASKED
+                                                               : NEGATIVE_LOCAL);
     if (!opts->symcache_dir) {
         return sal_fail(err, APR_EINVAL, "no directory for symcaches is set");
     }

@@ -24,7 +24,8 @@ typedef struct sal_supplier_opts_t {
     const char *const *paths;           /* Breakpad trees, NULL-terminated, or NULL */
     apr_uint64_t max_mapped;            /* bytes; 0: 64 GiB (address space, not memory) */
     apr_uint64_t max_disk;              /* bytes of symcache_dir; 0: no bound */
-    int negative_seconds;               /* how long "not found" is believed; 0: 60 */
+    int negative_seconds;               /* how long "not found" is believed; 0: 60, without a
+                                         * find function 2: looking on disk again is cheap */
     sal_sym_find_fn find;               /* extra source, asked last; or NULL */
     void *find_baton;
 } sal_supplier_opts_t;

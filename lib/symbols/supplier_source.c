@@ -461,7 +461,7 @@ void supply_module(supply_result_t *out, const supply_place_t *place, const supp
         apr_cpystrn(out->reason, "not found", sizeof(out->reason));
         return;
     }
-    stamp = sal_symcache_stamp_of(&st);
+    out->stamp = stamp = sal_symcache_stamp_of(&st);
     if (have != 0 && stamp == have) {
         out->unchanged = true;
         return;

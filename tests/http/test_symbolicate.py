@@ -341,10 +341,14 @@ def test_damaged_symbols(service):
 
 
 def test_upload_then_symbolicate(service):
+    """Symbols that come after somebody asked are found after two seconds."""
     ident = f"{int(time.time() * 1e6):032X}1"
+    r = post(service, job([["outer.pdb", ident]], [[0, 0x1000]]))
+    assert r.json()["results"][0]["found_modules"] == {f"outer.pdb/{ident}": False}
     text = SYM.replace(SYM_ID.encode(), ident.encode())
     r = upload(service, archive({f"outer.pdb/{ident}/outer.sym": text}))
     assert r.status_code in (200, 201), r.text
+    time.sleep(2.2)
     r = post(service, job([["outer.pdb", ident]], [[0, 0x1000]]))
     assert r.json()["results"][0]["stacks"][0][0]["function"] == "A::outer()"
 

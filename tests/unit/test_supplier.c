@@ -287,10 +287,17 @@ static void kinds_of_no(void **state)
     f = fopen(put_symbols("corrupt.so", ID, "f", 1), "w");
     fprintf(f, "<html>no symbols today</html>\n");
     fclose(f);
+    for (int i = 0; i < 2; i++) {                     /* the same when looked at again */
+        sal_supplier_get(&ref, s, "corrupt.so", ID, p);
+        assert_int_equal(ref.state, SAL_SYM_CORRUPT);
+        assert_non_null(strstr(ref.reason, "MODULE"));
+        sal_supplier_release(s, &ref);                /* harmless without a map */
+        apr_sleep(apr_time_from_msec(1100));
+    }
+    put_symbols("corrupt.so", ID, "mended", 1);
     sal_supplier_get(&ref, s, "corrupt.so", ID, p);
-    assert_int_equal(ref.state, SAL_SYM_CORRUPT);
-    assert_non_null(strstr(ref.reason, "MODULE"));
-    sal_supplier_release(s, &ref);                    /* harmless without a map */
+    assert_string_equal(first_function(&ref), "mended_0");
+    sal_supplier_release(s, &ref);
 
     f = fopen(put_symbols("other.so", ID, "f", 1), "w");
     fprintf(f, "MODULE Linux x86_64 AAB913878AFB017237A4A08B325905C70 other.so\n");
