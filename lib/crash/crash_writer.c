@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -215,26 +216,24 @@ static apr_status_t put_entry(sal_crash_writer_t *w, const char *name, const cha
     return rv == APR_SUCCESS ? sal_container_end(&w->zip) : rv;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The sorted list of dump names, as JSON. */
 static const char *dump_names(sal_crash_writer_t *w)
 {
+    apr_size_t n = 0, total = json_object_size(w->dumps);
+    const char **sorted = apr_palloc(w->pool, (total + 1) * sizeof(*sorted)), *key, *text;
     json_t *names = json_array(), *value;
-    const char *key, *text;
 
     json_object_foreach(w->dumps, key, value) {
-        json_array_append_new(names, json_string(key));
+        sorted[n++] = key;
     }
-    /* Sorted: sorting the keys of an object is what the writer of JSON does for us elsewhere. */
-    for (size_t i = 1; i < json_array_size(names); i++) {
-        for (size_t k = i; k > 0; k--) {
-            json_t *a = json_array_get(names, k - 1), *b = json_array_get(names, k);
-
-            if (strcmp(json_string_value(a), json_string_value(b)) <= 0) {
-                break;
-            }
-            json_incref(a);
-            json_array_set(names, k - 1, b);
-            json_array_set_new(names, k, a);
-        }
+    qsort(sorted, n, sizeof(*sorted), by_name);
+    for (apr_size_t i = 0; i < n; i++) {
+        json_array_append_new(names, json_string(sorted[i]));
     }
     text = sal_json_python(names, w->pool);
     json_decref(names);

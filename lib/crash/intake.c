@@ -38,6 +38,7 @@ struct sal_intake_t {
     sal_annotations_t *annotations;
     sal_crash_writer_t *writer; /* made with the first dump */
     json_t *checksums;          /* dump name -> SHA-256 */
+    json_t *numbers;            /* dump name -> number given last to one of the same name */
 
     kind_t kind;
     char *name; /* of a text part, malloced */
@@ -61,6 +62,7 @@ static apr_status_t release(void *data)
     free(in->name);
     free(in->text);
     json_decref(in->checksums);
+    json_decref(in->numbers);
     return APR_SUCCESS;
 }
 
@@ -168,6 +170,16 @@ static bool is_reserved(const char *name)
     return false;
 }
 
+/* 2, 3, ... for each further dump of a name. */
+static int next_number(sal_intake_t *in, const char *base)
+{
+    int n = (int)json_integer_value(json_object_get(in->numbers, base)) + 1;
+
+    n = n < 2 ? 2 : n;
+    json_object_set_new(in->numbers, base, json_integer(n));
+    return n;
+}
+
 /* The storage name of a dump in in->dump: sanitised, not reserved, not taken. */
 static apr_status_t name_dump(sal_intake_t *in, const char *name, sal_error_t *err)
 {
@@ -185,9 +197,10 @@ static apr_status_t name_dump(sal_intake_t *in, const char *name, sal_error_t *e
                         "a dump cannot be named \"%s\"", base);
     }
     apr_cpystrn(in->dump, base, sizeof(in->dump));
-    for (int i = 2; json_object_get(in->checksums, in->dump); i++) {
-        char suffix[12];
-        int len = snprintf(suffix, sizeof(suffix), "_%d", i);
+    while (json_object_get(in->checksums, in->dump)) {
+        char suffix[16];
+        /* Counted on, not from the start: a form of one name 4096 times must stay cheap. */
+        int len = snprintf(suffix, sizeof(suffix), "_%d", next_number(in, base));
 
         snprintf(in->dump, sizeof(in->dump), "%.*s%s", DUMP_NAME_MAX - len, base, suffix);
     }
@@ -512,6 +525,7 @@ apr_status_t sal_intake_make(sal_intake_t **out, sal_crash_store_t *store, const
     in->now = now;
     in->annotations = sal_annotations_make(limits->total, p);
     in->checksums = json_object();
+    in->numbers = json_object();
     apr_pool_cleanup_register(p, in, release, apr_pool_cleanup_null);
     rv = sal_multipart_make(&in->form, boundary, limits->parts, &form_events, in, p, err);
     if (rv == APR_SUCCESS && gzip) {
