@@ -63,12 +63,10 @@ class Daemon:
 
 
 @pytest.fixture
-def hooked(stack, top):
-    build = pathlib.Path(os.environ.get("SALVAGE_BUILD", top / "build"))
-    # Behind libtool's script, if there is one, so that the pid is the daemon's.
-    binary = next((b for b in (build / "salvaged-hooked", build / "processor" / "salvaged-hooked")
-                   if b.exists()), None)
-    if binary is None:
+def hooked(stack):
+    build = stack.prefix.parent
+    binary = build / "salvaged-hooked"
+    if not binary.exists():
         pytest.skip(f"SKIPPED LOUDLY: no salvaged-hooked in {build} (make salvaged-hooked)")
     stack.stop("salvaged")
     stack.error_log.expect("SAL50")

@@ -159,6 +159,33 @@ static void test_a_batch_is_of_one_lane_and_in_order(void **state)
     assert_string_equal(jobs[0].ruleset, "default");
 }
 
+/*
+ * A plan that was made, and kept, when the table was tiny may loop: it must not take more than it
+ * was asked for when the table has grown.
+ */
+static void test_a_claim_takes_no_more_than_it_may(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_job_t *jobs;
+    int n;
+
+    put(0, SAL_LANE_STANDARD, p);
+    fixture_sql(db, p, "UPDATE crash_job SET run_after = now() + interval '1 day'");
+    fixture_sql(db, p, "VACUUM ANALYZE crash_job");
+    for (int i = 0; i < 10; i++) { /* the server settles on a generic plan after five */
+        assert_null(claim(db, p));
+    }
+    fixture_sql(db, p, "INSERT INTO crash_job (crash_id, queue) SELECT "
+                       "lpad(to_hex(i), 8, '0') || '-0000-4000-8000-000000260101', 1 "
+                       "FROM generate_series(1, 1500) i");
+    for (int i = 1; i <= 12; i++) {
+        assert_int_equal(sal_queue_claim(&jobs, &n, 1, "test", 60, db, p, NULL), APR_SUCCESS);
+        assert_int_equal(n, 1);
+    }
+    assert_string_equal(fixture_sql(db, p, "SELECT count(*) FROM crash_job WHERE state = 1"),
+                        "12");
+}
+
 static void test_put_again_only_raises(void **state)
 {
     apr_pool_t *p = pool(state);
@@ -673,6 +700,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_lanes_in_order),
     TEST(test_every_eighth_claim_reprocesses),
     TEST(test_a_batch_is_of_one_lane_and_in_order),
+    TEST(test_a_claim_takes_no_more_than_it_may),
     TEST(test_put_again_only_raises),
     TEST(test_one_pass_a_crash_at_a_time),
     TEST(test_renew_prolongs),
