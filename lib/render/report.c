@@ -458,6 +458,7 @@ static void put_sections(sal_report_t *r, json_t *view)
     json_object_set_new(view, "annotations", annotations);
     json_object_set_new(view, "protected_annotations", locked);
     sal_report_put_list(view, "addons", sal_report_addons(r), r->p);
+    sal_report_put_list(view, "breadcrumbs", sal_report_breadcrumbs(r), r->p);
     json_object_set_new(view, "java", java(r));
     json_object_set_new(view, "dumps", raw_links(r));
     json_object_set_new(view, "debug", sal_report_debug(r));

@@ -373,6 +373,31 @@ json_t *sal_report_addons(const sal_report_t *r)
     return out;
 }
 
+/* The last ten of the trail; a document without view_pii has none. */
+json_t *sal_report_breadcrumbs(const sal_report_t *r)
+{
+    const json_t *all = json_object_get(r->doc, "breadcrumbs");
+    size_t n = json_array_size(all);
+    json_t *out = json_array();
+
+    for (size_t i = n > 10 ? n - 10 : 0; i < n; i++) {
+        const json_t *one = json_array_get(all, i);
+        const json_t *data = json_object_get(one, "data");
+        const char *message = sal_json_str(one, "message");
+        json_t *row = json_object();
+
+        sal_report_put(row, "when", sal_json_str(one, "timestamp"));
+        sal_report_put(row, "category", sal_json_str(one, "category"));
+        sal_report_put(row, "level", sal_json_str(one, "level"));
+        sal_report_put(row, "message", message ? cut(message, r->p) : NULL);
+        if (!message && data) {
+            sal_report_put(row, "message", plain(data, r->p));
+        }
+        json_array_append_new(out, row);
+    }
+    return out;
+}
+
 /* ---- debug ---- */
 
 static void debug_row(json_t *list, const char *label, const char *value, bool block)

@@ -34,6 +34,7 @@ json_t *sal_report_modules(const sal_report_t *r);
 json_t *sal_report_unloaded(const sal_report_t *r);
 json_t *sal_report_annotations(const json_t *annotations, apr_pool_t *p);
 json_t *sal_report_addons(const sal_report_t *r);
+json_t *sal_report_breadcrumbs(const sal_report_t *r);
 json_t *sal_report_debug(const sal_report_t *r);
 
 /* The stack as plain text, for copying. */

@@ -302,6 +302,23 @@ static void test_failures_are_explained(void **state)
     assert_null(sal_report_failure(doc(example), pool));
 }
 
+static void test_breadcrumbs(void **state)
+{
+    const char *list = "";
+    const char *html;
+
+    (void)state;
+    for (int i = 0; i < 12; i++) {
+        list = apr_psprintf(pool, "%s%s{\"category\": \"c%d\", \"data\": {\"k\": \"<%d>\"}}", list,
+                            i ? "," : "", i, i);
+    }
+    html = page(view_of(apr_psprintf(pool, "{\"breadcrumbs\": [%s]}", list), true), "report");
+    assert_false(has(html, ">c1<")); /* the last ten: 2 to 11 */
+    assert_true(has(html, ">c2<"));
+    assert_true(has(html, "&lt;11&gt;"));
+    assert_false(has(page(view_of(example, true), "report"), "Breadcrumbs"));
+}
+
 /* Null and odd members are read as empty, as processors have written them for years. */
 static void test_odd_documents(void **state)
 {
@@ -406,6 +423,7 @@ int main(void)
                                         CASE(test_rights_are_named),
                                         CASE(test_canaries),
                                         CASE(test_failures_are_explained),
+                                        CASE(test_breadcrumbs),
                                         CASE(test_odd_documents),
                                         CASE(test_huge_reports_are_bounded),
                                         CASE(test_list) };
