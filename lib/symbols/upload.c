@@ -392,10 +392,12 @@ static apr_status_t each_new(sal_upload_t *up, step_fn step, bool sync, sal_erro
     for (int i = 0; i < up->files->nelts && rv == APR_SUCCESS; i++) {
         sal_upload_file_t *f = &APR_ARRAY_IDX(up->files, i, sal_upload_file_t);
 
-        if (!f->skipped) {
-            rv = step(up, f, sync, p, err);
-            apr_pool_clear(p);
+        if (f->skipped) {
+            sal_symbol_temp_drop(f->temp);
+            continue;
         }
+        rv = step(up, f, sync, p, err);
+        apr_pool_clear(p);
     }
     apr_pool_destroy(p);
     return rv;

@@ -304,22 +304,28 @@ static int store_archive(form_t *f, const web_identity_t *who, bool is_try)
                                .address = r->useragent_ip, .user_id = who->user_id,
                                .token_id = who->token_id, .is_try = is_try,
                                .received = r->request_time, .limits = &limits };
+    json_t *answer = NULL;
     sal_upload_t *up;
     apr_status_t rv;
+    apr_pool_t *p;
 
     if (sc->snippets) {
         limits.snippets = (const char *const *)sc->snippets->elts;
     }
-    if ((rv = sal_upload_stage(&up, f->store, f->fd, &opts, r->pool, &f->err)) != APR_SUCCESS ||
-        (rv = web_with_db(r, sal_upload_compare, up, &f->err)) != APR_SUCCESS ||
-        (rv = sal_upload_publish(up, &f->err)) != APR_SUCCESS ||
-        (rv = web_with_db(r, sal_upload_record, up, &f->err)) != APR_SUCCESS) {
-        return fail_with(r, web_status_of(rv), &f->err);
+    apr_pool_create(&p, r->pool);
+    if ((rv = sal_upload_stage(&up, f->store, f->fd, &opts, p, &f->err)) == APR_SUCCESS &&
+        (rv = web_with_db(r, sal_upload_compare, up, &f->err)) == APR_SUCCESS &&
+        (rv = sal_upload_publish(up, &f->err)) == APR_SUCCESS &&
+        (rv = web_with_db(r, sal_upload_record, up, &f->err)) == APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL2012: upload %" APR_INT64_T_FMT
+                      ": %d files, %" APR_UINT64_T_FMT " bytes", up->id, up->files->nelts,
+                      (apr_uint64_t)up->archive_size);
+        answer = sal_upload_json(up);
     }
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL2012: upload %" APR_INT64_T_FMT ": %d files, %"
-                  APR_UINT64_T_FMT " bytes", up->id, up->files->nelts,
-                  (apr_uint64_t)up->archive_size);
-    return web_reply_json(r, HTTP_CREATED, sal_upload_json(up));
+    /* Before the answer: whoever reads it finds nothing of a refused archive on the disk. */
+    apr_pool_destroy(p);
+    return answer ? web_reply_json(r, HTTP_CREATED, answer)
+                  : fail_with(r, web_status_of(rv), &f->err);
 }
 
 static int finish(form_t *f, const web_identity_t *who)

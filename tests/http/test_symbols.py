@@ -206,6 +206,21 @@ def test_large_member(stack, method):
     assert plain.body == text and plain.getheader("Content-Encoding") is None
 
 
+def test_many_members(stack):
+    """Enough that the store syncs its file system as a whole."""
+    debug_id = new_id()
+    texts = {f"m{i}.pdb/{debug_id}/m{i}.sym": sym(f"m{i}.pdb", debug_id) for i in range(100)}
+    texts[f"twin.pdb/{debug_id}/twin.sym"] = texts[f"m0.pdb/{debug_id}/m0.sym"]
+    first = upload(stack, archive(texts))
+    assert first.status_code == 201 and first.json()["upload"]["skipped_keys"] == []
+    for key, text in texts.items():
+        assert gzip.decompress((stack.symbol_store / "key" / key).read_bytes()) == text
+    assert stack.query("select count(*) from symbol_key where debug_id = %s", debug_id) == [(101,)]
+    again = upload(stack, archive(texts)).json()["upload"]
+    assert sorted(again["skipped_keys"]) == sorted(texts)
+    assert not list((stack.symbol_store / "tmp").iterdir())
+
+
 def test_empty_archive(stack):
     answer = upload(stack, archive({}))
     assert answer.status_code == 201 and answer.json()["upload"]["skipped_keys"] == []
