@@ -9,6 +9,7 @@ FUZZ_TARGETS = tests/fuzz/fuzz_cfi \
     tests/fuzz/fuzz_report \
     tests/fuzz/fuzz_signature \
     tests/fuzz/fuzz_stackwalk \
+    tests/fuzz/fuzz_symbolicate \
     tests/fuzz/fuzz_symcache \
     tests/fuzz/fuzz_symfile \
     tests/fuzz/fuzz_zip
@@ -67,3 +68,8 @@ tests_fuzz_fuzz_symfile_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_zip_SOURCES = tests/fuzz/fuzz_zip.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_zip_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_zip_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_symbolicate_SOURCES = tests/fuzz/fuzz_symbolicate.c $(FUZZ_MAIN) \
+    modules/symbolicate/symbolicate_json.c modules/symbolicate/symbolicate_request.c
+tests_fuzz_fuzz_symbolicate_CPPFLAGS = $(WEB_CPPFLAGS) -I$(srcdir)/modules/symbolicate
+tests_fuzz_fuzz_symbolicate_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_symbolicate_LDFLAGS = $(FUZZ_LINK)
