@@ -238,10 +238,11 @@ static apr_status_t end_pass(worker_t *w, outcome_t outcome, json_t *doc, const 
  * Ends the pass however long the database is away, as long as there is hope that the lease is
  * ours: past its end the sweeper gives the job to somebody else, and the fence keeps us out.
  */
-static apr_status_t end_job(worker_t *w, outcome_t outcome, json_t *doc, sal_error_t *err)
+static apr_status_t end_job(worker_t *w, outcome_t outcome, json_t *doc, apr_pool_t *job_pool,
+                            sal_error_t *err)
 {
     apr_time_t hope = apr_time_now() + apr_time_from_sec(2 * w->settings->lease);
-    const char *reason = apr_pstrdup(w->pool, err->message);
+    const char *reason = apr_pstrdup(job_pool, err->message);
     apr_status_t rv = SAL_E_NODB;
 
     while (rv == SAL_E_NODB && apr_time_now() < hope &&
@@ -263,7 +264,7 @@ static apr_status_t end_job(worker_t *w, outcome_t outcome, json_t *doc, sal_err
     }
     if (rv == SAL_E_DB && outcome == PASS_DONE) {
         /* our document was refused: the reason is for the reader, the job comes back later */
-        return end_job(w, PASS_RETRY, NULL, err);
+        return end_job(w, PASS_RETRY, NULL, job_pool, err);
     }
     return rv;
 }
@@ -303,7 +304,7 @@ static void run_job(worker_t *w, const sal_job_t *job, apr_pool_t *p)
     w->renew_at = start + renew_interval(w->settings);
     outcome = process(w, &doc, p, &err);
     reason = apr_pstrdup(p, err.message);
-    rv = end_job(w, outcome, doc, &err);
+    rv = end_job(w, outcome, doc, p, &err);
     log_end(w, outcome, rv, &err, reason, apr_time_now() - start);
     json_decref(doc);
     w->job = NULL;
