@@ -27,7 +27,7 @@ typedef struct keeper_t {
 /* A chore: what it is for is its function. */
 typedef struct chore_t {
     apr_status_t (*run)(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err);
-    int every;                    /* seconds */
+    int every; /* seconds */
     apr_time_t next;
 } chore_t;
 
@@ -127,9 +127,10 @@ static bool run_chore(keeper_t *k, chore_t *chore)
         link_worked(&k->link);
     }
     apr_pool_destroy(p);
-    chore->next = apr_time_now() +
-                  apr_time_from_sec(rv == APR_SUCCESS || chore->every < SWEEP_SECONDS
-                                        ? chore->every : SWEEP_SECONDS);
+    chore->next =
+        apr_time_now() + apr_time_from_sec(rv == APR_SUCCESS || chore->every < SWEEP_SECONDS
+                                               ? chore->every
+                                               : SWEEP_SECONDS);
     return rv == APR_SUCCESS;
 }
 

@@ -38,8 +38,8 @@ static const apr_getopt_option_t options[] = {
 /* journald reads the level from a prefix and adds the rest; a file wants it in words. */
 static void log_line(void *baton, sal_log_level_t level, const char *line)
 {
-    static const char *const names[] = { "emerg", "alert", "crit", "error", "warn", "notice",
-                                         "info", "debug" };
+    static const char *const names[] = { "emerg", "alert",  "crit", "error",
+                                         "warn",  "notice", "info", "debug" };
     apr_time_exp_t t;
 
     if (baton) {

@@ -22,14 +22,14 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 typedef struct settings_t {
-    apr_pool_t *pool;             /* everything below lives here */
+    apr_pool_t *pool; /* everything below lives here */
     const char *conninfo;
     const char *host;
-    int workers;                  /* 1..256 */
-    int lease;                    /* seconds */
-    int walk_timeout;             /* seconds of wall time a dump */
-    apr_uint64_t walk_memory;     /* bytes a walker may allocate */
-    int drain;                    /* seconds a running job gets at shutdown */
+    int workers;              /* 1..256 */
+    int lease;                /* seconds */
+    int walk_timeout;         /* seconds of wall time a dump */
+    apr_uint64_t walk_memory; /* bytes a walker may allocate */
+    int drain;                /* seconds a running job gets at shutdown */
     bool once;
     sal_siglists_t *siglists;
     sal_fields_t *fields;
@@ -58,10 +58,10 @@ int housekeeper_run(const settings_t *s);
 /* ---- the database, lost and found ---- */
 typedef struct link_t {
     const char *conninfo;
-    apr_pool_t *pool;             /* of the connection */
-    sal_db_t *db;                 /* NULL: not connected */
-    int failures;                 /* in a row */
-    bool complained;              /* the outage is in the log already */
+    apr_pool_t *pool; /* of the connection */
+    sal_db_t *db;     /* NULL: not connected */
+    int failures;     /* in a row */
+    bool complained;  /* the outage is in the log already */
 } link_t;
 
 /* The connection, made if need be; NULL while the database is away (pause, then again). */
@@ -82,7 +82,7 @@ typedef struct walk_t {
     const settings_t *settings;
     walk_tick_fn tick;
     void *baton;
-    int wake_fd;                  /* ends the wait for the tick early; -1: none */
+    int wake_fd; /* ends the wait for the tick early; -1: none */
 } walk_t;
 
 /* A sal_walk_fn; its baton is a walk_t. */

@@ -15,8 +15,7 @@ static apr_status_t needed(const char **out, const sal_conf_t *conf, const char 
                            const char *path, sal_error_t *err)
 {
     *out = sal_conf_get(conf, key, NULL);
-    return *out ? APR_SUCCESS
-                : sal_fail(err, APR_EINVAL, "%s has no line `%s VALUE`", path, key);
+    return *out ? APR_SUCCESS : sal_fail(err, APR_EINVAL, "%s has no line `%s VALUE`", path, key);
 }
 
 static int in_range(apr_int64_t n, int min, int max)
@@ -92,6 +91,7 @@ apr_status_t settings_read(settings_t **out, const char *path, int workers, apr_
 
 void settings_process_opts(sal_process_opts_t *opts, const settings_t *s)
 {
-    *opts = (sal_process_opts_t){ .siglists = s->siglists, .fields = s->fields, .host = s->host,
-                                  .now = apr_time_now() };
+    *opts = (sal_process_opts_t){
+        .siglists = s->siglists, .fields = s->fields, .host = s->host, .now = apr_time_now()
+    };
 }

@@ -13,10 +13,10 @@
 #include <apr_strings.h>
 #include "base/log.h"
 
-#define QUICK_DEATH 5             /* a process that lived shorter than this many seconds... */
-#define PAUSE_MAX 30              /* ...is started again after 1, 2, 4 ... seconds */
-#define KILL_AFTER 15             /* seconds past the drain time */
-#define ONCE_DEATHS 100           /* of workers, after which --once gives up */
+#define QUICK_DEATH 5   /* a process that lived shorter than this many seconds... */
+#define PAUSE_MAX 30    /* ...is started again after 1, 2, 4 ... seconds */
+#define KILL_AFTER 15   /* seconds past the drain time */
+#define ONCE_DEATHS 100 /* of workers, after which --once gives up */
 
 typedef struct slot_t {
     int number;                   /* 0: the housekeeper */
@@ -84,8 +84,8 @@ static void plan_start(supervisor_t *sv, slot_t *slot, bool clean)
     for (int i = 1; i < slot->quick && pause < PAUSE_MAX; i++) {
         pause *= 2;
     }
-    slot->start_at = now + (slot->quick ? apr_time_from_sec(pause < PAUSE_MAX ? pause : PAUSE_MAX)
-                                        : 0);
+    slot->start_at =
+        now + (slot->quick ? apr_time_from_sec(pause < PAUSE_MAX ? pause : PAUSE_MAX) : 0);
 }
 
 static const char *slot_name(const slot_t *slot)
@@ -98,12 +98,13 @@ static void slot_ended(supervisor_t *sv, slot_t *slot, int status)
     bool clean = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DONE;
 
     if (WIFSIGNALED(status)) {
-        sal_log(SAL_LOG_ERROR, 5041, "%s %ld was killed by signal %d; its job goes to another "
-                "worker when the lease has run out", slot_name(slot), (long)slot->pid,
-                WTERMSIG(status));
+        sal_log(SAL_LOG_ERROR, 5041,
+                "%s %ld was killed by signal %d; its job goes to another "
+                "worker when the lease has run out",
+                slot_name(slot), (long)slot->pid, WTERMSIG(status));
     } else if (!clean) {
-        sal_log(SAL_LOG_ERROR, 5042, "%s %ld ended with code %d", slot_name(slot),
-                (long)slot->pid, WEXITSTATUS(status));
+        sal_log(SAL_LOG_ERROR, 5042, "%s %ld ended with code %d", slot_name(slot), (long)slot->pid,
+                WEXITSTATUS(status));
     }
     slot->pid = 0;
     if (!clean && sv->settings->once) {

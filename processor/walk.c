@@ -17,16 +17,16 @@
 
 #define OUTPUT_MAX ((size_t)64 << 20)
 #define TICK_MS 1000
-#define GRACE_MS 2000             /* from the end of the output to the end of the process */
+#define GRACE_MS 2000 /* from the end of the output to the end of the process */
 
 typedef struct watch_t {
     const walk_t *walk;
     pid_t pid;
     int fd;
-    char *out;                    /* malloc'd: it may be large */
+    char *out; /* malloc'd: it may be large */
     size_t size, cap;
     bool timed_out, too_big;
-    apr_status_t stopped;         /* what the tick wants the walk to fail with */
+    apr_status_t stopped; /* what the tick wants the walk to fail with */
 } watch_t;
 
 static apr_status_t start(watch_t *w, sal_span_t dump, const json_t *raw, sal_error_t *err)

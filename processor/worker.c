@@ -17,18 +17,18 @@
 #include "base/log.h"
 #include "jobs/complete.h"
 
-#define POLL_MS 7000              /* between looks at the queue if nobody notifies us */
+#define POLL_MS 7000 /* between looks at the queue if nobody notifies us */
 
 typedef struct worker_t {
     const settings_t *settings;
     apr_pool_t *pool;
     link_t link;
-    const char *name;             /* host:pid, in crash_job.worker */
+    const char *name; /* host:pid, in crash_job.worker */
     int signals;
-    int listening;                /* backend pid that we LISTEN on */
+    int listening; /* backend pid that we LISTEN on */
     bool stopping;
-    apr_time_t deadline;          /* when a running job is given back after all */
-    const sal_job_t *job;         /* the one we hold */
+    apr_time_t deadline;  /* when a running job is given back after all */
+    const sal_job_t *job; /* the one we hold */
     apr_time_t renew_at;
 } worker_t;
 
@@ -138,8 +138,8 @@ static walk_tick_t tick(void *baton, apr_status_t *why)
     if (now >= w->renew_at) {
         apr_status_t rv = renew(w);
 
-        w->renew_at = now + (rv == APR_SUCCESS ? renew_interval(w->settings)
-                                               : apr_time_from_sec(5));
+        w->renew_at =
+            now + (rv == APR_SUCCESS ? renew_interval(w->settings) : apr_time_from_sec(5));
         if (rv == SAL_E_FENCED) {
             *why = rv;
             return WALK_STOP;
@@ -165,7 +165,9 @@ static outcome_t outcome_of(apr_status_t rv)
         return PASS_RETURN;
     }
     return rv == SAL_E_MALFORMED || rv == SAL_E_TOOBIG || rv == APR_EINVAL ||
-           APR_STATUS_IS_ENOENT(rv) ? PASS_BURY : PASS_RETRY;
+                   APR_STATUS_IS_ENOENT(rv)
+               ? PASS_BURY
+               : PASS_RETRY;
 }
 
 static apr_status_t run_pipeline(worker_t *w, json_t **doc, sal_db_t *db, apr_pool_t *p,

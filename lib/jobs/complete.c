@@ -15,12 +15,12 @@ typedef struct ending_t {
     const sal_job_t *job;
     const char *crash_id;
     const json_t *doc;
-    const char *blob;             /* what we have written */
-    const char *reason;           /* of a burial, else NULL */
-    bool stub;                    /* never replace a document */
+    const char *blob;   /* what we have written */
+    const char *reason; /* of a burial, else NULL */
+    bool stub;          /* never replace a document */
     sal_search_row_t *row;
-    const char *former;           /* blob of the pass before, NULL if there was none */
-    int put;                      /* 0: there was a document, the stub was not wanted */
+    const char *former; /* blob of the pass before, NULL if there was none */
+    int put;            /* 0: there was a document, the stub was not wanted */
 } ending_t;
 
 /* ---- inside the transaction ---- */
@@ -28,8 +28,8 @@ typedef struct ending_t {
 static apr_status_t lock_former(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
     sal_rows_t *rows;
-    apr_status_t rv = sal_db_exec(db, &sal_s_process_former, &rows, p, err,
-                                  SAL_V_TEXT(e->crash_id));
+    apr_status_t rv =
+        sal_db_exec(db, &sal_s_process_former, &rows, p, err, SAL_V_TEXT(e->crash_id));
 
     e->former = rv == APR_SUCCESS && sal_rows_count(rows) ? sal_rows_text(rows, 0, 0) : NULL;
     return rv;
@@ -53,10 +53,10 @@ static apr_status_t put_document(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_e
 static apr_status_t put_stub(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
     sal_rows_t *rows;
-    apr_status_t rv = sal_db_exec(db, &sal_s_process_stub, &rows, p, err, SAL_V_TEXT(e->crash_id),
-                                  SAL_V_INT(e->job ? e->job->id : 0),
-                                  SAL_V_INT(e->job ? e->job->fence : 0), SAL_V_TEXT(e->blob),
-                                  SAL_V_TEXT(sal_json_str(e->doc, "signature")));
+    apr_status_t rv =
+        sal_db_exec(db, &sal_s_process_stub, &rows, p, err, SAL_V_TEXT(e->crash_id),
+                    SAL_V_INT(e->job ? e->job->id : 0), SAL_V_INT(e->job ? e->job->fence : 0),
+                    SAL_V_TEXT(e->blob), SAL_V_TEXT(sal_json_str(e->doc, "signature")));
 
     e->put = rv == APR_SUCCESS && sal_rows_affected(rows) > 0;
     return rv;
@@ -137,9 +137,9 @@ static void identify(json_t *doc, const char *crash_id, apr_pool_t *p)
     json_object_set_new(doc, "uuid", json_string(crash_id));
     if (!sal_json_str(doc, "date_processed")) {
         sal_crash_id_day(day, crash_id);
-        json_object_set_new(doc, "date_processed",
-                            json_string(apr_psprintf(p, "%.4s-%.2s-%.2sT00:00:00+00:00", day,
-                                                     day + 4, day + 6)));
+        json_object_set_new(
+            doc, "date_processed",
+            json_string(apr_psprintf(p, "%.4s-%.2s-%.2sT00:00:00+00:00", day, day + 4, day + 6)));
     }
 }
 
@@ -181,8 +181,10 @@ static apr_time_t submitted_of(const char *crash_id, sal_db_t *db, apr_pool_t *p
     sal_rows_t *rows;
 
     return sal_db_exec(db, &sal_s_process_submitted, &rows, p, NULL, SAL_V_TEXT(crash_id)) ==
-                       APR_SUCCESS && sal_rows_count(rows)
-               ? sal_rows_time(rows, 0, 0) : 0;
+                       APR_SUCCESS &&
+                   sal_rows_count(rows)
+               ? sal_rows_time(rows, 0, 0)
+               : 0;
 }
 
 apr_status_t sal_job_bury(const sal_job_t *job, const char *reason, const sal_process_opts_t *opts,
@@ -190,8 +192,8 @@ apr_status_t sal_job_bury(const sal_job_t *job, const char *reason, const sal_pr
 {
     ending_t e = { .job = job, .crash_id = job->crash_id, .reason = reason, .stub = true };
 
-    e.doc = sal_json_own(sal_process_stub(job->crash_id, reason,
-                                          submitted_of(job->crash_id, db, p), opts, p), p);
+    e.doc = sal_json_own(
+        sal_process_stub(job->crash_id, reason, submitted_of(job->crash_id, db, p), opts, p), p);
     return finish(&e, store, db, p, err);
 }
 
@@ -202,8 +204,8 @@ apr_status_t sal_job_stub(int *made, const char *crash_id, const char *reason,
     ending_t e = { .crash_id = crash_id, .reason = reason, .stub = true };
     apr_status_t rv;
 
-    e.doc = sal_json_own(sal_process_stub(crash_id, reason, submitted_of(crash_id, db, p), opts,
-                                          p), p);
+    e.doc =
+        sal_json_own(sal_process_stub(crash_id, reason, submitted_of(crash_id, db, p), opts, p), p);
     rv = finish(&e, store, db, p, err);
     if (made) {
         *made = rv == APR_SUCCESS && e.put;
@@ -223,8 +225,10 @@ apr_status_t sal_job_previous(json_t **doc, const char *crash_id, sal_crash_stor
     }
     rv = sal_processed_get(doc, store, sal_rows_text(rows, 0, 0), p, err);
     if (APR_STATUS_IS_ENOENT(rv) || rv == SAL_E_MALFORMED) {
-        sal_log(SAL_LOG_WARNING, 9184, "crash %s: the document of its last pass cannot be read; "
-                "it is processed as if new", crash_id);
+        sal_log(SAL_LOG_WARNING, 9184,
+                "crash %s: the document of its last pass cannot be read; "
+                "it is processed as if new",
+                crash_id);
         *doc = NULL;
         rv = APR_SUCCESS;
     }

@@ -26,7 +26,7 @@ static const struct ruleset {
     const char *name;
     const rule_t *rules;
     size_t n;
-    bool overlay;                 /* starts from the whole former document */
+    bool overlay; /* starts from the whole former document */
 } rulesets[] = {
     { "default", default_rules, sizeof(default_rules) / sizeof(default_rules[0]), false },
     { "regenerate_signature", signature_rules, 1, true },
@@ -72,8 +72,7 @@ static const char *joined(const json_t *lines, apr_pool_t *p)
     const char *out = "";
 
     for (size_t i = 0; i < json_array_size(lines); i++) {
-        out = apr_pstrcat(p, out, i ? "\n" : "", json_string_value(json_array_get(lines, i)),
-                          NULL);
+        out = apr_pstrcat(p, out, i ? "\n" : "", json_string_value(json_array_get(lines, i)), NULL);
     }
     return out;
 }
@@ -121,8 +120,7 @@ static void end(pass_t *pass)
     }
     rule_set(pass, "processor_history", history);
     rule_set_text(pass, "processor_notes", joined(pass->notes, pass->p));
-    rule_set_text(pass, "completed_datetime",
-                  sal_time_iso(whole_seconds(apr_time_now()), pass->p));
+    rule_set_text(pass, "completed_datetime", sal_time_iso(whole_seconds(apr_time_now()), pass->p));
 }
 
 static void run_rules(pass_t *pass, const struct ruleset *set)

@@ -15,11 +15,11 @@
 #include "signature/signature.h"
 
 typedef struct sal_walk_result_t {
-    json_t *doc;                  /* stackwalk document or NULL; new reference */
-    int exit_code;                /* 0, positive exit, negative signal */
+    json_t *doc;   /* stackwalk document or NULL; new reference */
+    int exit_code; /* 0, positive exit, negative signal */
     int timed_out;
-    const char *status;           /* "OK", "MissingHeader", ...; never NULL */
-    const char *log;              /* what the walker wrote to its log, "" if nothing */
+    const char *status; /* "OK", "MissingHeader", ...; never NULL */
+    const char *log;    /* what the walker wrote to its log, "" if nothing */
 } sal_walk_result_t;
 
 /*
@@ -37,19 +37,19 @@ typedef struct sal_process_opts_t {
     const sal_siglists_t *siglists;
     sal_walk_fn walk;
     void *walk_baton;
-    int safe_mode;                /* skip the stackwalker: this crash has killed workers */
-    const char *host;             /* for the first note */
+    int safe_mode;    /* skip the stackwalker: this crash has killed workers */
+    const char *host; /* for the first note */
     apr_time_t now;
-    const sal_fields_t *fields;   /* of the processed crash; NULL: the compiled-in list */
-    sal_version_fn version;       /* NULL: nothing is known of beta versions */
+    const sal_fields_t *fields; /* of the processed crash; NULL: the compiled-in list */
+    sal_version_fn version;     /* NULL: nothing is known of beta versions */
     void *version_baton;
-    apr_uint64_t max_dump;        /* bytes of a dump that are read at most; 0: 2 GiB */
+    apr_uint64_t max_dump; /* bytes of a dump that are read at most; 0: 2 GiB */
 } sal_process_opts_t;
 
 /* Where a raw crash and its dumps come from: the crash store, or memory. */
 typedef struct sal_process_source_t {
-    const json_t *raw;            /* the raw crash document */
-    const char *const *dumps;     /* names, NULL-terminated */
+    const json_t *raw;        /* the raw crash document */
+    const char *const *dumps; /* names, NULL-terminated */
     /* Bytes of a dump, at most max. */
     apr_status_t (*dump)(sal_span_t *out, const char *name, apr_uint64_t max, void *baton,
                          apr_pool_t *p, sal_error_t *err);

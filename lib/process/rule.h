@@ -11,10 +11,10 @@ typedef struct pass_t {
     const sal_process_source_t *source;
     const sal_process_opts_t *opts;
     const sal_fields_t *fields;
-    json_t *raw;                  /* our copy: rules may repair it */
-    json_t *doc;                  /* the processed crash */
-    json_t *notes;                /* array of strings */
-    apr_status_t fatal;           /* set by a rule when the pass must not be completed */
+    json_t *raw;        /* our copy: rules may repair it */
+    json_t *doc;        /* the processed crash */
+    json_t *notes;      /* array of strings */
+    apr_status_t fatal; /* set by a rule when the pass must not be completed */
     sal_error_t *err;
 } pass_t;
 
@@ -22,7 +22,7 @@ typedef struct pass_t {
 typedef const char *(*rule_fn)(pass_t *pass);
 
 typedef struct rule_t {
-    const char *name;             /* upstream's class name: notes and metrics carry it */
+    const char *name; /* upstream's class name: notes and metrics carry it */
     rule_fn run;
 } rule_t;
 
@@ -37,7 +37,7 @@ const char *rule_text(const pass_t *pass, const char *name);
 /* Member of the stackwalk document by a dotted path, or NULL. */
 const json_t *rule_dump(const pass_t *pass, const char *path);
 
-void rule_set(pass_t *pass, const char *name, json_t *value); /* steals value */
+void rule_set(pass_t *pass, const char *name, json_t *value);          /* steals value */
 void rule_set_text(pass_t *pass, const char *name, const char *value); /* NULL sets null */
 void rule_set_int(pass_t *pass, const char *name, int64_t value);
 /* A reference to v, or null. */

@@ -40,9 +40,9 @@ const char *rule_DeNullRule(pass_t *pass)
 
         if (json_is_string(value) &&
             memchr(json_string_value(value), 0, json_string_length(value))) {
-            json_object_set_new(clean, json_string_value(name),
-                                without_nul(json_string_value(value), json_string_length(value),
-                                            pass->p));
+            json_object_set_new(
+                clean, json_string_value(name),
+                without_nul(json_string_value(value), json_string_length(value), pass->p));
         } else {
             json_object_set(clean, json_string_value(name), value);
         }
@@ -60,7 +60,8 @@ const char *rule_DeNoneRule(pass_t *pass)
     json_t *value;
     void *next;
 
-    json_object_foreach_safe (pass->raw, next, key, value) {
+    json_object_foreach_safe(pass->raw, next, key, value)
+    {
         if (json_is_null(value)) {
             json_object_del(pass->raw, key);
         }
@@ -100,7 +101,8 @@ const char *rule_CrashReportKeysRule(pass_t *pass)
     const char *key, *last = "";
     bool good = true;
 
-    json_object_foreach (pass->raw, key, value) {
+    json_object_foreach(pass->raw, key, value)
+    {
         good = add_key(pass, keys, key) && good;
     }
     for (const char *const *name = pass->source->dumps; *name; name++) {
@@ -128,8 +130,7 @@ const char *rule_CollectorMetadataRule(pass_t *pass)
 {
     json_t *metadata = json_object_get(pass->raw, "metadata");
 
-    rule_set(pass, "collector_metadata",
-             metadata ? json_deep_copy(metadata) : json_object());
+    rule_set(pass, "collector_metadata", metadata ? json_deep_copy(metadata) : json_object());
     return NULL;
 }
 
@@ -149,7 +150,7 @@ const char *rule_ConvertModuleSignatureInfoRule(pass_t *pass)
 
 static void copy_boolean(pass_t *pass, const sal_field_t *f, const json_t *v)
 {
-    const char *text = json_is_string(v) ? rule_lower(json_string_value(v), pass->p)
+    const char *text = json_is_string(v)    ? rule_lower(json_string_value(v), pass->p)
                        : json_is_boolean(v) ? (json_is_true(v) ? "true" : "false")
                                             : sal_json_text(v, pass->p);
     char shown[24];
@@ -356,8 +357,8 @@ const char *rule_IdentifierRule(pass_t *pass)
 
 const char *rule_MinidumpSha256HashRule(pass_t *pass)
 {
-    const char *hash = json_string_value(
-        sal_json_path(pass->raw, "metadata.dump_checksums.upload_file_minidump"));
+    const char *hash =
+        json_string_value(sal_json_path(pass->raw, "metadata.dump_checksums.upload_file_minidump"));
 
     rule_set_text(pass, "minidump_sha256_hash", hash ? hash : "");
     return NULL;

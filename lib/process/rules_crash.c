@@ -115,10 +115,10 @@ const char *rule_ThemePrettyNameRule(pass_t *pass)
             size_t len = strlen(themes[k].id);
 
             if (!strncmp(addon, themes[k].id, len) && (!addon[len] || addon[len] == ':')) {
-                json_array_set_new(addons, i,
-                                   json_string(apr_pstrcat(pass->p, themes[k].id, " (",
-                                                           themes[k].name, ")", addon + len,
-                                                           NULL)));
+                json_array_set_new(
+                    addons, i,
+                    json_string(apr_pstrcat(pass->p, themes[k].id, " (", themes[k].name, ")",
+                                            addon + len, NULL)));
                 break;
             }
         }

@@ -147,13 +147,17 @@ static void truncate_dump(pass_t *pass, const json_t *dump, const char *path)
     size_t was;
 
     if (truncate_stack(crashing, &was, pass->p)) {
-        rule_note(pass, "TruncateStacksRule: truncated %s.crashing_thread.frames: "
-                  "%" APR_SIZE_T_FMT " -> %d", path, was, FRAMES_MAX);
+        rule_note(pass,
+                  "TruncateStacksRule: truncated %s.crashing_thread.frames: "
+                  "%" APR_SIZE_T_FMT " -> %d",
+                  path, was, FRAMES_MAX);
     }
     for (size_t i = 0; i < json_array_size(threads); i++) {
         if (truncate_stack(json_array_get(threads, i), &was, pass->p)) {
-            rule_note(pass, "TruncateStacksRule: truncated %s.threads[%" APR_SIZE_T_FMT
-                      "].frames: %" APR_SIZE_T_FMT " > %d", path, i, was, FRAMES_MAX);
+            rule_note(pass,
+                      "TruncateStacksRule: truncated %s.threads[%" APR_SIZE_T_FMT
+                      "].frames: %" APR_SIZE_T_FMT " > %d",
+                      path, i, was, FRAMES_MAX);
         }
     }
 }
@@ -165,14 +169,16 @@ const char *rule_TruncateStacksRule(pass_t *pass)
     json_t *value;
 
     truncate_dump(pass, json_object_get(pass->doc, "json_dump"), "json_dump");
-    json_object_foreach (pass->doc, key, value) {
+    json_object_foreach(pass->doc, key, value)
+    {
         const json_t *dump = json_object_get(value, "json_dump");
 
         if (dump) {
             truncate_dump(pass, dump, apr_pstrcat(pass->p, key, ".json_dump", NULL));
         }
     }
-    json_object_foreach ((json_t *)others, key, value) {
+    json_object_foreach((json_t *)others, key, value)
+    {
         truncate_dump(pass, json_object_get(value, "json_dump"),
                       apr_pstrcat(pass->p, key, ".json_dump", NULL));
     }
@@ -349,11 +355,11 @@ const char *rule_MissingSymbolsRule(pass_t *pass)
         if (!file || !*file || !json_is_true(json_object_get(m, "missing_symbols"))) {
             continue;
         }
-        APR_ARRAY_PUSH(list, const char *) = apr_pstrcat(
-            pass->p, escape_slash(file, pass->p), "/",
-            version && *version ? escape_slash(version, pass->p) : "None", "/",
-            id && *id ? id : "000000000000000000000000000000000", code && *code ? "/" : "",
-            code ? code : "", NULL);
+        APR_ARRAY_PUSH(list, const char *) =
+            apr_pstrcat(pass->p, escape_slash(file, pass->p), "/",
+                        version && *version ? escape_slash(version, pass->p) : "None", "/",
+                        id && *id ? id : "000000000000000000000000000000000",
+                        code && *code ? "/" : "", code ? code : "", NULL);
     }
     set_list(pass, "missing_symbols", list);
     return NULL;

@@ -41,8 +41,10 @@ const char *rule_BetaVersionRule(pass_t *pass)
         rule_set_text(pass, "version", known);
         return NULL;
     }
-    rule_note(pass, "release channel is %s but no version data was found - added \"b0\" suffix "
-              "to version number", rule_text(pass, "release_channel"));
+    rule_note(pass,
+              "release channel is %s but no version data was found - added \"b0\" suffix "
+              "to version number",
+              rule_text(pass, "release_channel"));
     rule_set_text(pass, "version", apr_pstrcat(pass->p, version, "b0", NULL));
     return NULL;
 }
@@ -51,8 +53,8 @@ const char *rule_BetaVersionRule(pass_t *pass)
 
 static const char *joined(const json_t *lines, apr_pool_t *p)
 {
-    apr_array_header_t *list = apr_array_make(p, (int)json_array_size(lines) + 1,
-                                              sizeof(const char *));
+    apr_array_header_t *list =
+        apr_array_make(p, (int)json_array_size(lines) + 1, sizeof(const char *));
 
     for (size_t i = 0; i < json_array_size(lines); i++) {
         APR_ARRAY_PUSH(list, const char *) = json_string_value(json_array_get(lines, i));

@@ -83,8 +83,10 @@ const char *rule_OutOfMemoryBinaryRule(pass_t *pass)
     if (!text) {
         report_error(pass, apr_psprintf(pass->p, "error in gzip for " REPORT ": %s", why));
     } else if (size > REPORT_MAX) {
-        report_error(pass, apr_psprintf(pass->p, "Uncompressed memory info too large "
-                                        "%" APR_SIZE_T_FMT " (max: %d)", size, REPORT_MAX));
+        report_error(pass, apr_psprintf(pass->p,
+                                        "Uncompressed memory info too large "
+                                        "%" APR_SIZE_T_FMT " (max: %d)",
+                                        size, REPORT_MAX));
     } else if (sal_json_parse(&report, text, size, pass->p, &err) != APR_SUCCESS) {
         report_error(pass, apr_psprintf(pass->p, "error in json for " REPORT ": %s", err.message));
     } else {
@@ -95,13 +97,28 @@ const char *rule_OutOfMemoryBinaryRule(pass_t *pass)
 
 /* ---- R46 ---- */
 
-enum measure { EXPLICIT, GFX_TEXTURES, GHOST_WINDOWS, HEAP_ALLOCATED, HEAP_OVERHEAD,
-               HEAP_UNCLASSIFIED, HOST_OBJECT_URLS, IMAGES, JS_MAIN_RUNTIME, PRIVATE, RESIDENT,
-               RESIDENT_UNIQUE, SYSTEM_HEAP_ALLOCATED, TOP_NONE_DETACHED, VSIZE,
-               VSIZE_MAX_CONTIGUOUS, MEASURES };
+enum measure {
+    EXPLICIT,
+    GFX_TEXTURES,
+    GHOST_WINDOWS,
+    HEAP_ALLOCATED,
+    HEAP_OVERHEAD,
+    HEAP_UNCLASSIFIED,
+    HOST_OBJECT_URLS,
+    IMAGES,
+    JS_MAIN_RUNTIME,
+    PRIVATE,
+    RESIDENT,
+    RESIDENT_UNIQUE,
+    SYSTEM_HEAP_ALLOCATED,
+    TOP_NONE_DETACHED,
+    VSIZE,
+    VSIZE_MAX_CONTIGUOUS,
+    MEASURES
+};
 
 static const struct {
-    const char *name, *path;      /* path: a report of exactly that name, or NULL */
+    const char *name, *path; /* path: a report of exactly that name, or NULL */
 } measures[MEASURES] = {
     { "explicit", NULL },
     { "gfx_textures", "gfx-textures" },
@@ -189,8 +206,8 @@ const char *rule_MemoryReportExtraction(pass_t *pass)
         !json_object_get(report, "hasMozMallocUsableSize")) {
         return NULL;
     }
-    mark = apr_psprintf(pass->p, "(pid %" APR_INT64_T_FMT ")",
-                        (apr_int64_t)json_integer_value(pid));
+    mark =
+        apr_psprintf(pass->p, "(pid %" APR_INT64_T_FMT ")", (apr_int64_t)json_integer_value(pid));
     for (size_t i = 0; i < json_array_size(reports); i++) {
         if (!add_report(&s, json_array_get(reports, i), mark)) {
             return NULL;
@@ -200,7 +217,7 @@ const char *rule_MemoryReportExtraction(pass_t *pass)
         return NULL;
     }
     s.of[HEAP_UNCLASSIFIED] = s.of[HEAP_ALLOCATED];
-    add(&s.of[HEAP_UNCLASSIFIED], (int64_t)-(uint64_t)s.explicit_heap);
+    add(&s.of[HEAP_UNCLASSIFIED], (int64_t) - (uint64_t)s.explicit_heap);
     s.of[EXPLICIT] = s.of[HEAP_ALLOCATED];
     add(&s.of[EXPLICIT], s.explicit_nonheap);
     out = json_object();

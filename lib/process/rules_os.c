@@ -138,10 +138,10 @@ static const char *windows_name(const char *name, const char *version)
         int64_t major, minor;
         const char *name;
     } known[] = {
-        { 3, 5, "Windows NT" },           { 4, 0, "Windows NT" },    { 4, 1, "Windows 98" },
-        { 4, 9, "Windows Me" },           { 5, 0, "Windows 2000" },  { 5, 1, "Windows XP" },
-        { 5, 2, "Windows Server 2003" },  { 6, 0, "Windows Vista" }, { 6, 1, "Windows 7" },
-        { 6, 2, "Windows 8" },            { 6, 3, "Windows 8.1" },   { 10, 0, "Windows 10" },
+        { 3, 5, "Windows NT" },          { 4, 0, "Windows NT" },    { 4, 1, "Windows 98" },
+        { 4, 9, "Windows Me" },          { 5, 0, "Windows 2000" },  { 5, 1, "Windows XP" },
+        { 5, 2, "Windows Server 2003" }, { 6, 0, "Windows Vista" }, { 6, 1, "Windows 7" },
+        { 6, 2, "Windows 8" },           { 6, 3, "Windows 8.1" },   { 10, 0, "Windows 10" },
     };
     int64_t major, minor;
     const char *rest;

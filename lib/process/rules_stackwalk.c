@@ -15,11 +15,25 @@
 
 /* Names of errors that a walker's log may begin with and that then become the status. */
 static const char *const error_names[] = {
-    "FileNotFound", "IoError", "MissingHeader", "HeaderMismatch", "VersionMismatch",
-    "MissingDirectory", "StreamReadFailure", "StreamSizeMismatch", "StreamNotFound",
-    "ModuleReadFailure", "MemoryReadFailure", "DataError", "CodeViewReadFailure",
-    "UnknownElementType", "MinidumpReadError", "UnknownError", "MissingSystemInfo",
-    "MissingThreadList", "Panic",
+    "FileNotFound",
+    "IoError",
+    "MissingHeader",
+    "HeaderMismatch",
+    "VersionMismatch",
+    "MissingDirectory",
+    "StreamReadFailure",
+    "StreamSizeMismatch",
+    "StreamNotFound",
+    "ModuleReadFailure",
+    "MemoryReadFailure",
+    "DataError",
+    "CodeViewReadFailure",
+    "UnknownElementType",
+    "MinidumpReadError",
+    "UnknownError",
+    "MissingSystemInfo",
+    "MissingThreadList",
+    "Panic",
 };
 
 /* The last lines of a log that is longer than that. */
@@ -89,8 +103,10 @@ static void store_walk(pass_t *pass, json_t *out, const char *name, const sal_wa
     json_object_set_new(out, "mdsw_return_code",
                         json_integer(walk->timed_out ? -9 : walk->exit_code));
     if (logged && (!strcmp(status, "OK") || !strcmp(status, "unknown error"))) {
-        rule_note(pass, "MinidumpStackwalkRule: processing %s had error; stomped on "
-                  "mdsw_status_string", name);
+        rule_note(pass,
+                  "MinidumpStackwalkRule: processing %s had error; stomped on "
+                  "mdsw_status_string",
+                  name);
         status = logged;
     }
     json_object_set_new(out, "mdsw_status_string", json_string(status));

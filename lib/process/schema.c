@@ -13,8 +13,8 @@
 #define FIELDS_MAX (1 << 20)
 #define COLUMNS 7
 
-static const char *const type_names[] = { "string", "integer", "number", "boolean", "object",
-                                          "array", "any" };
+static const char *const type_names[] = { "string", "integer", "number", "boolean",
+                                          "object", "array",   "any" };
 #define TYPES (sizeof(type_names) / sizeof(type_names[0]))
 
 const char *sal_field_type_name(sal_field_type_t type)
@@ -149,15 +149,16 @@ static void drop_path(json_t *v, const char *path)
     if (len == 1 && path[0] == '*') {
         const char *key;
 
-        json_object_foreach (v, key, member) {
+        json_object_foreach(v, key, member)
+        {
             if (rest) {
                 drop_path(member, rest);
             }
         }
         return;
     }
-    apr_cpystrn(name, path, len - (list ? 2 : 0) < sizeof(name) ? len - (list ? 2 : 0) + 1
-                                                                : sizeof(name));
+    apr_cpystrn(name, path,
+                len - (list ? 2 : 0) < sizeof(name) ? len - (list ? 2 : 0) + 1 : sizeof(name));
     if (!rest) {
         json_object_del(v, name);
         return;
@@ -189,7 +190,8 @@ json_t *sal_fields_public(const sal_fields_t *fields, const json_t *doc)
     json_t *out = json_object(), *value;
     const char *key;
 
-    json_object_foreach ((json_t *)doc, key, value) {
+    json_object_foreach((json_t *)doc, key, value)
+    {
         const sal_field_t *f = sal_fields_find(fields, key);
 
         if (!f || !f->is_public) {

@@ -12,18 +12,25 @@
 #include <jansson.h>
 #include "base/error.h"
 
-typedef enum { SAL_FIELD_STRING, SAL_FIELD_INTEGER, SAL_FIELD_NUMBER, SAL_FIELD_BOOLEAN,
-               SAL_FIELD_OBJECT, SAL_FIELD_ARRAY, SAL_FIELD_ANY } sal_field_type_t;
+typedef enum {
+    SAL_FIELD_STRING,
+    SAL_FIELD_INTEGER,
+    SAL_FIELD_NUMBER,
+    SAL_FIELD_BOOLEAN,
+    SAL_FIELD_OBJECT,
+    SAL_FIELD_ARRAY,
+    SAL_FIELD_ANY
+} sal_field_type_t;
 
 typedef struct sal_field_t {
-    const char *name;         /* "product"; with dots: a member of the field before the first dot */
+    const char *name; /* "product"; with dots: a member of the field before the first dot */
     sal_field_type_t type;
     bool nullable;
-    bool is_public;           /* false: protected */
-    const char *source;       /* annotation that is copied into it, or NULL */
-    const char *rule;         /* what else writes it ("R24", "copy", "pipeline"), or NULL */
-    const char *initial;      /* JSON text set when the annotation is absent, or NULL */
-    const char *meaning;      /* one line for the reader, "" if none */
+    bool is_public;      /* false: protected */
+    const char *source;  /* annotation that is copied into it, or NULL */
+    const char *rule;    /* what else writes it ("R24", "copy", "pipeline"), or NULL */
+    const char *initial; /* JSON text set when the annotation is absent, or NULL */
+    const char *meaning; /* one line for the reader, "" if none */
 } sal_field_t;
 
 typedef struct sal_fields_t {

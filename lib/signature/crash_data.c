@@ -39,9 +39,13 @@ static void add_walk(json_t *out, const json_t *dump)
 
 json_t *sal_crash_data_of(const json_t *processed)
 {
-    static const char *const same[] = { "hang", "js_large_allocation_failure", "abort_message",
-                                        "mdsw_status_string", "async_shutdown_timeout",
-                                        "ipc_channel_error", "ipc_message_name" };
+    static const char *const same[] = { "hang",
+                                        "js_large_allocation_failure",
+                                        "abort_message",
+                                        "mdsw_status_string",
+                                        "async_shutdown_timeout",
+                                        "ipc_channel_error",
+                                        "ipc_message_name" };
     static const char *const java[] = { "java_exception", "java_stack_trace" };
     const json_t *v;
     json_t *out = json_object();

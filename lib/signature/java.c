@@ -121,11 +121,11 @@ bool sig_java_text(sig_run_t *r)
         method = drop_line_number(r, line);
     }
     if (sig_ends(description, STR("<addr>"))) {
-        r->sig = join_set(join_set(class_name, STR(": "), description, r->p), STR(": "), method,
-                          r->p);
+        r->sig =
+            join_set(join_set(class_name, STR(": "), description, r->p), STR(": "), method, r->p);
     } else {
-        r->sig = join_set(class_name, STR(": "), join_set(description, STR(" "), method, r->p),
-                          r->p);
+        r->sig =
+            join_set(class_name, STR(": "), join_set(description, STR(" "), method, r->p), r->p);
     }
     if (sig_points(r->sig) > JAVA_MAX) {
         r->sig = sig_cat(r->p, class_name, STR(": "), method);
@@ -161,8 +161,8 @@ static str_t java_frame(sig_run_t *r, const json_t *frame)
     name = join_set(sig_truthy(module) ? sig_pystr(module, r->p) : STR(""), STR("."),
                     sig_truthy(function) ? sig_pystr(function, r->p) : STR(""), r->p);
     if (sig_truthy(file)) {
-        name = sig_cat(r->p, name, STR("("), sig_cat(r->p, sig_pystr(file, r->p), STR(")"),
-                                                     STR("")));
+        name =
+            sig_cat(r->p, name, STR("("), sig_cat(r->p, sig_pystr(file, r->p), STR(")"), STR("")));
     }
     return name;
 }

@@ -264,8 +264,8 @@ static bool collect_frames(sig_run_t *r, apr_array_header_t *list, const json_t 
             break;
         }
         f = (frame_t){ json_object_get(one, "function"), json_object_get(one, "file"),
-                       json_object_get(one, "line"), json_object_get(one, "module"),
-                       json_object_get(one, "offset"), json_object_get(one, "unloaded_modules") };
+                       json_object_get(one, "line"),     json_object_get(one, "module"),
+                       json_object_get(one, "offset"),   json_object_get(one, "unloaded_modules") };
         if (!add_frame(r, list, &f)) {
             return false;
         }
@@ -312,8 +312,8 @@ static int after_sentinel(sig_run_t *r, apr_array_header_t *list)
         for (size_t k = 0; k < r->lists->n_sentinels; k++) {
             if (sig_eq(frame, r->lists->sentinels[k])) {
                 sig_debug(r, STR("CSignatureTool: sentinel; starting at \""), frame,
-                          (str_t){ apr_psprintf(r->p, "\" index %d", i), strlen("\" index ") +
-                                   strlen(apr_itoa(r->p, i)) });
+                          (str_t){ apr_psprintf(r->p, "\" index %d", i),
+                                   strlen("\" index ") + strlen(apr_itoa(r->p, i)) });
                 return i;
             }
         }
@@ -385,8 +385,8 @@ bool sig_native(sig_run_t *r)
 
         sig_note(r, STR("CSignatureTool: no frame data for crashing thread ("),
                  (str_t){ number, strlen(number) }, STR(")"));
-        sig = list->nelts ? APR_ARRAY_IDX(list, start, str_t)
-                          : STR("EMPTY: no frame data available");
+        sig =
+            list->nelts ? APR_ARRAY_IDX(list, start, str_t) : STR("EMPTY: no frame data available");
     }
     if (sig.n) {
         r->sig = sig;

@@ -67,16 +67,16 @@ str_t sig_last_token(str_t s, apr_pool_t *p)
 /* ---- collapsing bracketed slices ---- */
 
 typedef struct region_t {
-    size_t end;                   /* where the outer text ends */
-    size_t resume;                /* where it goes on after the slice */
+    size_t end;    /* where the outer text ends */
+    size_t resume; /* where it goes on after the slice */
 } region_t;
 
 typedef struct collapse_run_t {
     str_t s;
     collapse_t kind;
     char open, close;
-    uint32_t *match;              /* of an opener: index of its closer, or UINT32_MAX */
-    size_t next_as, next_in;      /* next " as " and " in " from where we are */
+    uint32_t *match;         /* of an opener: index of its closer, or UINT32_MAX */
+    size_t next_as, next_in; /* next " as " and " in " from where we are */
     buf_t out;
 } collapse_run_t;
 
@@ -167,8 +167,9 @@ str_t sig_collapse(str_t s, collapse_t kind, apr_pool_t *p)
 {
     collapse_run_t c = { .s = s, .kind = kind };
 
-    c.open = kind == COLLAPSE_CLONE ? '[' : kind == COLLAPSE_CPP_ANGLE ||
-             kind == COLLAPSE_RUST_ANGLE ? '<' : '(';
+    c.open = kind == COLLAPSE_CLONE                                      ? '['
+             : kind == COLLAPSE_CPP_ANGLE || kind == COLLAPSE_RUST_ANGLE ? '<'
+                                                                         : '(';
     c.close = c.open == '[' ? ']' : c.open == '<' ? '>' : ')';
     if (!memchr(s.s, c.open, s.n) || s.n >= UINT32_MAX) {
         return s;

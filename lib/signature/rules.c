@@ -70,8 +70,8 @@ int64_t sig_crashing_thread(const sig_run_t *r)
     case JSON_TRUE:
         return 1;
     case JSON_REAL:
-        return json_real_value(v) > -9e15 && json_real_value(v) < 9e15
-                   ? (int64_t)json_real_value(v) : 0;
+        return json_real_value(v) > -9e15 && json_real_value(v) < 9e15 ? (int64_t)json_real_value(v)
+                                                                       : 0;
     case JSON_STRING:
         return sig_pyint(sig_of(v), &n) ? n : 0;
     default:
@@ -208,8 +208,7 @@ static bool oom_size(sig_run_t *r, int64_t *size)
     const json_t *v = sig_get(r, "oom_allocation_size");
 
     if (json_is_string(v)) {
-        return sig_pyint(sig_of(v), size) ||
-               sig_failed(r, "oom_allocation_size is not a number");
+        return sig_pyint(sig_of(v), size) || sig_failed(r, "oom_allocation_size is not a number");
     }
     if (json_is_real(v)) {
         double d = json_real_value(v);
@@ -304,9 +303,9 @@ static bool rule_ipc_channel(sig_run_t *r)
         return false;
     }
     if (error.n) {
-        r->sig = sig_cat(r->p, browser_dump(r) ? STR("IPCError-browser | ")
-                                               : STR("IPCError-content | "),
-                         sig_head(error, 100), STR(""));
+        r->sig =
+            sig_cat(r->p, browser_dump(r) ? STR("IPCError-browser | ") : STR("IPCError-content | "),
+                    sig_head(error, 100), STR(""));
         sig_note(r, STR("IPC Channel Error stomped on signature"), STR(""), STR(""));
     }
     return true;
@@ -425,8 +424,8 @@ static void start_run(sig_run_t *r, apr_pool_t *p)
     apr_pool_cleanup_register(p, r, free_match, apr_pool_cleanup_null);
 }
 
-void sal_signature_make(sal_signature_t *out, const json_t *crash_data,
-                        const sal_siglists_t *lists, apr_pool_t *p)
+void sal_signature_make(sal_signature_t *out, const json_t *crash_data, const sal_siglists_t *lists,
+                        apr_pool_t *p)
 {
     sig_run_t *r = apr_pcalloc(p, sizeof(*r));
 

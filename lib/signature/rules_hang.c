@@ -158,8 +158,7 @@ static bool conditions_text(sig_run_t *r, str_t *out, const json_t *v)
 
 static void parse_note(sig_run_t *r, const char *why)
 {
-    sig_note(r, STR("Error parsing AsyncShutdownTimeout: "), (str_t){ why, strlen(why) },
-             STR(""));
+    sig_note(r, STR("Error parsing AsyncShutdownTimeout: "), (str_t){ why, strlen(why) }, STR(""));
 }
 
 /* " | phase | conditions"; what could be read before an error stays. */
@@ -202,8 +201,8 @@ bool sig_rule_shutdown_timeout(sig_run_t *r)
     }
     sig_buf_init(&out, r->p);
     sig_buf_lit(&out, "AsyncShutdownTimeout");
-    top = json_loadb(json_string_value(v), json_string_length(v),
-                     JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    top = json_loadb(json_string_value(v), json_string_length(v), JSON_DECODE_ANY | JSON_ALLOW_NUL,
+                     &why);
     if (top) {
         ok = shutdown_parts(r, &out, top);
     } else {

@@ -13,8 +13,8 @@ struct sal_siglists_t {
     const char *dir;
     str_t *sentinels;
     size_t n_sentinels;
-    pcre2_code *irrelevant, *prefix, *line_numbers;   /* NULL: matches nothing */
-    pcre2_code *lambda, *java_line, *lower;           /* fixed patterns of the algorithm */
+    pcre2_code *irrelevant, *prefix, *line_numbers; /* NULL: matches nothing */
+    pcre2_code *lambda, *java_line, *lower;         /* fixed patterns of the algorithm */
 };
 
 /* One run. `sig` is the signature so far; a step that fails says why in `failure`. */
@@ -22,8 +22,8 @@ typedef struct sig_run_t {
     apr_pool_t *p, *scratch;
     const sal_siglists_t *lists;
     const json_t *data;
-    const char *rule;             /* class name that prefixes notes */
-    int thread_override;          /* 1: the crashing thread is taken as 0 */
+    const char *rule;    /* class name that prefixes notes */
+    int thread_override; /* 1: the crashing thread is taken as 0 */
     str_t sig, proto;
     bool has_proto;
     const char *failure;
@@ -54,8 +54,13 @@ bool sig_find_thread(sig_run_t *r, const json_t **thread);
 bool sig_normalize_cpp(sig_run_t *r, str_t *out, str_t function, const json_t *line);
 bool sig_normalize_rust(sig_run_t *r, str_t *out, str_t function, const json_t *line);
 str_t sig_last_token(str_t s, apr_pool_t *p);
-typedef enum { COLLAPSE_CPP_ANGLE, COLLAPSE_CPP_PAREN, COLLAPSE_CLONE, COLLAPSE_RUST_ANGLE,
-               COLLAPSE_RUST_PAREN } collapse_t;
+typedef enum {
+    COLLAPSE_CPP_ANGLE,
+    COLLAPSE_CPP_PAREN,
+    COLLAPSE_CLONE,
+    COLLAPSE_RUST_ANGLE,
+    COLLAPSE_RUST_PAREN
+} collapse_t;
 str_t sig_collapse(str_t s, collapse_t kind, apr_pool_t *p);
 
 /* The base rule and its tools. Each returns false if the rule failed. */

@@ -53,8 +53,8 @@ str_t sig_head(str_t s, size_t n);
 
 /* Python's notions. */
 bool sig_truthy(const json_t *v);
-str_t sig_of(const json_t *v);                      /* of a JSON string */
-str_t sig_pystr(const json_t *v, apr_pool_t *p);    /* str(v) */
+str_t sig_of(const json_t *v);                   /* of a JSON string */
+str_t sig_pystr(const json_t *v, apr_pool_t *p); /* str(v) */
 /* int(text): blanks, sign, digits with single '_' between; clamped to 64 bits. */
 bool sig_pyint(str_t s, int64_t *v);
 

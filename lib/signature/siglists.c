@@ -40,7 +40,7 @@ static pcre2_code *compile(str_t pattern, uint32_t options, char *text, size_t s
 
 /* The lines of a file that count, stripped; their index in the file beside them. */
 typedef struct lines_t {
-    apr_array_header_t *text; /* str_t */
+    apr_array_header_t *text;  /* str_t */
     apr_array_header_t *index; /* int */
 } lines_t;
 
@@ -88,8 +88,8 @@ static apr_status_t read_list(lines_t *lines, const char *dir, const char *name,
 }
 
 /* Checks each line alone, so that the error names it, then joins them. */
-static apr_status_t compile_list(pcre2_code **out, const char *dir, const char *name,
-                                 apr_pool_t *p, sal_error_t *err)
+static apr_status_t compile_list(pcre2_code **out, const char *dir, const char *name, apr_pool_t *p,
+                                 sal_error_t *err)
 {
     lines_t lines;
     buf_t all;
@@ -190,8 +190,8 @@ str_t sig_replace(sig_run_t *r, const pcre2_code *code, str_t text, const char *
 
     for (int tries = 0; tries < 2; tries++) {
         PCRE2_UCHAR *out = apr_palloc(r->p, size);
-        int rc = pcre2_substitute(code, (PCRE2_SPTR)text.s, text.n, 0, options, r->match,
-                                  r->limits, (PCRE2_SPTR)with, PCRE2_ZERO_TERMINATED, out, &size);
+        int rc = pcre2_substitute(code, (PCRE2_SPTR)text.s, text.n, 0, options, r->match, r->limits,
+                                  (PCRE2_SPTR)with, PCRE2_ZERO_TERMINATED, out, &size);
 
         if (rc > 0) {
             return (str_t){ (const char *)out, size };

@@ -22,11 +22,11 @@ SAL_API apr_status_t sal_siglists_load(sal_siglists_t **out, const char *dir, ap
                                        sal_error_t *err);
 
 typedef struct sal_signature_t {
-    const char *signature;        /* never NULL; printable ASCII, at most 255 characters */
-    const char *proto_signature;  /* NULL if not set; may be megabytes, may hold NUL */
-    apr_size_t proto_size;        /* bytes of proto_signature */
-    json_t *notes;                /* array of strings, owned by the pool */
-    json_t *debug;                /* array of strings, owned by the pool */
+    const char *signature;       /* never NULL; printable ASCII, at most 255 characters */
+    const char *proto_signature; /* NULL if not set; may be megabytes, may hold NUL */
+    apr_size_t proto_size;       /* bytes of proto_signature */
+    json_t *notes;               /* array of strings, owned by the pool */
+    json_t *debug;               /* array of strings, owned by the pool */
 } sal_signature_t;
 
 /* Crash data of a processed crash, as Socorro's convert_to_crash_data makes it. New reference. */

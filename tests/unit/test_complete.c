@@ -52,15 +52,15 @@ static const char *new_id(void)
 
 static json_t *document(const char *signature)
 {
-    return sal_json_own(json_pack("{s:s,s:b,s:s}", "signature", signature, "success", 1,
-                                  "product", "Demo"), pool);
+    return sal_json_own(
+        json_pack("{s:s,s:b,s:s}", "signature", signature, "success", 1, "product", "Demo"), pool);
 }
 
 /* The rest of a query: what of the crash's row in a table. */
 static const char *sql(const char *what, const char *id)
 {
-    return fixture_sql(db, pool, apr_pstrcat(pool, "SELECT ", what, " WHERE crash_id = '", id, "'",
-                                             NULL));
+    return fixture_sql(db, pool,
+                       apr_pstrcat(pool, "SELECT ", what, " WHERE crash_id = '", id, "'", NULL));
 }
 
 static int blobs(const char *id)
@@ -81,8 +81,7 @@ static void assert_stored(const char *id, const char *signature, const char *pas
     json_t *doc;
     bool has;
 
-    assert_string_equal(sql("signature FROM processed_crash", id),
-                        signature);
+    assert_string_equal(sql("signature FROM processed_crash", id), signature);
     assert_string_equal(sql("pass FROM processed_crash", id), pass);
     assert_int_equal(sal_search_has(&has, id, db, pool, &err), 0);
     assert_true(has);
@@ -135,8 +134,7 @@ static void test_bury(void **state)
 
     (void)state;
     assert_int_equal(sal_job_bury(job, "raw crash not found", &opts, store, db, pool, &err), 0);
-    assert_string_equal(sql("state || last_error FROM crash_job", id),
-                        "2raw crash not found");
+    assert_string_equal(sql("state || last_error FROM crash_job", id), "2raw crash not found");
     assert_stored(id, "EMPTY: crash failed to process", "1");
     assert_string_equal(sql("success FROM processed_crash", id), "f");
 }
@@ -188,8 +186,7 @@ static void test_refused(void **state)
     fixture_sql(db, pool, "ALTER TABLE processed_crash ADD CHECK (signature <> 'refused')");
     assert_int_equal(sal_job_complete(job, document("refused"), store, db, pool, &err), SAL_E_DB);
     assert_string_equal(sql("state FROM crash_job", id), "1");
-    assert_string_equal(sql("signature FROM processed_crash", id),
-                        "first");
+    assert_string_equal(sql("signature FROM processed_crash", id), "first");
     assert_int_equal(sal_job_complete(job, document("second"), store, db, pool, &err), 0);
     assert_stored(id, "second", "2");
 }
@@ -212,8 +209,8 @@ static void test_previous_gone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_complete), cmocka_unit_test(test_fenced),
-        cmocka_unit_test(test_bury), cmocka_unit_test(test_stub_replaces_nothing),
+        cmocka_unit_test(test_complete),       cmocka_unit_test(test_fenced),
+        cmocka_unit_test(test_bury),           cmocka_unit_test(test_stub_replaces_nothing),
         cmocka_unit_test(test_backend_killed), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_previous_gone),
     };

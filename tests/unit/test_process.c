@@ -29,7 +29,7 @@ static sal_process_opts_t opts;
 
 typedef struct fake_t {
     const json_t *test;
-    json_t *seen;                 /* raw crash the walker got */
+    json_t *seen; /* raw crash the walker got */
 } fake_t;
 
 static apr_status_t fake_dump(sal_span_t *out, const char *name, apr_uint64_t max, void *baton,
@@ -97,7 +97,8 @@ static apr_status_t run_fake(json_t **doc, fake_t *fake, const char *ruleset,
     size_t n = 0;
 
     json_object_update(raw, json_object_get(fake->test, "raw"));
-    json_object_foreach ((json_t *)dumps, key, value) {
+    json_object_foreach((json_t *)dumps, key, value)
+    {
         names[n++] = key;
     }
     source.raw = raw;
@@ -116,7 +117,8 @@ static json_t *run(const json_t *test)
     const char *key;
 
     assert_int_equal(run_fake(&doc, &fake, "default", NULL), APR_SUCCESS);
-    json_object_foreach (json_object_get(test, "walker_sees"), key, want) {
+    json_object_foreach(json_object_get(test, "walker_sees"), key, want)
+    {
         assert_true(json_equal(json_object_get(fake.seen, key), want));
     }
     json_decref(fake.seen);
@@ -155,24 +157,30 @@ static int check_case(const json_t *test)
     int bad = 0;
     size_t i;
 
-    json_object_foreach (json_object_get(test, "set"), name, want) {
+    json_object_foreach(json_object_get(test, "set"), name, want)
+    {
         const json_t *got = sal_json_path(doc, name);
 
         bad += json_equal(got, want) ? 0 : complain(test, "field", name, got);
     }
-    json_array_foreach (json_object_get(test, "absent"), i, v) {
+    json_array_foreach(json_object_get(test, "absent"), i, v)
+    {
         const json_t *got = json_object_get(doc, json_string_value(v));
 
         bad += got ? complain(test, "unwanted field", json_string_value(v), got) : 0;
     }
-    json_array_foreach (json_object_get(test, "notes"), i, v) {
-        bad += has_note(doc, json_string_value(v)) ? 0
-               : complain(test, "note", json_string_value(v), json_object_get(doc,
-                                                                    "processor_notes"));
+    json_array_foreach(json_object_get(test, "notes"), i, v)
+    {
+        bad += has_note(doc, json_string_value(v))
+                   ? 0
+                   : complain(test, "note", json_string_value(v),
+                              json_object_get(doc, "processor_notes"));
     }
-    json_array_foreach (json_object_get(test, "no_notes"), i, v) {
+    json_array_foreach(json_object_get(test, "no_notes"), i, v)
+    {
         bad += strstr(sal_json_str(doc, "processor_notes"), json_string_value(v))
-                   ? complain(test, "unwanted note", json_string_value(v), NULL) : 0;
+                   ? complain(test, "unwanted note", json_string_value(v), NULL)
+                   : 0;
     }
     return bad;
 }
@@ -181,9 +189,10 @@ static void test_cases(void **state)
 {
     const char *srcdir = getenv("srcdir");
     json_error_t why;
-    json_t *cases = json_load_file(apr_pstrcat(pool, srcdir ? srcdir : ".",
-                                               "/tests/unit/process_cases.json", NULL),
-                                   JSON_ALLOW_NUL, &why), *test;
+    json_t *cases = json_load_file(
+               apr_pstrcat(pool, srcdir ? srcdir : ".", "/tests/unit/process_cases.json", NULL),
+               JSON_ALLOW_NUL, &why),
+           *test;
     int bad = 0;
     size_t i;
 
@@ -191,7 +200,8 @@ static void test_cases(void **state)
     if (!cases) {
         fail_msg("%s line %d: %s", why.source, why.line, why.text);
     }
-    json_array_foreach (cases, i, test) {
+    json_array_foreach(cases, i, test)
+    {
         bad += check_case(test);
     }
     printf("%zu cases\n", i);
@@ -267,14 +277,12 @@ static void test_truncation(void **state)
     assert_null(sal_json_path(doc, "json_dump.threads.0.truncated"));
     doc = run(sal_json_own(deep_stack(2001), pool));
     assert_int_equal(json_array_size(sal_json_path(doc, "json_dump.threads.0.frames")), 500);
-    assert_string_equal(json_string_value(sal_json_path(
-                            doc, "json_dump.threads.0.frames.250.truncated.msg")),
-                        "1,501 frames truncated");
-    assert_int_equal(json_integer_value(sal_json_path(doc,
-                                                      "json_dump.threads.0.frames.249.frame")),
+    assert_string_equal(
+        json_string_value(sal_json_path(doc, "json_dump.threads.0.frames.250.truncated.msg")),
+        "1,501 frames truncated");
+    assert_int_equal(json_integer_value(sal_json_path(doc, "json_dump.threads.0.frames.249.frame")),
                      249);
-    assert_int_equal(json_integer_value(sal_json_path(doc,
-                                                      "json_dump.threads.0.frames.251.frame")),
+    assert_int_equal(json_integer_value(sal_json_path(doc, "json_dump.threads.0.frames.251.frame")),
                      2001 - 249);
     assert_true(json_is_true(sal_json_path(doc, "json_dump.crashing_thread.truncated")));
     assert_true(has_note(doc, "TruncateStacksRule: truncated json_dump.crashing_thread.frames: "
@@ -288,8 +296,9 @@ static json_t *with_report(const char *text, size_t size)
 {
     size_t cap = size / 500 + 1000 + size;
     unsigned char *out = malloc(cap);
-    z_stream z = { .next_in = (Bytef *)text, .avail_in = (uInt)size, .next_out = out,
-                   .avail_out = (uInt)cap };
+    z_stream z = {
+        .next_in = (Bytef *)text, .avail_in = (uInt)size, .next_out = out, .avail_out = (uInt)cap
+    };
     json_t *test;
 
     deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY);
@@ -306,7 +315,8 @@ static void test_memory_report(void **state)
 {
     static const char good[] =
         "{\"version\":1,\"hasMozMallocUsableSize\":true,\"reports\":["
-        "{\"process\":\"Main (pid 7)\",\"path\":\"explicit/a\",\"kind\":1,\"units\":0,\"amount\":10},"
+        "{\"process\":\"Main (pid "
+        "7)\",\"path\":\"explicit/a\",\"kind\":1,\"units\":0,\"amount\":10},"
         "{\"process\":\"Main (pid 7)\",\"path\":\"explicit/images/b\",\"kind\":0,\"units\":0,"
         "\"amount\":5},"
         "{\"process\":\"Main (pid 7)\",\"path\":\"heap-allocated\",\"kind\":2,\"units\":0,"
@@ -370,8 +380,8 @@ static void test_bad_fields(void **state)
     sal_error_t err;
 
     (void)state;
-    assert_int_equal(write(fd, "# x\na\tstring?\tpublic\t-\t-\t-\t-\nb\ttext\tpublic\t-\t-\t-\t-\n",
-                           52), 52);
+    assert_int_equal(
+        write(fd, "# x\na\tstring?\tpublic\t-\t-\t-\t-\nb\ttext\tpublic\t-\t-\t-\t-\n", 52), 52);
     close(fd);
     assert_int_equal(sal_fields_load(&fields, path, pool, &err), SAL_E_MALFORMED);
     assert_non_null(strstr(err.message, "line 3"));
@@ -381,7 +391,8 @@ static void test_bad_fields(void **state)
 static void test_public(void **state)
 {
     json_t *doc = parse(
-        "{\"product\":\"p\",\"url\":\"secret\",\"unknown\":\"secret\",\"json_dump\":{\"status\":\"OK\","
+        "{\"product\":\"p\",\"url\":\"secret\",\"unknown\":\"secret\",\"json_dump\":{\"status\":"
+        "\"OK\","
         "\"handles\":[\"secret\"],\"mac_boot_args\":\"secret\",\"crash_info\":{\"memory_accesses\":"
         "[{\"is_likely_guard_page\":true,\"size\":4},5]},\"threads\":[{\"frames\":[{\"function\":"
         "\"f\",\"registers\":{\"rax\":\"secret\"}},null]}]},\"java_exception\":{\"exception\":"
@@ -392,7 +403,8 @@ static void test_public(void **state)
     char *text = json_dumps(shown, JSON_COMPACT | JSON_SORT_KEYS);
 
     (void)state;
-    assert_string_equal(text,
+    assert_string_equal(
+        text,
         "{\"additional_dumps\":{\"upload_file_minidump_gpu\":{\"json_dump\":{\"status\":\"OK\"}}},"
         "\"java_exception\":{\"exception\":{\"values\":[{\"stacktrace\":{\"type\":\"t\"}}]}},"
         "\"json_dump\":{\"crash_info\":{\"memory_accesses\":[{\"size\":4},5]},\"status\":\"OK\","
@@ -435,18 +447,19 @@ static int setup(void **state)
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
-    opts = (sal_process_opts_t){ .siglists = lists, .walk = fake_walk, .host = "unit", .now = NOW,
-                                 .version = fake_version };
+    opts = (sal_process_opts_t){
+        .siglists = lists, .walk = fake_walk, .host = "unit", .now = NOW, .version = fake_version
+    };
     return 0;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases), cmocka_unit_test(test_passes),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_cases),         cmocka_unit_test(test_passes),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_memory_report), cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_bad_fields), cmocka_unit_test(test_public),
+        cmocka_unit_test(test_bad_fields),    cmocka_unit_test(test_public),
         cmocka_unit_test(test_stub),
     };
 

@@ -132,15 +132,18 @@ static void test_walk(void **state)
     assert_string_equal(make("{\"threads\":[{\"frames\":[{\"function\":\"__libc_x\"},"
                              "{\"module\":\"a.so\"},{\"module\":\"a.so\"},{\"offset\":\"0x00ff\"},"
                              "{\"function\":\"std::x\"},{\"function\":\"main\"},"
-                             "{\"function\":\"never\"}]}]}").signature,
+                             "{\"function\":\"never\"}]}]}")
+                            .signature,
                         "a.so | std::x | main");
     /* a sentinel starts anew, wherever the walk would have ended */
     assert_string_equal(make("{\"threads\":[{\"frames\":[{\"function\":\"first\"},"
-                             "{\"function\":\"boom::panic\"},{\"function\":\"x\"}]}]}").signature,
+                             "{\"function\":\"boom::panic\"},{\"function\":\"x\"}]}]}")
+                            .signature,
                         "boom::panic");
     /* a '{' that is no quantifier is literal, '$' anchors */
     assert_string_equal(make("{\"threads\":[{\"frames\":[{\"function\":\"ab{2\"},"
-                             "{\"function\":\"x\"}]}]}").signature,
+                             "{\"function\":\"x\"}]}]}")
+                            .signature,
                         "ab{2 | x");
 }
 
@@ -156,10 +159,10 @@ static void test_failed_dump(void **state)
 
 static void test_conversion(void **state)
 {
-    json_t *doc = json_pack("{s:s,s:s,s:{s:{s:i,s:s},s:{s:s},s:[]},s:s}", "oom_allocation_size",
-                            " 12 ", "signature", "old", "json_dump", "crash_info",
-                            "crashing_thread", 3, "type", "SIGSEGV", "system_info", "os", "Linux",
-                            "threads", "extra", "x");
+    json_t *doc =
+        json_pack("{s:s,s:s,s:{s:{s:i,s:s},s:{s:s},s:[]},s:s}", "oom_allocation_size", " 12 ",
+                  "signature", "old", "json_dump", "crash_info", "crashing_thread", 3, "type",
+                  "SIGSEGV", "system_info", "os", "Linux", "threads", "extra", "x");
     json_t *data = sal_crash_data_of(doc);
 
     (void)state;
@@ -190,7 +193,8 @@ static void test_bad_lists(void **state)
     /* an empty list matches nothing: the first frame ends the walk */
     write_list("prefix_signature_re.txt", "# nothing\n");
     assert_string_equal(make("{\"threads\":[{\"frames\":[{\"function\":\"std::a\"},"
-                             "{\"function\":\"b\"}]}]}").signature,
+                             "{\"function\":\"b\"}]}]}")
+                            .signature,
                         "std::a");
     write_list("prefix_signature_re.txt", "std::\n.*\\.so\nab{2$\n");
 }
@@ -212,8 +216,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_normalisation), cmocka_unit_test(test_walk),
-        cmocka_unit_test(test_failed_dump), cmocka_unit_test(test_conversion),
-        cmocka_unit_test(test_bad_lists), cmocka_unit_test(test_match_limit),
+        cmocka_unit_test(test_failed_dump),   cmocka_unit_test(test_conversion),
+        cmocka_unit_test(test_bad_lists),     cmocka_unit_test(test_match_limit),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

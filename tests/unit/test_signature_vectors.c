@@ -82,8 +82,8 @@ static bool run_vector(const json_t *vector, const sal_siglists_t *lists, apr_po
 static void test_vectors(void **data)
 {
     state_t *state = *data;
-    FILE *in = fopen(apr_pstrcat(state->pool, state->shared,
-                                 "/data/signature/vectors.jsonl", NULL), "r");
+    FILE *in =
+        fopen(apr_pstrcat(state->pool, state->shared, "/data/signature/vectors.jsonl", NULL), "r");
     char *line = NULL;
     size_t size = 0;
     int total = 0, good = 0;
@@ -122,8 +122,8 @@ static int setup(void **data)
     if (!state.shared) {
         state.shared = apr_pstrcat(state.pool, srcdir ? srcdir : ".", "/../shared", NULL);
     }
-    if (sal_siglists_load(&state.lists, apr_pstrcat(state.pool, state.shared,
-                                                    "/data/siglists-socorro", NULL),
+    if (sal_siglists_load(&state.lists,
+                          apr_pstrcat(state.pool, state.shared, "/data/siglists-socorro", NULL),
                           state.pool, NULL) != APR_SUCCESS) {
         state.lists = NULL;
     }
