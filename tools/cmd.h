@@ -42,9 +42,18 @@ int cmd_usage(const char *usage, const char *fmt, ...) SAL_PRINTF(2, 3);
 apr_getopt_t *cmd_options(int argc, const char **argv, apr_pool_t *p);
 
 /* Options that every subcommand with a configuration has; put them into your table. */
-#define CMD_OPT_CONFIG { "config", 'c', 1, "configuration file" }
-#define CMD_OPT_HELP { "help", 'h', 0, "this text" }
-#define CMD_OPT_END { NULL, 0, 0, NULL }
+#define CMD_OPT_CONFIG                                                                             \
+    {                                                                                              \
+        "config", 'c', 1, "configuration file"                                                     \
+    }
+#define CMD_OPT_HELP                                                                               \
+    {                                                                                              \
+        "help", 'h', 0, "this text"                                                                \
+    }
+#define CMD_OPT_END                                                                                \
+    {                                                                                              \
+        NULL, 0, 0, NULL                                                                           \
+    }
 
 /*
  * salvage.conf: path if given, else `salvage -c FILE`, else $SALVAGE_CONF, else

@@ -23,19 +23,34 @@ enum { MAX_EXTRA = 16 << 20, MODULE_LINE = 4096 };
 
 typedef struct {
     bool json, human, pretty, brief, help;
-    const char *cyborg;           /* JSON goes there, the human form to standard output */
+    const char *cyborg; /* JSON goes there, the human form to standard output */
     const char *cache, *output, *extra, *dump;
-    apr_array_header_t *symbols;  /* const char * */
+    apr_array_header_t *symbols; /* const char * */
     int64_t max_frames;
 } options_t;
 
-#define USAGE "stackwalk [--json | --human | --cyborg FILE] [--pretty] [--brief]\n" \
-              "       [--symbols DIR|FILE]... [--symbols-cache DIR] [--features NAME]\n" \
-              "       [--max-frames N] [--evil-json FILE] [--output-file FILE] DUMP [DIR|FILE]..."
+#define USAGE                                                                                      \
+    "stackwalk [--json | --human | --cyborg FILE] [--pretty] [--brief]\n"                          \
+    "       [--symbols DIR|FILE]... [--symbols-cache DIR] [--features NAME]\n"                     \
+    "       [--max-frames N] [--evil-json FILE] [--output-file FILE] DUMP [DIR|FILE]..."
 
-enum { OPT_JSON = 256, OPT_HUMAN, OPT_CYBORG, OPT_PRETTY, OPT_BRIEF, OPT_SYMBOLS, OPT_CACHE,
-       OPT_FEATURES, OPT_MAX_FRAMES, OPT_EXTRA, OPT_OUTPUT, OPT_LOG_FILE, OPT_VERBOSE, OPT_IGNORED,
-       OPT_IGNORED_VALUE };
+enum {
+    OPT_JSON = 256,
+    OPT_HUMAN,
+    OPT_CYBORG,
+    OPT_PRETTY,
+    OPT_BRIEF,
+    OPT_SYMBOLS,
+    OPT_CACHE,
+    OPT_FEATURES,
+    OPT_MAX_FRAMES,
+    OPT_EXTRA,
+    OPT_OUTPUT,
+    OPT_LOG_FILE,
+    OPT_VERBOSE,
+    OPT_IGNORED,
+    OPT_IGNORED_VALUE
+};
 
 static const apr_getopt_option_t known_options[] = {
     { "json", OPT_JSON, 0, "JSON, for programs" },
@@ -70,8 +85,8 @@ static int fail(const char *what, const char *why)
 
 static bool known_feature(const char *name)
 {
-    return !strcmp(name, "stable-basic") || !strcmp(name, "stable-all")
-           || !strcmp(name, "unstable-all");
+    return !strcmp(name, "stable-basic") || !strcmp(name, "stable-all") ||
+           !strcmp(name, "unstable-all");
 }
 
 static bool set_level(const char *name)
@@ -79,7 +94,7 @@ static bool set_level(const char *name)
     static const struct {
         const char *name;
         sal_log_level_t level;
-    } levels[] = { { "off", SAL_LOG_ERROR },  { "error", SAL_LOG_ERROR },
+    } levels[] = { { "off", SAL_LOG_ERROR },    { "error", SAL_LOG_ERROR },
                    { "warn", SAL_LOG_WARNING }, { "info", SAL_LOG_INFO },
                    { "debug", SAL_LOG_DEBUG },  { "trace", SAL_LOG_DEBUG } };
 
@@ -195,11 +210,12 @@ static apr_status_t make_cache(const char *path, apr_pool_t *p, sal_error_t *err
     apr_status_t rv = sal_dir_make(path, 0700, 0, p, err);
     struct stat st;
 
-    if (rv == APR_SUCCESS
-        && (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode)
-            || (st.st_uid != geteuid() && st.st_uid != 0) || st.st_mode & S_IWOTH)) {
-        return sal_fail(err, APR_EACCES, "%s is not a directory of yours that others cannot write "
-                        "to; name another with --symbols-cache", path);
+    if (rv == APR_SUCCESS && (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode) ||
+                              (st.st_uid != geteuid() && st.st_uid != 0) || st.st_mode & S_IWOTH)) {
+        return sal_fail(err, APR_EACCES,
+                        "%s is not a directory of yours that others cannot write "
+                        "to; name another with --symbols-cache",
+                        path);
     }
     return rv;
 }
@@ -266,15 +282,18 @@ static apr_status_t make_supplier(sal_supplier_t **out, const options_t *o, apr_
         sym_file_t file = { path, NULL };
 
         if (is_url(path)) {
-            return sal_fail(err, SAL_E_UNSUPPORTED, "%s: symbols are not fetched from servers yet; "
-                            "download them and name the directory", path);
+            return sal_fail(err, SAL_E_UNSUPPORTED,
+                            "%s: symbols are not fetched from servers yet; "
+                            "download them and name the directory",
+                            path);
         }
-        if (apr_stat(&info, path, APR_FINFO_TYPE, p) == APR_SUCCESS
-            && info.filetype == APR_REG) {
+        if (apr_stat(&info, path, APR_FINFO_TYPE, p) == APR_SUCCESS && info.filetype == APR_REG) {
             file.debug_id = id_of_file(path, p);
             if (!file.debug_id) {
-                return sal_fail(err, SAL_E_MALFORMED, "%s: not a symbol file: its first line is "
-                                "no MODULE record", path);
+                return sal_fail(err, SAL_E_MALFORMED,
+                                "%s: not a symbol file: its first line is "
+                                "no MODULE record",
+                                path);
             }
             APR_ARRAY_PUSH(files, sym_file_t) = file;
         } else {
@@ -297,8 +316,8 @@ static const json_t *read_extra(const char *path, apr_pool_t *p)
     json_t *v = NULL;
     char *text;
 
-    if (path && (sal_file_read(&text, &size, path, MAX_EXTRA, p, &err) != APR_SUCCESS
-                 || sal_json_parse(&v, text, size, p, &err) != APR_SUCCESS)) {
+    if (path && (sal_file_read(&text, &size, path, MAX_EXTRA, p, &err) != APR_SUCCESS ||
+                 sal_json_parse(&v, text, size, p, &err) != APR_SUCCESS)) {
         fail("evil-json", err.message);
         return NULL;
     }
@@ -346,9 +365,8 @@ static int open_dump(sal_minidump_t **md, const char *path, apr_pool_t *p)
     apr_status_t rv = sal_file_map(&bytes, path, p, &err);
 
     if (rv != APR_SUCCESS || bytes.size == 0) {
-        return APR_STATUS_IS_ENOENT(rv)
-                   ? fail("FileNotFound", "Error reading dump: File not found")
-                   : fail("IoError", "Error reading dump: I/O error");
+        return APR_STATUS_IS_ENOENT(rv) ? fail("FileNotFound", "Error reading dump: File not found")
+                                        : fail("IoError", "Error reading dump: I/O error");
     }
     if (sal_minidump_open(md, bytes, p, &err) != APR_SUCCESS) {
         return dump_failed(&err);

@@ -24,7 +24,7 @@
 typedef struct request_t {
     const char *out;
     bool json;
-    const char **args;            /* behind the verb */
+    const char **args; /* behind the verb */
     int nargs;
 } request_t;
 
@@ -103,15 +103,14 @@ static apr_status_t open_temporary(sal_symcache_t **c, const char *sym, apr_pool
     path = apr_pstrcat(p, dir, "/symx", NULL);
     rv = sal_symcache_build(path, sym, p, err);
     rv = rv == APR_SUCCESS ? sal_symcache_open(c, path, p, err) : rv;
-    unlink(path);                 /* the mapping stays */
+    unlink(path); /* the mapping stays */
     rmdir(dir);
     return rv;
 }
 
 static apr_status_t open_any(sal_symcache_t **c, const char *path, apr_pool_t *p, sal_error_t *err)
 {
-    return is_symcache(path) ? sal_symcache_open(c, path, p, err)
-                             : open_temporary(c, path, p, err);
+    return is_symcache(path) ? sal_symcache_open(c, path, p, err) : open_temporary(c, path, p, err);
 }
 
 static int print_json(json_t *v)
@@ -141,17 +140,14 @@ static json_t *info_json(const sal_symcache_info_t *i, apr_pool_t *p)
 {
     return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,"
                      "s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
-                     "os", clean_text(i->os, p), "arch", clean_text(i->arch, p),
-                     "debug_id", clean_text(i->debug_id, p),
-                     "debug_file", clean_text(i->debug_file, p),
-                     "code_id", clean_text(i->code_id, p),
-                     "code_file", clean_text(i->code_file, p), "url", clean_text(i->url, p),
-                     "generator", clean_text(i->generator, p),
-                     "source_size", (json_int_t)i->source_size,
-                     "file_size", (json_int_t)i->file_size,
-                     "functions", (json_int_t)i->functions, "lines", (json_int_t)i->lines,
-                     "inlines", (json_int_t)i->inlines, "publics", (json_int_t)i->publics,
-                     "cfi", (json_int_t)i->cfi, "win", (json_int_t)i->win,
+                     "os", clean_text(i->os, p), "arch", clean_text(i->arch, p), "debug_id",
+                     clean_text(i->debug_id, p), "debug_file", clean_text(i->debug_file, p),
+                     "code_id", clean_text(i->code_id, p), "code_file", clean_text(i->code_file, p),
+                     "url", clean_text(i->url, p), "generator", clean_text(i->generator, p),
+                     "source_size", (json_int_t)i->source_size, "file_size",
+                     (json_int_t)i->file_size, "functions", (json_int_t)i->functions, "lines",
+                     (json_int_t)i->lines, "inlines", (json_int_t)i->inlines, "publics",
+                     (json_int_t)i->publics, "cfi", (json_int_t)i->cfi, "win", (json_int_t)i->win,
                      "files", (json_int_t)i->files, "ranges", (json_int_t)i->ranges,
                      "skipped_lines", (json_int_t)i->skipped_lines);
 }
@@ -261,11 +257,9 @@ static int lookup_one(const sal_symcache_t *c, uint64_t address, json_t *list, a
     if (list) {
         json_array_append_new(list, found ? hit_json(address, &hit, inlines, p)
                                           : json_pack("{s:I}", "offset", (json_int_t)address));
-    }
-    else if (found) {
+    } else if (found) {
         print_hit(address, &hit, inlines, p);
-    }
-    else {
+    } else {
         printf("0x%llx: nothing is known\n", (unsigned long long)address);
     }
     return found;

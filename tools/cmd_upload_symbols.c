@@ -30,12 +30,12 @@ static const apr_uint64_t bytes_max = UINT64_C(2) << 30;
 typedef struct {
     const char *server, *token;
     int is_try;
-    int64_t delay;                /* seconds between attempts */
+    int64_t delay; /* seconds between attempts */
     apr_pool_t *pool;
 } request_t;
 
 typedef struct {
-    char *data;                   /* malloc'd, NUL-terminated */
+    char *data; /* malloc'd, NUL-terminated */
     size_t size;
     long status;
     long retry_after;
@@ -75,8 +75,8 @@ static size_t take_reply(char *data, size_t size, size_t n, void *baton)
 static CURLcode perform(CURL *curl, const request_t *req, const char *path, const char *name,
                         reply_t *reply)
 {
-    struct curl_slist *headers = curl_slist_append(
-        NULL, apr_pstrcat(req->pool, "Auth-Token: ", req->token, NULL));
+    struct curl_slist *headers =
+        curl_slist_append(NULL, apr_pstrcat(req->pool, "Auth-Token: ", req->token, NULL));
     curl_mime *form = curl_mime_init(curl);
     curl_mimepart *part = curl_mime_addpart(form);
     curl_off_t retry_after = 0;

@@ -15,17 +15,14 @@
 #include "base/file.h"
 #include "base/text.h"
 
-enum {
-    MAX_THREADS = 65536,
-    MAX_FILES = 1 << 20
-};
+enum { MAX_THREADS = 65536, MAX_FILES = 1 << 20 };
 
 typedef struct reading_t {
     core_t *core;
     Elf *elf;
     size_t n_headers;
     apr_array_header_t *segments, *threads;
-    uint64_t missing;             /* bytes that program headers promise and the file lacks */
+    uint64_t missing; /* bytes that program headers promise and the file lacks */
 } reading_t;
 
 static apr_status_t malformed(const reading_t *rd, const char *what, sal_error_t *err)
@@ -134,8 +131,8 @@ static void read_notes(reading_t *rd, const GElf_Phdr *ph)
         const char *owner = (const char *)data->d_buf + name;
         sal_span_t note = { (const uint8_t *)data->d_buf + desc, nh.n_descsz, false };
 
-        if ((nh.n_namesz == 5 && !memcmp(owner, "CORE", 5))
-            || (nh.n_namesz == 4 && !memcmp(owner, "CORE", 4))) {
+        if ((nh.n_namesz == 5 && !memcmp(owner, "CORE", 5)) ||
+            (nh.n_namesz == 4 && !memcmp(owner, "CORE", 4))) {
             read_note(rd, nh.n_type, &note);
         }
     }
@@ -231,8 +228,8 @@ static apr_status_t read_core(reading_t *rd, bool partial, sal_error_t *err)
         return malformed(rd, "an ELF file, but no core file", err);
     }
     core->is64 = eh.e_ident[EI_CLASS] == ELFCLASS64;
-    core->machine = eh.e_ident[EI_DATA] == ELFDATA2LSB ? core_machine_find(eh.e_machine, core->is64)
-                                                       : NULL;
+    core->machine =
+        eh.e_ident[EI_DATA] == ELFDATA2LSB ? core_machine_find(eh.e_machine, core->is64) : NULL;
     if (!core->machine) {
         return sal_fail(err, SAL_E_UNSUPPORTED, "%s: core of ELF machine %u (%d bit); known are %s",
                         core->path, eh.e_machine, core->is64 ? 64 : 32, core_machine_supported());

@@ -16,30 +16,30 @@
 
 typedef struct core_machine_t core_machine_t;
 
-typedef struct core_segment_t {   /* PT_LOAD */
-    uint64_t start, size;         /* in memory */
-    sal_span_t bytes;             /* what the core holds of it, from start on */
+typedef struct core_segment_t { /* PT_LOAD */
+    uint64_t start, size;       /* in memory */
+    sal_span_t bytes;           /* what the core holds of it, from start on */
     bool read, write, exec;
 } core_segment_t;
 
-typedef struct core_file_t {      /* a file mapping of NT_FILE */
+typedef struct core_file_t { /* a file mapping of NT_FILE */
     uint64_t start, end, offset;
     const char *path;
 } core_file_t;
 
 typedef struct core_thread_t {
     uint32_t tid;
-    sal_span_t status;            /* NT_PRSTATUS */
-    sal_span_t fp;                /* NT_PRFPREG, size 0 if there is none */
+    sal_span_t status; /* NT_PRSTATUS */
+    sal_span_t fp;     /* NT_PRFPREG, size 0 if there is none */
     sal_regs_t regs;
 } core_thread_t;
 
 typedef struct core_module_t {
     uint64_t base, size;
     const char *path;
-    const uint8_t *id;            /* build id, or hash of the code where there is none */
-    size_t id_size;               /* 0: the module cannot be identified */
-    bool from_core;               /* the id stands in the core itself */
+    const uint8_t *id; /* build id, or hash of the code where there is none */
+    size_t id_size;    /* 0: the module cannot be identified */
+    bool from_core;    /* the id stands in the core itself */
 } core_module_t;
 
 typedef struct core_t {
@@ -48,11 +48,15 @@ typedef struct core_t {
     sal_span_t file;
     bool is64;
     const core_machine_t *machine;
-    core_segment_t *segments; size_t n_segments;  /* sorted by start */
-    core_file_t *files; size_t n_files;           /* sorted by start */
-    core_thread_t *threads; size_t n_threads;     /* the first is the one that crashed */
-    core_module_t *modules; size_t n_modules;     /* the program first */
-    sal_span_t siginfo, psinfo, auxv;             /* notes, size 0 if missing */
+    core_segment_t *segments;
+    size_t n_segments; /* sorted by start */
+    core_file_t *files;
+    size_t n_files; /* sorted by start */
+    core_thread_t *threads;
+    size_t n_threads; /* the first is the one that crashed */
+    core_module_t *modules;
+    size_t n_modules;                 /* the program first */
+    sal_span_t siginfo, psinfo, auxv; /* notes, size 0 if missing */
 } core_t;
 
 /*
@@ -76,15 +80,15 @@ uint64_t core_auxv(const core_t *core, uint64_t type);
 const core_machine_t *core_machine_find(unsigned e_machine, bool is64);
 const char *core_machine_supported(void);
 sal_cpu_t core_machine_cpu(const core_machine_t *m);
-uint16_t core_machine_arch(const core_machine_t *m);      /* SystemInfo's number */
-const char *core_machine_uname(const core_machine_t *m);  /* what uname -m says */
+uint16_t core_machine_arch(const core_machine_t *m);     /* SystemInfo's number */
+const char *core_machine_uname(const core_machine_t *m); /* what uname -m says */
 
 /* Decodes tid and registers of t->status; false if the note is too short. */
 bool core_thread_decode(const core_machine_t *m, core_thread_t *t);
 
 /* The context record of a thread, put into the dump. */
-sal_mdw_loc_t core_thread_context(const core_machine_t *m, const core_thread_t *t,
-                                  sal_mdw_t *w, apr_pool_t *p);
+sal_mdw_loc_t core_thread_context(const core_machine_t *m, const core_thread_t *t, sal_mdw_t *w,
+                                  apr_pool_t *p);
 
 /* NT_PRPSINFO: process id (0 if unknown), name and command line (NULL if unknown). */
 uint32_t core_process_id(const core_t *core);
@@ -108,8 +112,8 @@ void core_file_perms(const core_t *core, uint64_t address, char perms[5]);
 /* ---- Linux ---- */
 
 typedef struct core_linux_t {
-    const char *proc;             /* /proc/PID or a copy of it; NULL: the core alone */
-    const char *host;             /* root of the host's files ("/": this very host), or NULL */
+    const char *proc; /* /proc/PID or a copy of it; NULL: the core alone */
+    const char *host; /* root of the host's files ("/": this very host), or NULL */
 } core_linux_t;
 
 /* Adds SystemInfo and the Linux text streams. */

@@ -16,12 +16,12 @@ struct core_machine_t {
     uint16_t e_machine;
     bool is64;
     sal_cpu_t cpu;
-    uint16_t arch;                /* of SystemInfo */
-    const char *uname;            /* what uname -m says */
-    uint16_t pid_at, regs_at;     /* in NT_PRSTATUS */
-    const int8_t *order;          /* register slot -> index in sal_regs_t, -1: none of ours */
+    uint16_t arch;            /* of SystemInfo */
+    const char *uname;        /* what uname -m says */
+    uint16_t pid_at, regs_at; /* in NT_PRSTATUS */
+    const int8_t *order;      /* register slot -> index in sal_regs_t, -1: none of ours */
     uint8_t n_slots;
-    uint8_t ps_pid_at, ps_name_at, ps_args_at;   /* in NT_PRPSINFO */
+    uint8_t ps_pid_at, ps_name_at, ps_args_at; /* in NT_PRPSINFO */
     void (*extras)(uint8_t *context, const core_thread_t *t, const core_machine_t *m);
 };
 
@@ -64,7 +64,7 @@ static void amd64_extras(uint8_t *context, const core_thread_t *t, const core_ma
 
 static void x86_extras(uint8_t *context, const core_thread_t *t, const core_machine_t *m)
 {
-    static const uint8_t segments[][2] = { { 10, 140 }, { 9, 144 }, { 8, 148 },
+    static const uint8_t segments[][2] = { { 10, 140 }, { 9, 144 },  { 8, 148 },
                                            { 7, 152 },  { 13, 188 }, { 16, 200 } };
 
     for (size_t i = 0; i < sizeof(segments) / sizeof(segments[0]); i++) {
@@ -83,7 +83,7 @@ static void arm64_extras(uint8_t *context, const core_thread_t *t, const core_ma
 }
 
 /* r15..r12 rbp rbx r11..r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss ... */
-static const int8_t amd64_order[] = { 15, 14, 13, 12, 6, 3,  11, 10, 9, 8, 0,
+static const int8_t amd64_order[] = { 15, 14, 13, 12, 6,  3,  11, 10, 9, 8, 0,
                                       2,  1,  4,  5,  -1, 16, -1, -1, 7, -1 };
 /* ebx ecx edx esi edi ebp eax ds es fs gs orig_eax eip cs eflags esp ss */
 static const int8_t x86_order[] = { 3, 7, 8, 4, 5, 2, 6, -1, -1, -1, -1, -1, 0, -1, 9, 1, -1 };
@@ -135,8 +135,8 @@ bool core_thread_decode(const core_machine_t *m, core_thread_t *t)
 {
     size_t width = m->is64 ? 8 : 4;
 
-    if (!sal_span_has(&t->status, m->regs_at, m->n_slots * width)
-        || !sal_span_u32(&t->status, m->pid_at, &t->tid)) {
+    if (!sal_span_has(&t->status, m->regs_at, m->n_slots * width) ||
+        !sal_span_u32(&t->status, m->pid_at, &t->tid)) {
         return false;
     }
     t->regs = (sal_regs_t){ .cpu = m->cpu };
@@ -191,8 +191,8 @@ const char *core_process_args(const core_t *core)
 
 static bool is_fault(uint32_t number)
 {
-    return number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGFPE
-           || number == SIGTRAP;
+    return number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGFPE ||
+           number == SIGTRAP;
 }
 
 bool core_signal(const core_t *core, uint32_t *number, uint32_t *code, uint64_t *address)

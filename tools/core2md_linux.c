@@ -61,8 +61,8 @@ static bool write_file(sal_mdw_t *w, uint32_t type, const char *path, apr_pool_t
 static bool write_proc(const core_t *core, const core_linux_t *opts, sal_mdw_t *w, uint32_t type,
                        const char *name)
 {
-    return opts->proc
-           && write_file(w, type, apr_pstrcat(core->pool, opts->proc, "/", name, NULL), core->pool);
+    return opts->proc &&
+           write_file(w, type, apr_pstrcat(core->pool, opts->proc, "/", name, NULL), core->pool);
 }
 
 const char *core_thread_name(const core_t *core, const core_linux_t *opts, uint32_t tid)
@@ -103,7 +103,7 @@ static const core_file_t *file_at(const core_t *core, uint64_t address)
 
 /* Mappings that have a name without being a file; looked up once, not for each segment. */
 typedef struct landmarks_t {
-    uint64_t vdso, sp;            /* of the main thread; 0: unknown */
+    uint64_t vdso, sp; /* of the main thread; 0: unknown */
 } landmarks_t;
 
 static landmarks_t find_landmarks(const core_t *core)
@@ -201,8 +201,9 @@ static uint32_t cpuinfo_number(const char *text, const char *key)
             continue;
         }
         at = line + n + strspn(line + n, "\t :");
-        apr_cpystrn(digits, at, strspn(at, "0123456789") + 1 < sizeof(digits)
-                                    ? strspn(at, "0123456789") + 1 : sizeof(digits));
+        apr_cpystrn(digits, at,
+                    strspn(at, "0123456789") + 1 < sizeof(digits) ? strspn(at, "0123456789") + 1
+                                                                  : sizeof(digits));
         return sal_parse_int(digits, 0, UINT32_MAX, &v) ? (uint32_t)v : 0;
     }
     return 0;

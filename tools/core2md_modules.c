@@ -15,18 +15,13 @@
 #include <apr_tables.h>
 #include "base/file.h"
 
-enum {
-    MAX_HEADERS = 256,
-    MAX_NOTES = 1 << 20,
-    HASH_SIZE = 16,
-    HASH_OVER = 4096
-};
+enum { MAX_HEADERS = 256, MAX_NOTES = 1 << 20, HASH_SIZE = 16, HASH_OVER = 4096 };
 
 /* ---- ELF headers in memory ---- */
 
 typedef struct image_t {
-    uint64_t bias;                /* address of the image's address 0 */
-    uint64_t end;                 /* past its last PT_LOAD */
+    uint64_t bias; /* address of the image's address 0 */
+    uint64_t end;  /* past its last PT_LOAD */
     const uint8_t *id;
     size_t id_size;
 } image_t;
@@ -65,8 +60,8 @@ static void find_build_id(const sal_span_t *notes, uint32_t align, image_t *out)
     uint64_t at = 0, pad = align == 8 ? 7 : 3;
     uint32_t name, desc, type;
 
-    while (sal_span_u32(notes, at, &name) && sal_span_u32(notes, at + 4, &desc)
-           && sal_span_u32(notes, at + 8, &type)) {
+    while (sal_span_u32(notes, at, &name) && sal_span_u32(notes, at + 4, &desc) &&
+           sal_span_u32(notes, at + 8, &type)) {
         uint64_t desc_at = at + ((12 + (uint64_t)name + pad) & ~pad);
 
         if (!sal_span_has(notes, desc_at, desc)) {
@@ -85,7 +80,7 @@ static void find_build_id(const sal_span_t *notes, uint32_t align, image_t *out)
 typedef struct headers_t {
     sal_span_t image;
     uint64_t at;
-    uint16_t count, size;         /* count 0: an image of which we learn no more */
+    uint16_t count, size; /* count 0: an image of which we learn no more */
     bool is64;
 } headers_t;
 
@@ -107,8 +102,8 @@ static bool read_headers(const core_t *core, uint64_t base, headers_t *h)
     sal_span_u16(&h->image, h->is64 ? 54 : 42, &h->size);
     sal_span_u16(&h->image, h->is64 ? 56 : 44, &h->count);
     h->count = h->count > MAX_HEADERS ? MAX_HEADERS : h->count;
-    if (h->size != (h->is64 ? 56 : 32)
-        || !sal_span_has(&h->image, h->at, (uint64_t)h->count * h->size)) {
+    if (h->size != (h->is64 ? 56 : 32) ||
+        !sal_span_has(&h->image, h->at, (uint64_t)h->count * h->size)) {
         h->count = 0;
     }
     return true;
@@ -167,8 +162,8 @@ static bool hash_text(Elf *elf, uint8_t out[HASH_SIZE])
         Elf_Data *data;
         const char *name;
 
-        if (!gelf_getshdr(section, &sh) || !(name = elf_strptr(elf, names, sh.sh_name))
-            || strcmp(name, ".text") || !(data = elf_rawdata(section, NULL)) || !data->d_buf) {
+        if (!gelf_getshdr(section, &sh) || !(name = elf_strptr(elf, names, sh.sh_name)) ||
+            strcmp(name, ".text") || !(data = elf_rawdata(section, NULL)) || !data->d_buf) {
             continue;
         }
         memset(out, 0, HASH_SIZE);
@@ -271,10 +266,12 @@ static void add_vdso(core_t *core, apr_array_header_t *modules)
     image_t image;
 
     if (s && s->start == base && s->size <= UINT32_MAX && read_image(core, base, &image)) {
-        APR_ARRAY_PUSH(modules, core_module_t) = (core_module_t){
-            .base = base, .size = s->size, .path = "linux-gate.so", .id = image.id,
-            .id_size = image.id_size, .from_core = image.id_size > 0
-        };
+        APR_ARRAY_PUSH(modules, core_module_t) = (core_module_t){ .base = base,
+                                                                  .size = s->size,
+                                                                  .path = "linux-gate.so",
+                                                                  .id = image.id,
+                                                                  .id_size = image.id_size,
+                                                                  .from_core = image.id_size > 0 };
     }
 }
 
@@ -304,12 +301,16 @@ static apr_status_t use_exe(core_t *core, const char *exe, sal_error_t *err)
         return sal_fail(err, SAL_E_MALFORMED, "%s: cannot be read, or is no ELF file", exe);
     }
     if (!program_first(core)) {
-        return sal_fail(err, SAL_E_MALFORMED, "%s: the core does not tell where the program was "
-                        "mapped, so %s is of no use", core->path, exe);
+        return sal_fail(err, SAL_E_MALFORMED,
+                        "%s: the core does not tell where the program was "
+                        "mapped, so %s is of no use",
+                        core->path, exe);
     }
     if (m->from_core && !same_id(m, &id)) {
-        return sal_fail(err, SAL_E_MALFORMED, "%s: the core is of another build of the program: "
-                        "the build ids differ (%s)", exe, m->path);
+        return sal_fail(err, SAL_E_MALFORMED,
+                        "%s: the core is of another build of the program: "
+                        "the build ids differ (%s)",
+                        exe, m->path);
     }
     m->id = id.data;
     m->id_size = id.size;
@@ -323,8 +324,8 @@ apr_status_t core_find_modules(core_t *core, const char *exe, sal_error_t *err)
     core_module_t m;
 
     for (size_t first = 0, last; first < core->n_files; first = last) {
-        for (last = first + 1; last < core->n_files && core->files[last].offset != 0
-                               && !strcmp(core->files[last].path, core->files[first].path);
+        for (last = first + 1; last < core->n_files && core->files[last].offset != 0 &&
+                               !strcmp(core->files[last].path, core->files[first].path);
              last++) {
         }
         if (make_module(core, first, last, &m)) {

@@ -189,8 +189,8 @@ static int run_other(const char **argv, apr_pool_t *p)
     self[n > 0 ? n : 0] = '\0';
     slash = strrchr(self, '/');
     if (slash) {
-        execv(apr_pstrcat(p, apr_pstrmemdup(p, self, (apr_size_t)(slash - self)),
-                          "/salvage-server", NULL),
+        execv(apr_pstrcat(p, apr_pstrmemdup(p, self, (apr_size_t)(slash - self)), "/salvage-server",
+                          NULL),
               (char **)argv);
     }
     return cmd_fail("%s/salvage-server cannot be started (%s): install Salvage again",

@@ -73,8 +73,9 @@ static const char *key_of_module(const char *path, apr_pool_t *p, sal_error_t *e
     n = read(fd, head, SAL_SYM_HEADER_BYTES);
     close(fd);
     sal_sym_header_read(&h, head, n > 0 ? (apr_size_t)n : 0, p);
-    text = !h.debug_file ? "" : apr_pstrcat(p, h.debug_file, "/", h.debug_id, "/",
-                                            sal_symbols_leaf(h.debug_file, p), NULL);
+    text = !h.debug_file ? ""
+                         : apr_pstrcat(p, h.debug_file, "/", h.debug_id, "/",
+                                       sal_symbols_leaf(h.debug_file, p), NULL);
     if (!sal_symbol_key_parse(&key, text, strlen(text), p)) {
         sal_fail(err, SAL_E_MALFORMED, "%s: no usable MODULE line; is it a Breakpad .sym file?",
                  path);
@@ -88,15 +89,15 @@ static void add_file(symbol_files_t *set, const char *path, const char *key, con
     const int *known = apr_hash_get(set->seen, key, APR_HASH_KEY_STRING);
     int *at;
 
-    if (known) {                    /* named twice: the later path stands */
+    if (known) { /* named twice: the later path stands */
         APR_ARRAY_IDX(set->files, *known, symbol_file_t).path = path;
         return;
     }
     at = apr_palloc(set->files->pool, sizeof(*at));
     *at = set->files->nelts;
     apr_hash_set(set->seen, key, APR_HASH_KEY_STRING, at);
-    APR_ARRAY_PUSH(set->files, symbol_file_t) = (symbol_file_t){ path, key,
-                                                                 (apr_uint64_t)st->st_size };
+    APR_ARRAY_PUSH(set->files, symbol_file_t) =
+        (symbol_file_t){ path, key, (apr_uint64_t)st->st_size };
 }
 
 /* named: the user named this very file, so passing it over in silence would be wrong. */
@@ -108,16 +109,18 @@ static apr_status_t add_regular(symbol_files_t *set, const char *path, const str
     if (ends_with(path, ".zip") && !key) {
         if (named) {
             APR_ARRAY_PUSH(set->archives, const char *) = path;
-        }
-        else {
+        } else {
             set->passed_over++;
         }
         return APR_SUCCESS;
     }
     if (!key && !sal_symbol_leaf_is_sym(path)) {
         set->passed_over++;
-        return named ? sal_fail(err, SAL_E_UNSUPPORTED, "%s: neither a directory, a .sym nor a "
-                                ".zip", path) : APR_SUCCESS;
+        return named ? sal_fail(err, SAL_E_UNSUPPORTED,
+                                "%s: neither a directory, a .sym nor a "
+                                ".zip",
+                                path)
+                     : APR_SUCCESS;
     }
     if (!key && !(key = key_of_module(path, p, err))) {
         return err->code;

@@ -10,7 +10,7 @@
 
 typedef struct symbol_file_t {
     const char *path;
-    const char *key;              /* <debug_file>/<debug_id>/<leaf> */
+    const char *key; /* <debug_file>/<debug_id>/<leaf> */
     apr_uint64_t size;
 } symbol_file_t;
 

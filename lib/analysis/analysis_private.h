@@ -15,21 +15,21 @@ typedef struct sal_analysis_t {
     const sal_minidump_t *md;
     const sal_stackwalk_opts_t *opts;
     const sal_cpu_desc_t *cpu;
-    int pointer_size;             /* 4 or 8; 8 if the CPU is not known */
+    int pointer_size; /* 4 or 8; 8 if the CPU is not known */
     sal_dump_symbols_t *syms;
-    apr_hash_t *symbol_stats;     /* basename of code file -> sal_symbol_stats_t */
-    const json_t *certs;          /* file name -> subject, or NULL */
-    int requesting;               /* index of the crashing thread; -1 */
-    size_t frames_left;           /* of the whole dump: hostile dumps have many threads */
-    size_t unloaded_left;         /* unloaded modules that may still be named in frames */
+    apr_hash_t *symbol_stats; /* basename of code file -> sal_symbol_stats_t */
+    const json_t *certs;      /* file name -> subject, or NULL */
+    int requesting;           /* index of the crashing thread; -1 */
+    size_t frames_left;       /* of the whole dump: hostile dumps have many threads */
+    size_t unloaded_left;     /* unloaded modules that may still be named in frames */
     size_t inlines_left;
-    size_t text_left;             /* bytes of long names that frames may still repeat */
+    size_t text_left; /* bytes of long names that frames may still repeat */
     apr_pool_t *pool;
 } sal_analysis_t;
 
 typedef struct sal_symbol_stats_t {
     bool loaded, corrupt;
-    const char *url;              /* NULL if unknown */
+    const char *url; /* NULL if unknown */
 } sal_symbol_stats_t;
 
 /* ---- values (json_value.c) ---- */
@@ -49,21 +49,21 @@ json_t *sal_analysis_u64(uint64_t v);
 
 /* ---- parts of the document; all return new references ---- */
 
-json_t *sal_analysis_crash_info(const sal_analysis_t *r);                  /* crash_info.c */
+json_t *sal_analysis_crash_info(const sal_analysis_t *r);                         /* crash_info.c */
 json_t *sal_analysis_thread(sal_analysis_t *r, size_t index, json_t **registers); /* threads.c */
-json_t *sal_analysis_modules(const sal_analysis_t *r);                     /* modules.c */
+json_t *sal_analysis_modules(const sal_analysis_t *r);                            /* modules.c */
 json_t *sal_analysis_unloaded(const sal_analysis_t *r);
 json_t *sal_analysis_unloaded_at(sal_analysis_t *r, uint64_t address);
 void sal_analysis_count_symbols(sal_analysis_t *r);
-json_t *sal_analysis_system(const sal_analysis_t *r);                      /* system.c */
+json_t *sal_analysis_system(const sal_analysis_t *r); /* system.c */
 json_t *sal_analysis_lsb_release(const sal_analysis_t *r);
 json_t *sal_analysis_limits(const sal_analysis_t *r);
 json_t *sal_analysis_handles(const sal_analysis_t *r);
 json_t *sal_analysis_pid(const sal_analysis_t *r);
 json_t *sal_analysis_uptime(const sal_analysis_t *r);
 json_t *sal_analysis_soft_errors(const sal_analysis_t *r);
-json_t *sal_analysis_mac_crash_info(const sal_analysis_t *r);              /* mac_info.c */
+json_t *sal_analysis_mac_crash_info(const sal_analysis_t *r); /* mac_info.c */
 json_t *sal_analysis_mac_boot_args(const sal_analysis_t *r);
-json_t *sal_analysis_streams(const sal_analysis_t *r);                     /* streams.c */
+json_t *sal_analysis_streams(const sal_analysis_t *r); /* streams.c */
 
 #endif

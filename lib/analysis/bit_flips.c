@@ -11,7 +11,7 @@ typedef struct {
     const sal_crash_t *crash;
     const sal_analysis_t *report;
     unsigned first_bit, last_bit;
-    uint32_t access_size;         /* of the access that faulted; 0 if unknown */
+    uint32_t access_size; /* of the access that faulted; 0 if unknown */
     json_t *out;
 } search_t;
 
@@ -20,8 +20,8 @@ static bool is_poison(uint64_t v)
     static const uint8_t bytes[] = { 0x2b, 0x2d, 0x2f, 0x49, 0x4b, 0x4d, 0x4f, 0x6b, 0x8b,
                                      0x9b, 0x9f, 0xa5, 0xbb, 0xcc, 0xcd, 0xce, 0xdb, 0xe5 };
 
-    return v == (v & 0xff) * UINT64_C(0x0101010101010101)
-           && memchr(bytes, (int)(v & 0xff), sizeof(bytes));
+    return v == (v & 0xff) * UINT64_C(0x0101010101010101) &&
+           memchr(bytes, (int)(v & 0xff), sizeof(bytes));
 }
 
 typedef struct {
@@ -60,19 +60,18 @@ static void emit(search_t *s, uint64_t original, uint64_t candidate, const char 
         if (!(regs->valid >> i & 1)) {
             continue;
         }
-        if (candidate > LOW_ADDRESS
-            && (v > candidate ? v - candidate : candidate - v) <= NEARBY) {
+        if (candidate > LOW_ADDRESS && (v > candidate ? v - candidate : candidate - v) <= NEARBY) {
             d.nearby++;
         }
         d.poison = d.poison || is_poison(v);
     }
-    json_array_append_new(
-        s->out,
-        json_pack("{s:o,s:f,s:{s:b,s:i,s:b,s:b,s:b},s:o}", "address",
-                  sal_analysis_hex(s->report, candidate), "confidence", (double)confidence(&d),
-                  "details", "is_null", d.is_null, "nearby_registers", (int)d.nearby,
-                  "poison_registers", d.poison, "was_low", d.was_low, "was_non_canonical",
-                  d.non_canonical, "source_register", sal_analysis_text(s->report, source)));
+    json_array_append_new(s->out,
+                          json_pack("{s:o,s:f,s:{s:b,s:i,s:b,s:b,s:b},s:o}", "address",
+                                    sal_analysis_hex(s->report, candidate), "confidence",
+                                    (double)confidence(&d), "details", "is_null", d.is_null,
+                                    "nearby_registers", (int)d.nearby, "poison_registers", d.poison,
+                                    "was_low", d.was_low, "was_non_canonical", d.non_canonical,
+                                    "source_register", sal_analysis_text(s->report, source)));
 }
 
 /* So close to memory that would do, that the pointer is off by a little rather than by a bit. */
@@ -134,8 +133,8 @@ static void try_registers(search_t *s)
         int first = -1;
 
         for (int i = 0; i < cpu->n_regs; i++) {
-            if (left >> i & 1
-                && (first < 0 || strcmp(cpu->reg_names[i], cpu->reg_names[first]) < 0)) {
+            if (left >> i & 1 &&
+                (first < 0 || strcmp(cpu->reg_names[i], cpu->reg_names[first]) < 0)) {
                 first = i;
             }
         }
@@ -167,8 +166,8 @@ json_t *sal_crash_bit_flips(const sal_crash_t *c, const sal_analysis_t *r)
     search_t s = { .crash = c, .report = r, .last_bit = 63 };
     sal_cpu_t cpu = c->md->system.cpu;
 
-    if (r->pointer_size != 8 || cpu == SAL_CPU_UNKNOWN || cpu == SAL_CPU_ARM64
-        || c->adjusted == SAL_ADJUSTED_NULL) {
+    if (r->pointer_size != 8 || cpu == SAL_CPU_UNKNOWN || cpu == SAL_CPU_ARM64 ||
+        c->adjusted == SAL_ADJUSTED_NULL) {
         return json_null();
     }
     if (c->adjusted == SAL_ADJUSTED_NON_CANONICAL) {

@@ -34,12 +34,12 @@ static bool is_guard_page(const sal_minidump_t *md, uint64_t address)
         return false;
     }
     i = (size_t)(region - md->regions);
-    if (i > 0 && md->regions[i - 1].base + md->regions[i - 1].size == region->base
-        && has_rights(&md->regions[i - 1])) {
+    if (i > 0 && md->regions[i - 1].base + md->regions[i - 1].size == region->base &&
+        has_rights(&md->regions[i - 1])) {
         return true;
     }
-    return i + 1 < md->n_regions && region->base + region->size == md->regions[i + 1].base
-           && has_rights(&md->regions[i + 1]);
+    return i + 1 < md->n_regions && region->base + region->size == md->regions[i + 1].base &&
+           has_rights(&md->regions[i + 1]);
 }
 
 void sal_crash_guard_pages(sal_crash_t *c)
@@ -55,8 +55,8 @@ static bool covers(const sal_crash_t *c, sal_access_type_t type)
     for (unsigned i = 0; i < c->insn.n_accesses; i++) {
         const sal_access_t *a = &c->insn.accesses[i];
 
-        if ((a->type == type || a->type == SAL_ACCESS_READWRITE) && a->size
-            && c->address >= a->address && c->address - a->address < a->size) {
+        if ((a->type == type || a->type == SAL_ACCESS_READWRITE) && a->size &&
+            c->address >= a->address && c->address - a->address < a->size) {
             return true;
         }
     }
@@ -98,8 +98,7 @@ static bool nothing_non_canonical(const sal_crash_t *c)
 {
     const sal_instruction_t *insn = &c->insn;
 
-    if (!insn->gpf_only_non_canonical || !insn->has_accesses
-        || insn->ip_update == SAL_IP_UNKNOWN) {
+    if (!insn->gpf_only_non_canonical || !insn->has_accesses || insn->ip_update == SAL_IP_UNKNOWN) {
         return false;
     }
     for (unsigned i = 0; i < insn->n_accesses; i++) {
@@ -122,8 +121,8 @@ json_t *sal_crash_inconsistencies(const sal_crash_t *c)
         break;
     case SAL_FAULT_PRIVILEGED:
         if (c->insn.known && !c->insn.privileged) {
-            json_array_append_new(
-                out, json_string("priv_instruction_crash_without_priv_instruction"));
+            json_array_append_new(out,
+                                  json_string("priv_instruction_crash_without_priv_instruction"));
         }
         break;
     case SAL_FAULT_READ:
@@ -132,14 +131,12 @@ json_t *sal_crash_inconsistencies(const sal_crash_t *c)
     case SAL_FAULT_STACK_OVERFLOW:
         if (c->fault == SAL_FAULT_READ && c->gpf && access_is_missing(c)) {
             if (nothing_non_canonical(c)) {
-                json_array_append_new(out,
-                                      json_string("non_canonical_address_falsely_reported"));
+                json_array_append_new(out, json_string("non_canonical_address_falsely_reported"));
             }
             break;
         }
         if (access_is_missing(c)) {
-            json_array_append_new(out,
-                                  json_string("crashing_access_not_found_in_memory_accesses"));
+            json_array_append_new(out, json_string("crashing_access_not_found_in_memory_accesses"));
         }
         if (access_is_allowed(c)) {
             json_array_append_new(out, json_string("access_violation_when_access_allowed"));

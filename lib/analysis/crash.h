@@ -13,9 +13,9 @@ typedef struct sal_crash_t {
     const sal_md_exception_t *exception;
     uint64_t address;
     sal_fault_t fault;
-    bool gpf;                     /* the record has the form of a general protection fault */
+    bool gpf; /* the record has the form of a general protection fault */
     bool has_context;
-    sal_regs_t context;           /* of the exception */
+    sal_regs_t context; /* of the exception */
     sal_instruction_t insn;
     sal_adjusted_t adjusted;
     uint64_t adjusted_address;

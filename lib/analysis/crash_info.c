@@ -30,8 +30,7 @@ static void adjust_address(sal_crash_t *c)
     }
     memcpy(candidates, insn->accesses, n * sizeof(candidates[0]));
     if (insn->ip_update == SAL_IP_JUMPS) {
-        candidates[n++] = (sal_access_t){ .address = insn->ip_target,
-                                          .null_base = insn->ip_null };
+        candidates[n++] = (sal_access_t){ .address = insn->ip_target, .null_base = insn->ip_null };
     }
     for (unsigned i = 0; i < n; i++) {
         if (candidates[i].null_base) {
@@ -59,12 +58,11 @@ static void study(sal_crash_t *c, const sal_analysis_t *r)
     c->address = sal_reason_address(c->exception, md->system.os, r->pointer_size);
     c->fault = sal_reason_fault(c->exception, md->system.os, md->system.cpu);
     c->gpf = sal_reason_is_gpf(c->exception, md->system.os, md->system.cpu);
-    c->has_context = c->exception->context.size
-                     && sal_context_read(&c->context, &c->exception->context, md->system.cpu, NULL)
-                            == APR_SUCCESS;
+    c->has_context =
+        c->exception->context.size &&
+        sal_context_read(&c->context, &c->exception->context, md->system.cpu, NULL) == APR_SUCCESS;
     if (c->has_context) {
-        sal_instruction_analyze(&c->insn, md, thread_of(md, c->exception->thread_id),
-                                &c->context);
+        sal_instruction_analyze(&c->insn, md, thread_of(md, c->exception->thread_id), &c->context);
         adjust_address(c);
     }
     sal_crash_guard_pages(c);
@@ -160,11 +158,11 @@ json_t *sal_analysis_crash_info(const sal_analysis_t *r)
                  : json_null();
     return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "type",
                      sal_analysis_text(r, sal_reason_text(c.exception, r->md->system.os,
-                                                        r->md->system.cpu, r->pool)),
+                                                          r->md->system.cpu, r->pool)),
                      "address", sal_analysis_hex(r, c.address), "adjusted_address",
-                     adjusted_json(&c, r), "assertion", assertion_json(r),
-                     "crash_inconsistencies", sal_crash_inconsistencies(&c), "crashing_thread",
-                     thread, "instruction", insn->known ? json_string(insn->text) : json_null(),
+                     adjusted_json(&c, r), "assertion", assertion_json(r), "crash_inconsistencies",
+                     sal_crash_inconsistencies(&c), "crashing_thread", thread, "instruction",
+                     insn->known ? json_string(insn->text) : json_null(),
                      "instruction_pointer_update", update, "memory_accesses", accesses_json(&c, r),
                      "possible_bit_flips", sal_crash_bit_flips(&c, r));
 }

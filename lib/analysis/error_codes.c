@@ -6,7 +6,7 @@
 
 struct code_row {
     uint32_t code;
-    uint32_t name;                /* offset in code_names */
+    uint32_t name; /* offset in code_names */
 };
 
 #define SAL_CODE_DATA

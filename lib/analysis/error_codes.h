@@ -11,7 +11,7 @@ typedef enum {
 #define SAL_CODE_TABLE(name, first, rows) SAL_CODES_##name,
     SAL_CODE_TABLES(SAL_CODE_TABLE)
 #undef SAL_CODE_TABLE
-    SAL_CODES_none
+        SAL_CODES_none
 } sal_code_table_t;
 
 /* Name of a code in a table, or NULL. Static text. */

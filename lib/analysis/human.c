@@ -74,7 +74,8 @@ static void print_accesses(FILE *f, const json_t *crash)
         return;
     }
     fputs("Memory accessed by instruction:\n", f);
-    json_array_foreach(list, i, access) {
+    json_array_foreach(list, i, access)
+    {
         const char *type = sal_json_str(access, "access_type");
 
         fprintf(f, "  %zu. Address: %s\n", i, str(access, "address", ""));
@@ -87,9 +88,10 @@ static void print_accesses(FILE *f, const json_t *crash)
             fputs("     This address falls in a likely guard page.\n", f);
         }
         if (type) {
-            fprintf(f, "     Access type: %s\n", strcmp(type, "read") == 0    ? "Read"
-                                                 : strcmp(type, "write") == 0 ? "Write"
-                                                                              : "ReadWrite");
+            fprintf(f, "     Access type: %s\n",
+                    strcmp(type, "read") == 0    ? "Read"
+                    : strcmp(type, "write") == 0 ? "Write"
+                                                 : "ReadWrite");
         }
     }
 }
@@ -108,8 +110,7 @@ static int by_confidence(const void *a, const void *b)
 }
 
 /* The members of an array in another order; borrowed, in p. */
-static json_t **sorted(const json_t *array, int (*order)(const void *, const void *),
-                       apr_pool_t *p)
+static json_t **sorted(const json_t *array, int (*order)(const void *, const void *), apr_pool_t *p)
 {
     size_t n = json_array_size(array);
     json_t **out = apr_palloc(p, (n + 1) * sizeof(*out));
@@ -164,7 +165,8 @@ static void print_inconsistencies(FILE *f, const json_t *crash)
         return;
     }
     fputs("Crash is inconsistent:\n", f);
-    json_array_foreach(list, i, one) {
+    json_array_foreach(list, i, one)
+    {
         for (size_t k = 0; k < sizeof(texts) / sizeof(texts[0]); k++) {
             if (json_is_string(one) && strcmp(json_string_value(one), texts[k][0]) == 0) {
                 fprintf(f, "  %s\n", texts[k][1]);
@@ -229,7 +231,8 @@ static void print_mac(FILE *f, const json_t *doc)
 
     if (json_is_object(info)) {
         fputs("Mac Crash Info:\n", f);
-        json_array_foreach(json_object_get(info, "records"), i, record) {
+        json_array_foreach(json_object_get(info, "records"), i, record)
+        {
             fprintf(f, "  Record %zu\n", i);
             for (size_t k = 0; k < sizeof(numbers) / sizeof(numbers[0]); k++) {
                 if (has(record, numbers[k][0])) {
@@ -272,7 +275,8 @@ static void print_registers(FILE *f, json_t *regs)
     const char *name;
     json_t *value;
 
-    json_object_foreach(regs, name, value) {
+    json_object_foreach(regs, name, value)
+    {
         snprintf(item, sizeof(item), " %6s = %s", name, json_string_value(value));
         if (strlen(row) + strlen(item) > 80) {
             fprintf(f, " %s\n", row);
@@ -309,7 +313,8 @@ static void print_inlines(FILE *f, const json_t *frame, unsigned *index)
     const json_t *one;
     size_t i;
 
-    json_array_foreach(json_object_get(frame, "inlines"), i, one) {
+    json_array_foreach(json_object_get(frame, "inlines"), i, one)
+    {
         fprintf(f, "%2u  %s!%s", (*index)++, str(frame, "module", ""), str(one, "function", ""));
         if (has(one, "file") && has(one, "line")) {
             fprintf(f, " [%s : %" JSON_INTEGER_FORMAT "]", sal_basename(str(one, "file", "")),
@@ -326,9 +331,11 @@ static void print_place(FILE *f, const json_t *frame)
 
     if (!has(frame, "module")) {
         fprintf(f, "0x%" PRIx64, hex(frame, "offset"));
-        json_array_foreach(json_object_get(frame, "unloaded_modules"), i, unloaded) {
+        json_array_foreach(json_object_get(frame, "unloaded_modules"), i, unloaded)
+        {
             fprintf(f, " (unloaded %s@", str(unloaded, "module", ""));
-            json_array_foreach(json_object_get(unloaded, "offsets"), k, offset) {
+            json_array_foreach(json_object_get(unloaded, "offsets"), k, offset)
+            {
                 fprintf(f, "%s0x%" PRIx64, k ? "|" : "",
                         (uint64_t)strtoull(json_string_value(offset), NULL, 16));
             }
@@ -363,7 +370,8 @@ static void print_stack(FILE *f, const json_t *thread)
     if (json_array_size(frames) == 0) {
         fputs("<no frames>\n", f);
     }
-    json_array_foreach(frames, i, frame) {
+    json_array_foreach(frames, i, frame)
+    {
         print_inlines(f, frame, &index);
         fprintf(f, "%2u  ", index++);
         print_place(f, frame);
@@ -399,9 +407,10 @@ static void print_other_threads(FILE *f, const json_t *doc)
     bool has_crashing = has(crash, "crashing_thread");
     size_t i;
 
-    json_array_foreach(json_object_get(doc, "threads"), i, thread) {
-        if ((has_crashing && i == (size_t)num(crash, "crashing_thread"))
-            || has(thread, "is_dump_thread")) {
+    json_array_foreach(json_object_get(doc, "threads"), i, thread)
+    {
+        if ((has_crashing && i == (size_t)num(crash, "crashing_thread")) ||
+            has(thread, "is_dump_thread")) {
             continue;
         }
         fprintf(f, "Thread %zu %s - tid: %" JSON_INTEGER_FORMAT "\n", i,
@@ -440,8 +449,7 @@ static void print_modules(FILE *f, const json_t *doc, apr_pool_t *p)
     modules = sorted(gone, by_base, p);
     for (size_t i = 0; i < json_array_size(gone); i++) {
         fprintf(f, "0x%08" PRIx64 " - 0x%08" PRIx64 "  %s", hex(modules[i], "base_addr"),
-                hex(modules[i], "end_addr") - 1,
-                sal_basename(str(modules[i], "filename", "")));
+                hex(modules[i], "end_addr") - 1, sal_basename(str(modules[i], "filename", "")));
         if (has(modules[i], "cert_subject")) {
             fprintf(f, " (%s)", str(modules[i], "cert_subject", ""));
         }
@@ -462,7 +470,8 @@ static void print_streams(FILE *f, const json_t *doc)
 
         if (json_array_size(list)) {
             fprintf(f, "\n%s streams encountered:\n", lists[k][1]);
-            json_array_foreach(list, i, line) {
+            json_array_foreach(list, i, line)
+            {
                 fprintf(f, "%s\n", json_string_value(line));
             }
         }

@@ -13,9 +13,8 @@ enum { RSP = 7, RIP = 16, WORD = 8 };
 static int reg_of(ZydisRegister r)
 {
     /* Order of sal_regs_t: rax rdx rcx rbx rsi rdi rbp rsp r8..r15 rip. */
-    static const ZydisRegister low[] = { ZYDIS_REGISTER_RAX, ZYDIS_REGISTER_RDX,
-                                         ZYDIS_REGISTER_RCX, ZYDIS_REGISTER_RBX,
-                                         ZYDIS_REGISTER_RSI, ZYDIS_REGISTER_RDI,
+    static const ZydisRegister low[] = { ZYDIS_REGISTER_RAX, ZYDIS_REGISTER_RDX, ZYDIS_REGISTER_RCX,
+                                         ZYDIS_REGISTER_RBX, ZYDIS_REGISTER_RSI, ZYDIS_REGISTER_RDI,
                                          ZYDIS_REGISTER_RBP, ZYDIS_REGISTER_RSP };
 
     for (int i = 0; i < 8; i++) {
@@ -176,8 +175,8 @@ static bool is_memory(const ZydisDecodedOperand *o)
 }
 
 /* base + index * scale + displacement; segment bases are not in the registers we have. */
-static bool address_of(const sal_decoded_t *d, const ZydisDecodedOperand *o,
-                       const sal_regs_t *regs, uint64_t *address, bool *null_base)
+static bool address_of(const sal_decoded_t *d, const ZydisDecodedOperand *o, const sal_regs_t *regs,
+                       uint64_t *address, bool *null_base)
 {
     uint64_t v;
 
@@ -204,13 +203,13 @@ static void add_access(sal_instruction_t *out, uint64_t address, uint32_t size,
                        sal_access_type_t type, bool null_base)
 {
     if (out->n_accesses < SAL_MAX_ACCESSES) {
-        out->accesses[out->n_accesses++] = (sal_access_t){ .address = address, .size = size,
-                                                           .type = type, .null_base = null_base };
+        out->accesses[out->n_accesses++] = (sal_access_t){
+            .address = address, .size = size, .type = type, .null_base = null_base
+        };
     }
 }
 
-static void add_stack_access(sal_instruction_t *out, const sal_decoded_t *d,
-                             const sal_regs_t *regs)
+static void add_stack_access(sal_instruction_t *out, const sal_decoded_t *d, const sal_regs_t *regs)
 {
     uint64_t sp;
 
@@ -286,8 +285,8 @@ static bool load(const sal_minidump_t *md, uint64_t address, uint64_t *v)
 static bool load_stack(const sal_minidump_t *md, const sal_md_thread_t *thread, uint64_t sp,
                        uint64_t *v)
 {
-    if (thread && thread->stack.size && sp >= thread->stack_start
-        && sal_span_u64(&thread->stack, sp - thread->stack_start, v)) {
+    if (thread && thread->stack.size && sp >= thread->stack_start &&
+        sal_span_u64(&thread->stack, sp - thread->stack_start, v)) {
         return true;
     }
     return load(md, sp, v);
@@ -315,8 +314,8 @@ static void jump_operand(sal_instruction_t *out, const sal_decoded_t *d, const s
         if (value_of(regs, o->reg.value, &target)) {
             jump_to(out, target);
         }
-    } else if (is_memory(o) && address_of(d, o, regs, &address, &unused)
-               && load(md, address, &target)) {
+    } else if (is_memory(o) && address_of(d, o, regs, &address, &unused) &&
+               load(md, address, &target)) {
         jump_to(out, target);
     }
 }
@@ -355,12 +354,11 @@ static bool decode(sal_decoded_t *d, const sal_minidump_t *md, const sal_regs_t 
         return false;
     }
     offset = pc - region->base;
-    return offset < region->bytes.size
-           && ZYAN_SUCCESS(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64,
-                                            ZYDIS_STACK_WIDTH_64))
-           && ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, region->bytes.data + offset,
-                                                  region->bytes.size - offset, &d->insn,
-                                                  d->operands));
+    return offset < region->bytes.size &&
+           ZYAN_SUCCESS(
+               ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) &&
+           ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, region->bytes.data + offset,
+                                               region->bytes.size - offset, &d->insn, d->operands));
 }
 
 void sal_instruction_analyze(sal_instruction_t *out, const sal_minidump_t *md,
@@ -376,12 +374,10 @@ void sal_instruction_analyze(sal_instruction_t *out, const sal_minidump_t *md,
     out->known = true;
     sal_instruction_text(out->text, sizeof(out->text), &d);
     out->derivable = derive(&d, 0, &unused);
-    out->division = d.insn.mnemonic == ZYDIS_MNEMONIC_DIV
-                    || d.insn.mnemonic == ZYDIS_MNEMONIC_IDIV;
-    out->privileged = is_privileged(d.insn.mnemonic)
-                      || (d.insn.mnemonic == ZYDIS_MNEMONIC_RET && sal_is_far(&d));
-    out->gpf_only_non_canonical = out->derivable
-                                  && d.insn.mnemonic != ZYDIS_MNEMONIC_MOVAPS;
+    out->division = d.insn.mnemonic == ZYDIS_MNEMONIC_DIV || d.insn.mnemonic == ZYDIS_MNEMONIC_IDIV;
+    out->privileged =
+        is_privileged(d.insn.mnemonic) || (d.insn.mnemonic == ZYDIS_MNEMONIC_RET && sal_is_far(&d));
+    out->gpf_only_non_canonical = out->derivable && d.insn.mnemonic != ZYDIS_MNEMONIC_MOVAPS;
     out->has_accesses = list_accesses(out, &d, context);
     if (!out->has_accesses) {
         out->n_accesses = 0;

@@ -16,8 +16,8 @@ typedef struct sal_decoded_t {
 /* movs, stos, outs ...: their operands are fixed, and not written in the assembler's short form. */
 static inline bool sal_is_string_op(const sal_decoded_t *d)
 {
-    return d->insn.meta.category == ZYDIS_CATEGORY_STRINGOP
-           || d->insn.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+    return d->insn.meta.category == ZYDIS_CATEGORY_STRINGOP ||
+           d->insn.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
 }
 
 /* Operands to look at: those that are written, and all of a string operation. */

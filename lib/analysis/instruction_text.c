@@ -95,8 +95,8 @@ static void put_signed(sink_t *s, int64_t v)
 /* movs and cmps: both segments are shown. */
 static bool has_two_pointers(const sal_decoded_t *d)
 {
-    return d->operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY
-           && d->operands[1].type == ZYDIS_OPERAND_TYPE_MEMORY;
+    return d->operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+           d->operands[1].type == ZYDIS_OPERAND_TYPE_MEMORY;
 }
 
 static void put_memory(sink_t *s, const ZydisDecodedOperand *o, const sal_decoded_t *d)
@@ -106,8 +106,8 @@ static void put_memory(sink_t *s, const ZydisDecodedOperand *o, const sal_decode
     bool is_address = m->type == ZYDIS_MEMOP_TYPE_AGEN; /* lea: as wide as what it goes to */
 
     put(s, "%s", size_word(is_address ? d->operands[0].size : o->size));
-    if (m->segment == ZYDIS_REGISTER_FS || m->segment == ZYDIS_REGISTER_GS
-        || (sal_is_string_op(d) && (m->segment == ZYDIS_REGISTER_ES || has_two_pointers(d)))) {
+    if (m->segment == ZYDIS_REGISTER_FS || m->segment == ZYDIS_REGISTER_GS ||
+        (sal_is_string_op(d) && (m->segment == ZYDIS_REGISTER_ES || has_two_pointers(d)))) {
         put(s, "%s:", ZydisRegisterGetString(m->segment));
     }
     put(s, "[");

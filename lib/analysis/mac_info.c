@@ -58,9 +58,9 @@ static json_t *read_record(const sal_analysis_t *r, const sal_span_t *record, ui
         return NULL;
     }
     *version = own;
-    out = json_pack("{s:o,s:o,s:o}", "thread", number(r, record, 16, own >= 4), "dialog_mode",
-                    number(r, record, 24, own >= 4), "abort_cause",
-                    number(r, record, 32, own >= 5));
+    out =
+        json_pack("{s:o,s:o,s:o}", "thread", number(r, record, 16, own >= 4), "dialog_mode",
+                  number(r, record, 24, own >= 4), "abort_cause", number(r, record, 32, own >= 5));
     for (int i = 0; i < N_STRINGS; i++) {
         json_object_set_new(out, string_keys[i], json_null());
     }
@@ -78,17 +78,17 @@ json_t *sal_analysis_mac_crash_info(const sal_analysis_t *r)
     uint64_t version = 0;
     json_t *records;
 
-    if (!sal_minidump_stream(r->md, SAL_STREAM_MOZ_MACOS_CRASH_INFO, &stream)
-        || !sal_span_u32(&stream, 4, &count) || !sal_span_u32(&stream, 8, &start)) {
+    if (!sal_minidump_stream(r->md, SAL_STREAM_MOZ_MACOS_CRASH_INFO, &stream) ||
+        !sal_span_u32(&stream, 4, &count) || !sal_span_u32(&stream, 8, &start)) {
         return json_null();
     }
     records = json_array();
     for (uint32_t i = 0; i < count && i < MAX_RECORDS; i++) {
         json_t *one = NULL;
 
-        if (sal_span_u32(&stream, LOCATIONS + 8 * i, &size)
-            && sal_span_u32(&stream, LOCATIONS + 8 * i + 4, &rva)
-            && sal_span_sub(&r->md->file, rva, size, &record)) {
+        if (sal_span_u32(&stream, LOCATIONS + 8 * i, &size) &&
+            sal_span_u32(&stream, LOCATIONS + 8 * i + 4, &rva) &&
+            sal_span_sub(&r->md->file, rva, size, &record)) {
             one = read_record(r, &record, start, &version);
         }
         if (!one) { /* half a story is worse than none: the stream is dropped */
@@ -97,8 +97,7 @@ json_t *sal_analysis_mac_crash_info(const sal_analysis_t *r)
         }
         json_array_append_new(records, one);
     }
-    return json_pack("{s:i,s:o}", "num_records", (int)json_array_size(records), "records",
-                     records);
+    return json_pack("{s:i,s:o}", "num_records", (int)json_array_size(records), "records", records);
 }
 
 /* UTF-16 to UTF-8; NULL if a surrogate is alone. */
@@ -146,10 +145,9 @@ json_t *sal_analysis_mac_boot_args(const sal_analysis_t *r)
     uint64_t rva;
     uint32_t size;
 
-    if (!sal_minidump_stream(r->md, SAL_STREAM_MOZ_MACOS_BOOT_ARGS, &stream)
-        || !sal_span_u64(&stream, 4, &rva) || !sal_span_u32(&r->md->file, rva, &size)
-        || rva > UINT64_MAX - 4 || !sal_span_sub(&r->md->file, rva + 4, size, &text)
-        || size % 2) {
+    if (!sal_minidump_stream(r->md, SAL_STREAM_MOZ_MACOS_BOOT_ARGS, &stream) ||
+        !sal_span_u64(&stream, 4, &rva) || !sal_span_u32(&r->md->file, rva, &size) ||
+        rva > UINT64_MAX - 4 || !sal_span_sub(&r->md->file, rva + 4, size, &text) || size % 2) {
         return json_null();
     }
     return sal_analysis_text(r, utf16(&text, r->pool));

@@ -65,23 +65,21 @@ json_t *sal_analysis_modules(const sal_analysis_t *r)
     for (size_t i = 0; i < r->md->n_modules; i++) {
         const sal_md_module_t *m = &r->md->modules[i];
         const char *name = sal_basename(m->name);
-        const sal_symbol_stats_t *asked = apr_hash_get(r->symbol_stats, name,
-                                                       APR_HASH_KEY_STRING);
+        const sal_symbol_stats_t *asked = apr_hash_get(r->symbol_stats, name, APR_HASH_KEY_STRING);
         const sal_symbol_stats_t *stats = asked ? asked : &never_asked;
 
         json_array_append_new(
-            out,
-            json_pack("{s:o,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:b,s:b,s:o,s:o}", "base_addr",
-                      sal_analysis_hex(r, m->base), "cert_subject", cert_of(r, name), "code_id",
-                      sal_analysis_text(r, m->code_id ? m->code_id : ""), "corrupt_symbols",
-                      stats->corrupt, "debug_file",
-                      sal_analysis_text(r, m->debug_file ? sal_basename(m->debug_file) : ""),
-                      "debug_id", sal_analysis_text(r, *m->debug_id ? m->debug_id : no_debug_id),
-                      "end_addr", sal_analysis_hex(r, m->base + m->size), "filename",
-                      sal_analysis_text(r, name), "loaded_symbols", stats->loaded,
-                      "missing_symbols", asked && !stats->loaded, "symbol_url",
-                      sal_analysis_text(r, stats->url), "version",
-                      sal_analysis_text(r, m->version)));
+            out, json_pack(
+                     "{s:o,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:b,s:b,s:o,s:o}", "base_addr",
+                     sal_analysis_hex(r, m->base), "cert_subject", cert_of(r, name), "code_id",
+                     sal_analysis_text(r, m->code_id ? m->code_id : ""), "corrupt_symbols",
+                     stats->corrupt, "debug_file",
+                     sal_analysis_text(r, m->debug_file ? sal_basename(m->debug_file) : ""),
+                     "debug_id", sal_analysis_text(r, *m->debug_id ? m->debug_id : no_debug_id),
+                     "end_addr", sal_analysis_hex(r, m->base + m->size), "filename",
+                     sal_analysis_text(r, name), "loaded_symbols", stats->loaded, "missing_symbols",
+                     asked && !stats->loaded, "symbol_url", sal_analysis_text(r, stats->url),
+                     "version", sal_analysis_text(r, m->version)));
     }
     return out;
 }
@@ -93,12 +91,12 @@ json_t *sal_analysis_unloaded(const sal_analysis_t *r)
     for (size_t i = 0; i < r->md->n_unloaded; i++) {
         const sal_md_unloaded_t *m = &r->md->unloaded[i];
 
-        json_array_append_new(
-            out, json_pack("{s:o,s:o,s:o,s:o,s:o}", "base_addr", sal_analysis_hex(r, m->base),
-                           "cert_subject", cert_of(r, m->name), "code_id",
-                           sal_analysis_text(r, m->code_id ? m->code_id : ""), "end_addr",
-                           sal_analysis_hex(r, m->base + m->size), "filename",
-                           sal_analysis_text(r, m->name)));
+        json_array_append_new(out, json_pack("{s:o,s:o,s:o,s:o,s:o}", "base_addr",
+                                             sal_analysis_hex(r, m->base), "cert_subject",
+                                             cert_of(r, m->name), "code_id",
+                                             sal_analysis_text(r, m->code_id ? m->code_id : ""),
+                                             "end_addr", sal_analysis_hex(r, m->base + m->size),
+                                             "filename", sal_analysis_text(r, m->name)));
     }
     return out;
 }
@@ -144,11 +142,10 @@ json_t *sal_analysis_unloaded_at(sal_analysis_t *r, uint64_t address)
         }
         if (!same_name) {
             offsets = json_array();
-            json_array_append_new(out, json_pack("{s:o,s:o}", "module",
-                                                 sal_analysis_name(r, found[i].name,
-                                                                   strlen(found[i].name)),
-                                                 "offsets",
-                                                 offsets));
+            json_array_append_new(
+                out, json_pack("{s:o,s:o}", "module",
+                               sal_analysis_name(r, found[i].name, strlen(found[i].name)),
+                               "offsets", offsets));
         }
         json_array_append_new(offsets, sal_analysis_hex(r, found[i].offset));
     }

@@ -9,15 +9,25 @@
 #include "analysis/error_codes.h"
 
 enum {
-    WIN_ACCESS_VIOLATION = 0xc0000005, WIN_IN_PAGE_ERROR = 0xc0000006,
-    WIN_STACK_OVERFLOW = 0xc00000fd, WIN_INT_DIVIDE = 0xc0000094, WIN_PRIVILEGED = 0xc0000096,
-    WIN_BUFFER_OVERRUN = 0xc0000409, WIN_OUT_OF_MEMORY = 0xe0000008,
-    WIN_CPP_EXCEPTION = 0xe06d7363, WIN_SIMULATED = 0x0517a7ed
+    WIN_ACCESS_VIOLATION = 0xc0000005,
+    WIN_IN_PAGE_ERROR = 0xc0000006,
+    WIN_STACK_OVERFLOW = 0xc00000fd,
+    WIN_INT_DIVIDE = 0xc0000094,
+    WIN_PRIVILEGED = 0xc0000096,
+    WIN_BUFFER_OVERRUN = 0xc0000409,
+    WIN_OUT_OF_MEMORY = 0xe0000008,
+    WIN_CPP_EXCEPTION = 0xe06d7363,
+    WIN_SIMULATED = 0x0517a7ed
 };
 enum { SIG_ILL = 4, SIG_TRAP = 5, SIG_BUS = 7, SIG_FPE = 8, SIG_SEGV = 11, SIG_SYS = 31 };
 enum { SI_FROM_KERNEL = 0x80, FPE_INT_DIVIDE = 1 };
-enum { MAC_BAD_ACCESS = 1, MAC_ARITHMETIC = 3, MAC_I386_GPFLT = 13, MAC_X86_DIVIDE = 1,
-       MAC_PPC_ZERO_DIVIDE = 2 };
+enum {
+    MAC_BAD_ACCESS = 1,
+    MAC_ARITHMETIC = 3,
+    MAC_I386_GPFLT = 13,
+    MAC_X86_DIVIDE = 1,
+    MAC_PPC_ZERO_DIVIDE = 2
+};
 
 /* Windows' word for what was tried: first parameter of access violations and page errors. */
 static const char *access_word(uint64_t parameter)
@@ -84,9 +94,9 @@ static const char *windows(const sal_md_exception_t *e, apr_pool_t *p)
         break;
     case WIN_BUFFER_OVERRUN:
         if (e->parameter_count >= 1) {
-            return apr_pstrcat(p, "EXCEPTION_STACK_BUFFER_OVERRUN / ",
-                               name_or_hex(SAL_CODES_windows_fastfail,
-                                           (uint32_t)e->parameters[0], p), NULL);
+            return apr_pstrcat(
+                p, "EXCEPTION_STACK_BUFFER_OVERRUN / ",
+                name_or_hex(SAL_CODES_windows_fastfail, (uint32_t)e->parameters[0], p), NULL);
         }
         break;
     default:
@@ -134,8 +144,7 @@ static const char *linux_signal(const sal_md_exception_t *e, apr_pool_t *p)
     return apr_pstrcat(p, signal, " / ", kind, NULL);
 }
 
-const char *sal_reason_text(const sal_md_exception_t *e, sal_os_t os, sal_cpu_t cpu,
-                            apr_pool_t *p)
+const char *sal_reason_text(const sal_md_exception_t *e, sal_os_t os, sal_cpu_t cpu, apr_pool_t *p)
 {
     const char *text = NULL;
 
@@ -153,8 +162,8 @@ uint64_t sal_reason_address(const sal_md_exception_t *e, sal_os_t os, int pointe
 {
     uint64_t address = e->address;
 
-    if (os == SAL_OS_WINDOWS && e->parameter_count >= 2
-        && (e->code == WIN_ACCESS_VIOLATION || e->code == WIN_IN_PAGE_ERROR)) {
+    if (os == SAL_OS_WINDOWS && e->parameter_count >= 2 &&
+        (e->code == WIN_ACCESS_VIOLATION || e->code == WIN_IN_PAGE_ERROR)) {
         address = e->parameters[1];
     }
     /* 32-bit values arrive sign-extended from some writers. */
@@ -194,9 +203,9 @@ sal_fault_t sal_reason_fault(const sal_md_exception_t *e, sal_os_t os, sal_cpu_t
                                                                 : SAL_FAULT_OTHER;
     case SAL_OS_MACOS:
     case SAL_OS_IOS:
-        if (e->code == MAC_ARITHMETIC
-            && (((cpu == SAL_CPU_AMD64 || cpu == SAL_CPU_X86) && e->flags == MAC_X86_DIVIDE)
-                || (cpu == SAL_CPU_PPC && e->flags == MAC_PPC_ZERO_DIVIDE))) {
+        if (e->code == MAC_ARITHMETIC &&
+            (((cpu == SAL_CPU_AMD64 || cpu == SAL_CPU_X86) && e->flags == MAC_X86_DIVIDE) ||
+             (cpu == SAL_CPU_PPC && e->flags == MAC_PPC_ZERO_DIVIDE))) {
             return SAL_FAULT_INT_DIVIDE;
         }
         return SAL_FAULT_OTHER;
@@ -218,8 +227,8 @@ bool sal_reason_is_gpf(const sal_md_exception_t *e, sal_os_t os, sal_cpu_t cpu)
     case SAL_OS_MACOS:
         return e->code == MAC_BAD_ACCESS && e->flags == MAC_I386_GPFLT && address == 0;
     case SAL_OS_LINUX:
-        return (e->code == SIG_SEGV || e->code == SIG_BUS) && e->flags == SI_FROM_KERNEL
-               && address == 0;
+        return (e->code == SIG_SEGV || e->code == SIG_BUS) && e->flags == SI_FROM_KERNEL &&
+               address == 0;
     default:
         return false;
     }

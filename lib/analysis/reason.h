@@ -8,8 +8,7 @@
 #include "minidump/minidump.h"
 
 /* "SIGSEGV / SEGV_MAPERR", "EXCEPTION_ACCESS_VIOLATION_READ", ...; in p or static. */
-const char *sal_reason_text(const sal_md_exception_t *e, sal_os_t os, sal_cpu_t cpu,
-                            apr_pool_t *p);
+const char *sal_reason_text(const sal_md_exception_t *e, sal_os_t os, sal_cpu_t cpu, apr_pool_t *p);
 
 /* A Windows error number, as GetLastError() gives it: its name, or "unknown 0x%08x". */
 const char *sal_reason_windows_error(uint32_t code, apr_pool_t *p);
@@ -21,8 +20,13 @@ const char *sal_reason_mac(const sal_md_exception_t *e, sal_cpu_t cpu, apr_pool_
 uint64_t sal_reason_address(const sal_md_exception_t *e, sal_os_t os, int pointer_size);
 
 typedef enum {
-    SAL_FAULT_OTHER, SAL_FAULT_READ, SAL_FAULT_WRITE, SAL_FAULT_EXEC, SAL_FAULT_STACK_OVERFLOW,
-    SAL_FAULT_INT_DIVIDE, SAL_FAULT_PRIVILEGED
+    SAL_FAULT_OTHER,
+    SAL_FAULT_READ,
+    SAL_FAULT_WRITE,
+    SAL_FAULT_EXEC,
+    SAL_FAULT_STACK_OVERFLOW,
+    SAL_FAULT_INT_DIVIDE,
+    SAL_FAULT_PRIVILEGED
 } sal_fault_t;
 
 /* Kind of fault, where the record is precise enough to be held against the instruction. */

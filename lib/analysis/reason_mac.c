@@ -8,10 +8,25 @@
 
 #include "analysis/error_codes.h"
 
-enum { BAD_ACCESS = 1, BAD_INSTRUCTION = 2, ARITHMETIC = 3, SOFTWARE = 5, BREAKPOINT = 6,
-       RESOURCE = 11, GUARD = 12, SIMULATED = 0x43507378 };
-enum { GUARD_NONE, GUARD_MACH_PORT, GUARD_FD, GUARD_USER, GUARD_VN, GUARD_VIRT_MEMORY,
-       GUARD_REJECTED_SC };
+enum {
+    BAD_ACCESS = 1,
+    BAD_INSTRUCTION = 2,
+    ARITHMETIC = 3,
+    SOFTWARE = 5,
+    BREAKPOINT = 6,
+    RESOURCE = 11,
+    GUARD = 12,
+    SIMULATED = 0x43507378
+};
+enum {
+    GUARD_NONE,
+    GUARD_MACH_PORT,
+    GUARD_FD,
+    GUARD_USER,
+    GUARD_VN,
+    GUARD_VIRT_MEMORY,
+    GUARD_REJECTED_SC
+};
 
 /* Tables of the codes that belong to a CPU. */
 static sal_code_table_t cpu_table(uint32_t code, sal_cpu_t cpu)
@@ -28,8 +43,7 @@ static sal_code_table_t cpu_table(uint32_t code, sal_cpu_t cpu)
                          SAL_CODES_mac_breakpoint_x86_type },
     };
 
-    if (code != BAD_ACCESS && code != BAD_INSTRUCTION && code != ARITHMETIC
-        && code != BREAKPOINT) {
+    if (code != BAD_ACCESS && code != BAD_INSTRUCTION && code != ARITHMETIC && code != BREAKPOINT) {
         return SAL_CODES_none;
     }
     switch (cpu) {
@@ -54,8 +68,11 @@ static const char *unknown_flavor(const char *head, uint64_t code, uint64_t sub,
 static const char *resource(uint64_t type, uint64_t code, uint64_t sub, apr_pool_t *p)
 {
     static const sal_code_table_t flavors[] = {
-        SAL_CODES_none, SAL_CODES_mac_resource_cpu_flavor, SAL_CODES_mac_resource_wakeups_flavor,
-        SAL_CODES_mac_resource_memory_flavor, SAL_CODES_mac_resource_io_flavor,
+        SAL_CODES_none,
+        SAL_CODES_mac_resource_cpu_flavor,
+        SAL_CODES_mac_resource_wakeups_flavor,
+        SAL_CODES_mac_resource_memory_flavor,
+        SAL_CODES_mac_resource_io_flavor,
         SAL_CODES_mac_resource_threads_flavor,
     };
     const char *name = sal_code_name(SAL_CODES_mac_resource_type, (uint32_t)type);
@@ -105,8 +122,12 @@ static const char *mach_port(const char *head, const char *flavor, unsigned port
 static const char *guard(uint64_t type, uint64_t code, uint64_t sub, apr_pool_t *p)
 {
     static const sal_code_table_t flavors[] = {
-        SAL_CODES_none, SAL_CODES_mac_guard_mach_port_flavor, SAL_CODES_mac_guard_fd_flavor,
-        SAL_CODES_none, SAL_CODES_mac_guard_vn_flavor, SAL_CODES_mac_guard_virt_memory_flavor,
+        SAL_CODES_none,
+        SAL_CODES_mac_guard_mach_port_flavor,
+        SAL_CODES_mac_guard_fd_flavor,
+        SAL_CODES_none,
+        SAL_CODES_mac_guard_vn_flavor,
+        SAL_CODES_mac_guard_virt_memory_flavor,
         SAL_CODES_mac_guard_rejecte_sys_call_flavor,
     };
     const char *name = sal_code_name(SAL_CODES_mac_guard_type, (uint32_t)type);
@@ -133,8 +154,8 @@ static const char *guard(uint64_t type, uint64_t code, uint64_t sub, apr_pool_t 
     case GUARD_MACH_PORT:
         return mach_port(head, flavor, low, sub, p);
     case GUARD_FD:
-        return apr_psprintf(p, "%s%s file descriptor: %u guard identifier: " U64, head, flavor,
-                            low, sub);
+        return apr_psprintf(p, "%s%s file descriptor: %u guard identifier: " U64, head, flavor, low,
+                            sub);
     case GUARD_VN:
         return apr_psprintf(p, "%s%s pid: %u guard identifier: " U64, head, flavor, low, sub);
     case GUARD_VIRT_MEMORY:

@@ -5,10 +5,10 @@
 #include "analysis/analysis_private.h"
 
 enum {
-    MAX_TOTAL_FRAMES = 65536,     /* of all threads: what a document may grow to */
+    MAX_TOTAL_FRAMES = 65536, /* of all threads: what a document may grow to */
     MAX_TOTAL_UNLOADED = 16384,
     MAX_TOTAL_INLINES = 262144,
-    MAX_TOTAL_NAMES = 32 << 20    /* bytes, of names over 256 */
+    MAX_TOTAL_NAMES = 32 << 20 /* bytes, of names over 256 */
 };
 
 static int pointer_size(sal_cpu_t cpu)
@@ -66,8 +66,10 @@ static json_t *certificates(const json_t *extra, apr_pool_t *p)
         return NULL;
     }
     out = json_object();
-    json_object_foreach(info, subject, files) {
-        json_array_foreach(files, i, file) {
+    json_object_foreach(info, subject, files)
+    {
+        json_array_foreach(files, i, file)
+        {
             if (json_is_string(file)) {
                 json_object_set_new(out, json_string_value(file), json_string(subject));
             }
@@ -86,8 +88,8 @@ static json_t *all_threads(sal_analysis_t *r, json_t **registers)
         crashing = sal_analysis_thread(r, (size_t)r->requesting, registers);
     }
     for (size_t i = 0; i < r->md->n_threads; i++) {
-        json_array_append_new(out, (int)i == r->requesting ? crashing
-                                                           : sal_analysis_thread(r, i, NULL));
+        json_array_append_new(out,
+                              (int)i == r->requesting ? crashing : sal_analysis_thread(r, i, NULL));
     }
     return out;
 }
@@ -101,8 +103,7 @@ static void add_crashing_thread(json_t *doc, const sal_analysis_t *r, json_t *th
         return;
     }
     copy = json_deep_copy(json_array_get(threads, (size_t)r->requesting));
-    json_object_set_new(json_array_get(json_object_get(copy, "frames"), 0), "registers",
-                        registers);
+    json_object_set_new(json_array_get(json_object_get(copy, "frames"), 0), "registers", registers);
     json_object_set_new(copy, "threads_index", json_integer(r->requesting));
     json_object_set_new(doc, "crashing_thread", copy);
 }
@@ -146,8 +147,8 @@ static json_t *make_document(sal_analysis_t *r)
     return doc;
 }
 
-apr_status_t sal_stackwalk(json_t **doc, const sal_minidump_t *md,
-                           const sal_stackwalk_opts_t *opts, apr_pool_t *p, sal_error_t *err)
+apr_status_t sal_stackwalk(json_t **doc, const sal_minidump_t *md, const sal_stackwalk_opts_t *opts,
+                           apr_pool_t *p, sal_error_t *err)
 {
     static const sal_stackwalk_opts_t defaults;
     sal_analysis_t r = { .md = md, .opts = opts ? opts : &defaults, .pool = NULL };

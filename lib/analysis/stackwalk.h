@@ -9,10 +9,10 @@
 #include "symbols/supplier.h"
 
 typedef struct sal_stackwalk_opts_t {
-    sal_supplier_t *supplier;     /* NULL: no symbols */
-    const json_t *extra;          /* annotations (docs/stackwalk.md "Annotations") or NULL */
-    size_t max_frames;            /* per thread; 0: SAL_MAX_FRAMES */
-    bool details;                 /* for sal_stackwalk_human: also what JSON readers do not know */
+    sal_supplier_t *supplier; /* NULL: no symbols */
+    const json_t *extra;      /* annotations (docs/stackwalk.md "Annotations") or NULL */
+    size_t max_frames;        /* per thread; 0: SAL_MAX_FRAMES */
+    bool details;             /* for sal_stackwalk_human: also what JSON readers do not know */
 } sal_stackwalk_opts_t;
 
 /*

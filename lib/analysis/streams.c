@@ -10,25 +10,43 @@ static const struct {
     uint32_t type;
     const char *name;
 } unimplemented[] = {
-    { 0, "UnusedStream" }, { 1, "ReservedStream0" }, { 2, "ReservedStream1" },
-    { 8, "ThreadExListStream" }, { 10, "CommentStreamA" }, { 11, "CommentStreamW" },
-    { 13, "FunctionTable" }, { 18, "HandleOperationListStream" }, { 19, "TokenStream" },
-    { 20, "JavaScriptDataStream" }, { 21, "SystemMemoryInfoStream" },
-    { 22, "ProcessVmCountersStream" }, { 23, "IptTraceStream" },
-    { 0x8000, "ceStreamNull" }, { 0x8001, "ceStreamSystemInfo" },
-    { 0x8002, "ceStreamException" }, { 0x8003, "ceStreamModuleList" },
-    { 0x8004, "ceStreamProcessList" }, { 0x8005, "ceStreamThreadList" },
-    { 0x8006, "ceStreamThreadContextList" }, { 0x8007, "ceStreamThreadCallStackList" },
-    { 0x8008, "ceStreamMemoryVirtualList" }, { 0x8009, "ceStreamMemoryPhysicalList" },
-    { 0x800a, "ceStreamBucketParameters" }, { 0x800b, "ceStreamProcessModuleMap" },
-    { 0x800c, "ceStreamDiagnosisList" }, { 0x47670006, "LinuxCmdLine" },
-    { 0x47670008, "LinuxAuxv" }, { 0x4767000a, "LinuxDsoDebug" }, { 0xffff, "LastReservedStream" },
+    { 0, "UnusedStream" },
+    { 1, "ReservedStream0" },
+    { 2, "ReservedStream1" },
+    { 8, "ThreadExListStream" },
+    { 10, "CommentStreamA" },
+    { 11, "CommentStreamW" },
+    { 13, "FunctionTable" },
+    { 18, "HandleOperationListStream" },
+    { 19, "TokenStream" },
+    { 20, "JavaScriptDataStream" },
+    { 21, "SystemMemoryInfoStream" },
+    { 22, "ProcessVmCountersStream" },
+    { 23, "IptTraceStream" },
+    { 0x8000, "ceStreamNull" },
+    { 0x8001, "ceStreamSystemInfo" },
+    { 0x8002, "ceStreamException" },
+    { 0x8003, "ceStreamModuleList" },
+    { 0x8004, "ceStreamProcessList" },
+    { 0x8005, "ceStreamThreadList" },
+    { 0x8006, "ceStreamThreadContextList" },
+    { 0x8007, "ceStreamThreadCallStackList" },
+    { 0x8008, "ceStreamMemoryVirtualList" },
+    { 0x8009, "ceStreamMemoryPhysicalList" },
+    { 0x800a, "ceStreamBucketParameters" },
+    { 0x800b, "ceStreamProcessModuleMap" },
+    { 0x800c, "ceStreamDiagnosisList" },
+    { 0x47670006, "LinuxCmdLine" },
+    { 0x47670008, "LinuxAuxv" },
+    { 0x4767000a, "LinuxDsoDebug" },
+    { 0xffff, "LastReservedStream" },
 };
 
 static const uint32_t known[] = {
-    3, 4, 5, 6, 7, 9, 12, 14, 15, 16, 17, 24, 0x43500001, 0x47670001, 0x47670002, 0x47670003,
-    0x47670004, 0x47670005, 0x47670007, 0x47670009, 0x4b6b0002, 0x4d7a0001, 0x4d7a0002,
-    0x4d7a0003, 0x4d7a0004,
+    3,          4,          5,          6,          7,          9,          12,
+    14,         15,         16,         17,         24,         0x43500001, 0x47670001,
+    0x47670002, 0x47670003, 0x47670004, 0x47670005, 0x47670007, 0x47670009, 0x4b6b0002,
+    0x4d7a0001, 0x4d7a0002, 0x4d7a0003, 0x4d7a0004,
 };
 
 static const char *vendor(uint32_t type)
@@ -94,8 +112,8 @@ static size_t read_directory(const sal_minidump_t *md, entry_t *list, size_t max
         uint64_t at = (uint64_t)directory + (uint64_t)i * ENTRY;
         entry_t e;
 
-        if (sal_span_u32(&md->file, at, &e.type) && sal_span_u32(&md->file, at + 8, &e.rva)
-            && !is_known(e.type)) {
+        if (sal_span_u32(&md->file, at, &e.type) && sal_span_u32(&md->file, at + 8, &e.rva) &&
+            !is_known(e.type)) {
             n = insert(list, n, e);
         }
     }

@@ -15,11 +15,11 @@ json_t *sal_analysis_system(const sal_analysis_t *r)
     uint64_t v;
 
     if (!microcode && r->opts->extra) {
-        const char *given = json_string_value(json_object_get(r->opts->extra,
-                                                              "CPUMicrocodeVersion"));
+        const char *given =
+            json_string_value(json_object_get(r->opts->extra, "CPUMicrocodeVersion"));
 
-        if (given && strncmp(given, "0x", 2) == 0
-            && sal_parse_hex(given + 2, strlen(given + 2), &v)) {
+        if (given && strncmp(given, "0x", 2) == 0 &&
+            sal_parse_hex(given + 2, strlen(given + 2), &v)) {
             microcode = apr_psprintf(r->pool, "0x%" APR_UINT64_T_HEX_FMT, v);
         }
     }
@@ -113,8 +113,8 @@ json_t *sal_analysis_lsb_release(const sal_analysis_t *r)
     if (!stream_text(r, SAL_STREAM_LINUX_LSB_RELEASE, &rest)) {
         return json_null();
     }
-    out = json_pack("{s:s,s:s,s:s,s:s}", "id", "", "release", "", "codename", "", "description",
-                    "");
+    out =
+        json_pack("{s:s,s:s,s:s,s:s}", "id", "", "release", "", "codename", "", "description", "");
     while (next_line(&rest, &line)) {
         if (!split_pair(line, '=', &key, &value)) {
             continue;
@@ -236,8 +236,8 @@ json_t *sal_analysis_soft_errors(const sal_analysis_t *r)
     sal_span_t bytes;
     json_t *v = NULL;
 
-    if (sal_minidump_stream(r->md, SAL_STREAM_MOZ_SOFT_ERRORS, &bytes)
-        && bytes.size <= MAX_SOFT_ERRORS) {
+    if (sal_minidump_stream(r->md, SAL_STREAM_MOZ_SOFT_ERRORS, &bytes) &&
+        bytes.size <= MAX_SOFT_ERRORS) {
         v = json_loadb((const char *)bytes.data, bytes.size, JSON_DECODE_ANY, NULL);
     }
     return v ? v : json_null();

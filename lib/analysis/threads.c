@@ -43,9 +43,8 @@ static json_t *inlines_json(sal_analysis_t *r, const sal_sym_frame_t *inlines, u
     r->inlines_left -= n;
     out = json_array();
     for (uint32_t i = 0; i < n; i++) {
-        json_array_append_new(out, json_pack("{s:o,s:o,s:o}", "file",
-                                             str_json(r, inlines[i].file), "function",
-                                             str_json(r, inlines[i].function), "line",
+        json_array_append_new(out, json_pack("{s:o,s:o,s:o}", "file", str_json(r, inlines[i].file),
+                                             "function", str_json(r, inlines[i].function), "line",
                                              line_json(&inlines[i])));
     }
     return out;
@@ -61,10 +60,9 @@ static void add_symbols(sal_analysis_t *r, json_t *out, const sal_frame_t *f)
 
     if (ref && ref->state == SAL_SYM_FOUND) {
         offset = f->instruction - f->module->base;
-        if (sal_symcache_lookup(ref->cache, offset, &hit, inlines, SAL_SYM_MAX_INLINES)
-            && hit.outer.function.len) {
-            uint32_t n = hit.n_inlines < SAL_SYM_MAX_INLINES ? hit.n_inlines
-                                                             : SAL_SYM_MAX_INLINES;
+        if (sal_symcache_lookup(ref->cache, offset, &hit, inlines, SAL_SYM_MAX_INLINES) &&
+            hit.outer.function.len) {
+            uint32_t n = hit.n_inlines < SAL_SYM_MAX_INLINES ? hit.n_inlines : SAL_SYM_MAX_INLINES;
 
             json_object_set_new(out, "file", str_json(r, hit.outer.file));
             json_object_set_new(out, "function", str_json(r, hit.outer.function));
@@ -108,10 +106,9 @@ static json_t *frame_json(sal_analysis_t *r, const sal_frame_t *f, size_t index)
 
     add_symbols(r, out, f);
     json_object_set_new(out, "frame", json_integer((json_int_t)index));
-    json_object_set_new(out, "module", m ? sal_analysis_name(r, name, strlen(name))
-                                         : json_null());
-    json_object_set_new(out, "module_offset", m ? sal_analysis_hex(r, f->instruction - m->base)
-                                                : json_null());
+    json_object_set_new(out, "module", m ? sal_analysis_name(r, name, strlen(name)) : json_null());
+    json_object_set_new(out, "module_offset",
+                        m ? sal_analysis_hex(r, f->instruction - m->base) : json_null());
     json_object_set_new(out, "offset", sal_analysis_hex(r, f->instruction));
     json_object_set_new(out, "trust", json_string(sal_trust_name(f->trust)));
     json_object_set_new(out, "unloaded_modules",
@@ -128,8 +125,8 @@ static bool context_of(const sal_analysis_t *r, size_t index, sal_regs_t *regs)
     const sal_minidump_t *md = r->md;
     const sal_span_t *own = &md->threads[index].context;
 
-    if ((int)index == r->requesting && md->exception.present && md->exception.context.size
-        && sal_context_read(regs, &md->exception.context, md->system.cpu, NULL) == APR_SUCCESS) {
+    if ((int)index == r->requesting && md->exception.present && md->exception.context.size &&
+        sal_context_read(regs, &md->exception.context, md->system.cpu, NULL) == APR_SUCCESS) {
         return true;
     }
     return own->size && sal_context_read(regs, own, md->system.cpu, NULL) == APR_SUCCESS;
@@ -142,8 +139,8 @@ static json_t *last_error(const sal_analysis_t *r, const sal_md_thread_t *t)
     const sal_md_memory_t *region = sal_minidump_memory_at(r->md, address);
     uint32_t code;
 
-    if (r->md->system.cpu == SAL_CPU_UNKNOWN || address < t->teb || !region
-        || !sal_span_u32(&region->bytes, address - region->base, &code)) {
+    if (r->md->system.cpu == SAL_CPU_UNKNOWN || address < t->teb || !region ||
+        !sal_span_u32(&region->bytes, address - region->base, &code)) {
         return json_null();
     }
     return sal_analysis_text(r, sal_reason_windows_error(code, r->pool));
@@ -167,8 +164,8 @@ static json_t *walk_json(sal_analysis_t *r, size_t index, json_t **registers)
         return out;
     }
     apr_pool_create(&scratch, r->pool);
-    if (sal_unwind(&frames, &n, r->md, &r->md->threads[index], &regs, r->syms, max, scratch, NULL)
-        == APR_SUCCESS) {
+    if (sal_unwind(&frames, &n, r->md, &r->md->threads[index], &regs, r->syms, max, scratch,
+                   NULL) == APR_SUCCESS) {
         for (size_t i = 0; i < n; i++) {
             json_array_append_new(out, frame_json(r, &frames[i], i));
         }
@@ -186,11 +183,10 @@ json_t *sal_analysis_thread(sal_analysis_t *r, size_t index, json_t **registers)
     const sal_md_thread_t *t = &r->md->threads[index];
     bool is_dumper = is_dump_thread(r->md, t->id);
     json_t *frames = is_dumper ? json_array() : walk_json(r, index, registers);
-    json_t *out = json_pack("{s:I,s:o,s:o,s:I,s:o}", "frame_count",
-                            (json_int_t)json_array_size(frames), "frames", frames,
-                            "last_error_value", is_dumper ? json_null() : last_error(r, t),
-                            "thread_id", (json_int_t)t->id, "thread_name",
-                            is_dumper ? json_null() : sal_analysis_text(r, t->name));
+    json_t *out = json_pack(
+        "{s:I,s:o,s:o,s:I,s:o}", "frame_count", (json_int_t)json_array_size(frames), "frames",
+        frames, "last_error_value", is_dumper ? json_null() : last_error(r, t), "thread_id",
+        (json_int_t)t->id, "thread_name", is_dumper ? json_null() : sal_analysis_text(r, t->name));
 
     if (is_dumper && r->opts->details) {
         json_object_set_new(out, "is_dump_thread", json_true());

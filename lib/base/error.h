@@ -24,10 +24,10 @@ enum sal_status {
 };
 
 typedef struct sal_error_t {
-    apr_status_t code;     /* what the failing function returned */
-    apr_uint64_t offset;   /* byte offset in the input where known, else 0 */
-    char sqlstate[6];      /* of a database error, else "" */
-    char message[500];     /* one line: what was wrong with which input, what to do */
+    apr_status_t code;   /* what the failing function returned */
+    apr_uint64_t offset; /* byte offset in the input where known, else 0 */
+    char sqlstate[6];    /* of a database error, else "" */
+    char message[500];   /* one line: what was wrong with which input, what to do */
 } sal_error_t;
 
 /* Fills err (if not NULL) and returns code, so that a caller writes `return sal_fail(...)`. */

@@ -23,8 +23,8 @@ SAL_API apr_status_t sal_file_read(char **out, apr_size_t *size, const char *pat
  * Writes path as a whole: temporary file beside it, fsync, rename, fsync of the directory.
  * Readers see the old content or the new. Parents must exist.
  */
-SAL_API apr_status_t sal_file_publish(const char *path, const void *data, apr_size_t size,
-                                      int mode, apr_pool_t *p, sal_error_t *err);
+SAL_API apr_status_t sal_file_publish(const char *path, const void *data, apr_size_t size, int mode,
+                                      apr_pool_t *p, sal_error_t *err);
 
 /* mkdir -p; with sync each created directory's parent is fsynced. */
 SAL_API apr_status_t sal_dir_make(const char *path, int mode, int sync, apr_pool_t *p,

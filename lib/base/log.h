@@ -10,8 +10,13 @@
 
 #include "base/api.h"
 
-typedef enum { SAL_LOG_ERROR = 3, SAL_LOG_WARNING = 4, SAL_LOG_NOTICE = 5, SAL_LOG_INFO = 6,
-               SAL_LOG_DEBUG = 7 } sal_log_level_t; /* syslog's numbers */
+typedef enum {
+    SAL_LOG_ERROR = 3,
+    SAL_LOG_WARNING = 4,
+    SAL_LOG_NOTICE = 5,
+    SAL_LOG_INFO = 6,
+    SAL_LOG_DEBUG = 7
+} sal_log_level_t; /* syslog's numbers */
 
 typedef void (*sal_log_fn)(void *baton, sal_log_level_t level, const char *line);
 

@@ -15,7 +15,7 @@
 typedef struct sal_span_t {
     const uint8_t *data;
     size_t size;
-    bool swap;              /* true: the bytes are big endian */
+    bool swap; /* true: the bytes are big endian */
 } sal_span_t;
 
 /* True if [offset, offset+size) lies in the span. */

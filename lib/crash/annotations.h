@@ -56,10 +56,10 @@ SAL_API void sal_annotations_remove(sal_annotations_t *a, const char *const *nam
 typedef struct sal_raw_meta_t {
     apr_time_t submitted;
     bool compressed;
-    apr_off_t payload_size;      /* on the wire */
-    const char *user_agent;      /* NULL if the header was absent */
+    apr_off_t payload_size; /* on the wire */
+    const char *user_agent; /* NULL if the header was absent */
     const char *throttle_rule;
-    json_t *dump_checksums;      /* name -> SHA-256, borrowed */
+    json_t *dump_checksums; /* name -> SHA-256, borrowed */
 } sal_raw_meta_t;
 
 /* The raw crash document for crash id; a new reference. The client cannot forge our keys. */

@@ -19,9 +19,9 @@ typedef struct sal_container_t {
     apr_pool_t *pool;
     apr_array_header_t *entries;
     apr_uint32_t dos_time;
-    apr_uint64_t offset;       /* where the buffer will be written */
-    apr_uint64_t started;      /* write-back was started up to here */
-    apr_size_t used;           /* bytes in buf */
+    apr_uint64_t offset;  /* where the buffer will be written */
+    apr_uint64_t started; /* write-back was started up to here */
+    apr_size_t used;      /* bytes in buf */
     bool in_entry;
     char *buf;
 } sal_container_t;

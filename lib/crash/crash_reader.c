@@ -137,7 +137,8 @@ static apr_status_t read_names(sal_crash_reader_t *r, sal_error_t *err)
         return damaged(r, err, "dump_names.json or meta.json has another shape");
     }
     r->dump_names = apr_pcalloc(r->pool, (json_array_size(names) + 1) * sizeof(char *));
-    json_array_foreach(names, i, name) {
+    json_array_foreach(names, i, name)
+    {
         if (!json_is_string(name) || !json_object_get(r->dumps, json_string_value(name))) {
             return damaged(r, err, "dump_names.json and meta.json differ");
         }

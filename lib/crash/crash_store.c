@@ -370,8 +370,7 @@ static bool is_short(sal_crash_store_t *s)
 
         if (!before && atomic_load(&s->space_short)) {
             sal_log(SAL_LOG_ERROR, 9603,
-                    "crash store %s is full to its watermark: new crashes are refused",
-                    s->fs.root);
+                    "crash store %s is full to its watermark: new crashes are refused", s->fs.root);
         }
     }
     return atomic_load(&s->space_short);

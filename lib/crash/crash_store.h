@@ -59,8 +59,8 @@ SAL_API apr_status_t sal_crash_dump_begin(sal_crash_writer_t *w, const char *nam
 SAL_API apr_status_t sal_crash_dump_data(sal_crash_writer_t *w, const void *data, apr_size_t size,
                                          sal_error_t *err);
 /* *sha256_hex (65 bytes, may be NULL) and *size describe the original dump. */
-SAL_API apr_status_t sal_crash_dump_end(sal_crash_writer_t *w, char *sha256_hex,
-                                        apr_uint64_t *size, sal_error_t *err);
+SAL_API apr_status_t sal_crash_dump_end(sal_crash_writer_t *w, char *sha256_hex, apr_uint64_t *size,
+                                        sal_error_t *err);
 /* Takes back the dump that was begun last and not ended. */
 SAL_API apr_status_t sal_crash_dump_drop(sal_crash_writer_t *w, sal_error_t *err);
 /*

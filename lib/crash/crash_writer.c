@@ -228,7 +228,8 @@ static const char *dump_names(sal_crash_writer_t *w)
     const char **sorted = apr_palloc(w->pool, (total + 1) * sizeof(*sorted)), *key, *text;
     json_t *names = json_array(), *value;
 
-    json_object_foreach(w->dumps, key, value) {
+    json_object_foreach(w->dumps, key, value)
+    {
         sorted[n++] = key;
     }
     qsort(sorted, n, sizeof(*sorted), by_name);

@@ -13,31 +13,33 @@
 #include "crash/crash_store.h"
 
 typedef struct sal_intake_limits_t {
-    apr_uint64_t inflated;       /* bytes of a gzip body after inflating */
-    apr_uint64_t dump;           /* bytes of one file part */
-    apr_size_t annotation;       /* bytes of one text part */
-    apr_size_t long_annotation;  /* of TelemetryEnvironment and its like */
-    apr_size_t json;             /* of a JSON part */
-    apr_size_t total;            /* of all annotations */
+    apr_uint64_t inflated;      /* bytes of a gzip body after inflating */
+    apr_uint64_t dump;          /* bytes of one file part */
+    apr_size_t annotation;      /* bytes of one text part */
+    apr_size_t long_annotation; /* of TelemetryEnvironment and its like */
+    apr_size_t json;            /* of a JSON part */
+    apr_size_t total;           /* of all annotations */
     int parts;
 } sal_intake_limits_t;
 
 #define SAL_INTAKE_LIMITS                                                                          \
-    { .inflated = (apr_uint64_t)200 << 20, .dump = (apr_uint64_t)200 << 20,                        \
-      .annotation = 1 << 20, .long_annotation = 20 << 20, .json = 20 << 20, .total = 40 << 20,     \
-      .parts = 4096 }
+    {                                                                                              \
+        .inflated = (apr_uint64_t)200 << 20, .dump = (apr_uint64_t)200 << 20,                      \
+        .annotation = 1 << 20, .long_annotation = 20 << 20, .json = 20 << 20, .total = 40 << 20,   \
+        .parts = 4096                                                                              \
+    }
 
 /* What was wrong with a report; the host turns it into its protocol's words. */
 typedef enum {
     SAL_FAULT_NONE,
     SAL_FAULT_BAD_GZIP,
-    SAL_FAULT_STRUCTURE,      /* of the form */
-    SAL_FAULT_JSON,           /* no JSON */
-    SAL_FAULT_JSON_VALUE,     /* JSON, but no object */
+    SAL_FAULT_STRUCTURE,  /* of the form */
+    SAL_FAULT_JSON,       /* no JSON */
+    SAL_FAULT_JSON_VALUE, /* JSON, but no object */
     SAL_FAULT_DUMP_NAME,
     SAL_FAULT_NO_ANNOTATIONS,
     SAL_FAULT_TOO_LARGE,
-    SAL_FAULT_STORE           /* not the client's: err says what the store said */
+    SAL_FAULT_STORE /* not the client's: err says what the store said */
 } sal_fault_t;
 
 typedef struct sal_intake_t sal_intake_t;

@@ -17,11 +17,11 @@
 
 /* Strings are valid UTF-8 (type and charset ASCII) and live until the callback returns. */
 typedef struct sal_part_t {
-    const char *name;      /* NULL if there is none */
-    const char *filename;  /* NULL if there is none; may be "" */
-    const char *type;      /* the header's text, "text/plain" if there is none */
-    const char *charset;   /* parameter of type, "utf-8" if there is none */
-    bool nul;              /* NULs were removed from name or filename */
+    const char *name;     /* NULL if there is none */
+    const char *filename; /* NULL if there is none; may be "" */
+    const char *type;     /* the header's text, "text/plain" if there is none */
+    const char *charset;  /* parameter of type, "utf-8" if there is none */
+    bool nul;             /* NULs were removed from name or filename */
 } sal_part_t;
 
 /* A callback that fails ends the parse; its status is what feed returns. */

@@ -25,9 +25,9 @@ SAL_API void sal_row_thread_add(sal_row_thread_t *t, const char *id, apr_time_t 
 SAL_API void sal_row_thread_stop(sal_row_thread_t *t, apr_interval_time_t drain);
 
 typedef struct sal_row_stats_t {
-    int waiting;             /* ids in memory */
+    int waiting; /* ids in memory */
     apr_int64_t written, dropped, refused;
-    bool connected;          /* the last attempt reached the database */
+    bool connected; /* the last attempt reached the database */
 } sal_row_stats_t;
 SAL_API void sal_row_thread_stats(sal_row_thread_t *t, sal_row_stats_t *out);
 

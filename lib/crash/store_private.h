@@ -21,16 +21,16 @@ typedef struct sal_day_t {
 
 struct sal_crash_store_t {
     sal_fs_t fs;
-    sal_store_t *blobs;             /* processed documents */
+    sal_store_t *blobs; /* processed documents */
     int root_fd, crash_fd, pending_fd, bad_fd;
     const char *doubt;
     apr_int64_t min_free;
 
-    pthread_mutex_t days_lock;      /* guards days; held over mkdir and fsync of new directories */
-    sal_day_t days[2];              /* the two used last: around midnight both are busy */
+    pthread_mutex_t days_lock; /* guards days; held over mkdir and fsync of new directories */
+    sal_day_t days[2];         /* the two used last: around midnight both are busy */
 
     atomic_int sick;
-    atomic_llong probed;            /* apr_time of the last probe while sick */
+    atomic_llong probed; /* apr_time of the last probe while sick */
     atomic_llong space_checked;
     atomic_int space_short;
     atomic_llong commits[SAL_COMMIT_SLOTS]; /* when each running commit began, 0 for free */

@@ -23,20 +23,20 @@ typedef struct sal_throttle_rule_t {
     const char *name; /* [a-z0-9_]+; sent to clients */
     bool (*matches)(void *condition, const sal_annotations_t *a, void *baton);
     void *condition;
-    double percent;            /* with this chance `result`, else `otherwise`; 100 is always */
+    double percent; /* with this chance `result`, else `otherwise`; 100 is always */
     sal_throttle_t result, otherwise;
 } sal_throttle_rule_t;
 
 typedef struct sal_throttle_rules_t {
     const sal_throttle_rule_t *rules;
     int n;
-    sal_throttle_t fallback;   /* where no rule decides: ACCEPT or REJECT */
+    sal_throttle_t fallback; /* where no rule decides: ACCEPT or REJECT */
 } sal_throttle_rules_t;
 
 typedef struct sal_verdict_t {
-    sal_throttle_t result;     /* never CONTINUE */
-    const char *rule;          /* "accept_everything", "NO_MATCH" for the fallback */
-    double percent;            /* 100 for constants, 0 where no rule matched */
+    sal_throttle_t result; /* never CONTINUE */
+    const char *rule;      /* "accept_everything", "NO_MATCH" for the fallback */
+    double percent;        /* 100 for constants, 0 where no rule matched */
 } sal_verdict_t;
 
 /* draw() gives uniform numbers in [0,100); NULL is the library's own. baton goes to matches(). */

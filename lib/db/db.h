@@ -36,29 +36,38 @@ SAL_API PGconn *sal_db_conn(sal_db_t *db);
 /* Counts the calls on this connection, from 1: for work to be done every nth time. */
 SAL_API unsigned sal_db_count(sal_db_t *db);
 
-typedef enum { SAL_T_TEXT, SAL_T_INT, SAL_T_BOOL, SAL_T_DOUBLE, SAL_T_BYTEA, SAL_T_TEXT_ARRAY,
-               SAL_T_INT_ARRAY, SAL_T_TIME, SAL_T_JSON } sal_type_t;
+typedef enum {
+    SAL_T_TEXT,
+    SAL_T_INT,
+    SAL_T_BOOL,
+    SAL_T_DOUBLE,
+    SAL_T_BYTEA,
+    SAL_T_TEXT_ARRAY,
+    SAL_T_INT_ARRAY,
+    SAL_T_TIME,
+    SAL_T_JSON
+} sal_type_t;
 
 /* A parameter. Build it with the macros below. Arrays are NULL-free. */
 typedef struct sal_val_t {
     sal_type_t type;
     int is_null;
-    int64_t i;                    /* INT, BOOL, TIME (apr_time_t) */
+    int64_t i; /* INT, BOOL, TIME (apr_time_t) */
     double d;
-    const void *data;             /* TEXT, JSON: char*; BYTEA: bytes; arrays: elements */
-    apr_size_t len;               /* BYTEA: bytes; arrays: elements */
+    const void *data; /* TEXT, JSON: char*; BYTEA: bytes; arrays: elements */
+    apr_size_t len;   /* BYTEA: bytes; arrays: elements */
 } sal_val_t;
 
-#define SAL_V_TEXT(s)  ((sal_val_t){ .type = SAL_T_TEXT, .data = (s), .is_null = (s) == NULL })
-#define SAL_V_JSON(s)  ((sal_val_t){ .type = SAL_T_JSON, .data = (s), .is_null = (s) == NULL })
-#define SAL_V_INT(v)   ((sal_val_t){ .type = SAL_T_INT, .i = (v) })
-#define SAL_V_BOOL(v)  ((sal_val_t){ .type = SAL_T_BOOL, .i = (v) != 0 })
+#define SAL_V_TEXT(s) ((sal_val_t){ .type = SAL_T_TEXT, .data = (s), .is_null = (s) == NULL })
+#define SAL_V_JSON(s) ((sal_val_t){ .type = SAL_T_JSON, .data = (s), .is_null = (s) == NULL })
+#define SAL_V_INT(v) ((sal_val_t){ .type = SAL_T_INT, .i = (v) })
+#define SAL_V_BOOL(v) ((sal_val_t){ .type = SAL_T_BOOL, .i = (v) != 0 })
 #define SAL_V_DOUBLE(v) ((sal_val_t){ .type = SAL_T_DOUBLE, .d = (v) })
-#define SAL_V_TIME(t)  ((sal_val_t){ .type = SAL_T_TIME, .i = (t) })
+#define SAL_V_TIME(t) ((sal_val_t){ .type = SAL_T_TIME, .i = (t) })
 #define SAL_V_BYTEA(b, n) ((sal_val_t){ .type = SAL_T_BYTEA, .data = (b), .len = (n) })
 #define SAL_V_TEXTS(a, n) ((sal_val_t){ .type = SAL_T_TEXT_ARRAY, .data = (a), .len = (n) })
-#define SAL_V_INTS(a, n)  ((sal_val_t){ .type = SAL_T_INT_ARRAY, .data = (a), .len = (n) })
-#define SAL_V_NULL(t)  ((sal_val_t){ .type = (t), .is_null = 1 })
+#define SAL_V_INTS(a, n) ((sal_val_t){ .type = SAL_T_INT_ARRAY, .data = (a), .len = (n) })
+#define SAL_V_NULL(t) ((sal_val_t){ .type = (t), .is_null = 1 })
 /* SAL_V_INTS elements are int64_t; SAL_V_TEXTS elements are const char *. */
 
 /* A statement: name unique in the library, SQL with $n and casts where types matter. */
@@ -86,10 +95,10 @@ SAL_API apr_status_t sal_db_run(sal_db_t *db, const sal_stmt_t *stmt, const sal_
                                 int n, sal_rows_t **rows, apr_pool_t *p, sal_error_t *err);
 
 /* The same with the parameters written in place. */
-#define sal_db_exec(db, stmt, rows, p, err, ...)                                                  \
-    sal_db_run((db), (stmt), (const sal_val_t[]){ __VA_ARGS__ },                                  \
-               (int)(sizeof((const sal_val_t[]){ __VA_ARGS__ }) / sizeof(sal_val_t)), (rows),     \
-               (p), (err))
+#define sal_db_exec(db, stmt, rows, p, err, ...)                                                   \
+    sal_db_run((db), (stmt), (const sal_val_t[]){ __VA_ARGS__ },                                   \
+               (int)(sizeof((const sal_val_t[]){ __VA_ARGS__ }) / sizeof(sal_val_t)), (rows), (p), \
+               (err))
 
 /*
  * A statement whose text is put together from constant fragments (search, migrations): never from

@@ -14,13 +14,13 @@
  * backend is another one.
  */
 typedef struct session_t {
-    apr_pool_t *pool;             /* cleared with the set */
-    apr_hash_t *prepared;         /* statement name -> name at the server */
-    int backend;                  /* PQbackendPID the set belongs to; 0 for none */
-    unsigned count;               /* sal_db_count */
-    int in_txn;                   /* between our BEGIN and its end, through whichever sal_db_t */
-    char txn_sqlstate[6];         /* last error of a statement in the running transaction */
-    int txn_stale;                /* it failed because a prepared statement was gone */
+    apr_pool_t *pool;     /* cleared with the set */
+    apr_hash_t *prepared; /* statement name -> name at the server */
+    int backend;          /* PQbackendPID the set belongs to; 0 for none */
+    unsigned count;       /* sal_db_count */
+    int in_txn;           /* between our BEGIN and its end, through whichever sal_db_t */
+    char txn_sqlstate[6]; /* last error of a statement in the running transaction */
+    int txn_stale;        /* it failed because a prepared statement was gone */
 } session_t;
 
 struct sal_db_t {
@@ -32,7 +32,7 @@ struct sal_db_t {
 typedef struct wire_t {
     const char **values;
     int *lengths, *formats;
-    Oid *types;                   /* 0 but for bytea, for statements that are not prepared */
+    Oid *types; /* 0 but for bytea, for statements that are not prepared */
 } wire_t;
 
 apr_status_t sal_db_wire(wire_t *out, const sal_val_t *params, int n, const char *what,

@@ -8,9 +8,20 @@
 #include "base/error.h"
 #include "base/reader.h"
 
-typedef enum { SAL_CPU_UNKNOWN, SAL_CPU_X86, SAL_CPU_AMD64, SAL_CPU_ARM, SAL_CPU_ARM64,
-               SAL_CPU_MIPS, SAL_CPU_MIPS64, SAL_CPU_PPC, SAL_CPU_PPC64, SAL_CPU_SPARC,
-               SAL_CPU_RISCV, SAL_CPU_RISCV64 } sal_cpu_t;
+typedef enum {
+    SAL_CPU_UNKNOWN,
+    SAL_CPU_X86,
+    SAL_CPU_AMD64,
+    SAL_CPU_ARM,
+    SAL_CPU_ARM64,
+    SAL_CPU_MIPS,
+    SAL_CPU_MIPS64,
+    SAL_CPU_PPC,
+    SAL_CPU_PPC64,
+    SAL_CPU_SPARC,
+    SAL_CPU_RISCV,
+    SAL_CPU_RISCV64
+} sal_cpu_t;
 
 enum { SAL_MAX_REGS = 40 };
 
@@ -23,18 +34,18 @@ enum { SAL_MAX_REGS = 40 };
  */
 typedef struct sal_regs_t {
     sal_cpu_t cpu;
-    uint64_t valid;               /* bit i: value[i] is known */
+    uint64_t valid; /* bit i: value[i] is known */
     uint64_t value[SAL_MAX_REGS];
 } sal_regs_t;
 
 typedef struct sal_cpu_desc_t {
     sal_cpu_t cpu;
-    const char *name;             /* "amd64" */
-    int pointer_size;             /* 4 or 8 */
+    const char *name; /* "amd64" */
+    int pointer_size; /* 4 or 8 */
     int n_regs;
     const char *const *reg_names;
-    int pc, sp, fp, lr;           /* indexes; -1 if there is none */
-    int pc_adjust;                /* what is taken off a return address */
+    int pc, sp, fp, lr; /* indexes; -1 if there is none */
+    int pc_adjust;      /* what is taken off a return address */
 } sal_cpu_desc_t;
 
 /* Description of a CPU; SAL_CPU_UNKNOWN for those we hold no layout of, never NULL. */
@@ -54,6 +65,6 @@ SAL_API apr_status_t sal_context_read(sal_regs_t *out, const sal_span_t *raw, sa
 SAL_API size_t sal_context_write(uint8_t *out, size_t room, const sal_regs_t *regs,
                                  bool big_endian);
 
-enum { SAL_MAX_CONTEXT = 1232 };  /* bytes of the largest record that sal_context_write makes */
+enum { SAL_MAX_CONTEXT = 1232 }; /* bytes of the largest record that sal_context_write makes */
 
 #endif

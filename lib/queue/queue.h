@@ -15,12 +15,12 @@ typedef enum { SAL_LANE_PRIORITY = 0, SAL_LANE_STANDARD = 1, SAL_LANE_REPROCESS 
 
 typedef struct sal_job_t {
     int64_t id, fence;
-    const char *crash_id;     /* 36 characters, lower case */
-    const char *ruleset;      /* "default" */
+    const char *crash_id; /* 36 characters, lower case */
+    const char *ruleset;  /* "default" */
     sal_lane_t lane;
-    int attempts;             /* this one included */
-    int lost;                 /* leases that expired before */
-    int safe_mode;            /* skip the stackwalker */
+    int attempts;  /* this one included */
+    int lost;      /* leases that expired before */
+    int safe_mode; /* skip the stackwalker */
 } sal_job_t;
 
 /* Queues a crash; an equal ready job is only raised in priority. notify: also NOTIFY crash_job. */
@@ -66,8 +66,8 @@ SAL_API apr_status_t sal_queue_expire(int *n, const char ***dead, sal_db_t *db, 
                                       sal_error_t *err);
 
 typedef struct sal_queue_stats_t {
-    int64_t ready[3], leased, dead;   /* ready: by lane, also what waits for its run_after */
-    int64_t oldest_ready_seconds;     /* since it was queued; 0 if none is ready */
+    int64_t ready[3], leased, dead; /* ready: by lane, also what waits for its run_after */
+    int64_t oldest_ready_seconds;   /* since it was queued; 0 if none is ready */
 } sal_queue_stats_t;
 SAL_API apr_status_t sal_queue_stats(sal_queue_stats_t *out, sal_db_t *db, apr_pool_t *p,
                                      sal_error_t *err);

@@ -82,7 +82,7 @@ bool sal_debug_id_canonical(char out[SAL_DEBUG_ID_SIZE], const char *id)
         if (!isxdigit((unsigned char)id[at])) {
             return false;
         }
-        if (n < sizeof(digits)) {         /* past the age nothing counts, but must be hex */
+        if (n < sizeof(digits)) { /* past the age nothing counts, but must be hex */
             digits[n++] = id[at];
         }
     }
@@ -91,9 +91,8 @@ bool sal_debug_id_canonical(char out[SAL_DEBUG_ID_SIZE], const char *id)
     }
     if (n >= 32) {
         put_id(out, digits, 32, digits + 32, n - 32 > 8 ? 8 : n - 32);
-    }
-    else if (n >= 9 && n <= 16) {
-        put_id(out, digits, 8, digits + 8, n - 8);   /* PDB 2.0: timestamp and age */
+    } else if (n >= 9 && n <= 16) {
+        put_id(out, digits, 8, digits + 8, n - 8); /* PDB 2.0: timestamp and age */
     }
     return out[0] && sal_debug_id_valid(out);
 }

@@ -23,27 +23,27 @@ enum { NEGATIVE_LOCAL = 2, NEGATIVE_ASKED = 60, CORRUPT_SECONDS = 60 };
 typedef struct entry_t entry_t;
 
 typedef struct map_t {
-    entry_t *entry;               /* NULL: no longer the entry's current map */
+    entry_t *entry; /* NULL: no longer the entry's current map */
     const sal_symcache_t *cache;
-    apr_pool_t *pool;             /* holds the mapping */
+    apr_pool_t *pool; /* holds the mapping */
     uint64_t size, stamp;
     uint32_t refs;
 } map_t;
 
 struct entry_t {
-    entry_t *next;                /* in the bucket */
-    entry_t *newer, *older;       /* by last use */
+    entry_t *next;          /* in the bucket */
+    entry_t *newer, *older; /* by last use */
     uint64_t hash;
     sal_sym_state_t state;
     bool busy, filled;
-    uint32_t waiting;             /* threads that hold a pointer to the entry */
-    apr_time_t checked;           /* when the source was last looked at */
-    apr_time_t failed;            /* of CORRUPT: when it was found out, and of what state */
+    uint32_t waiting;   /* threads that hold a pointer to the entry */
+    apr_time_t checked; /* when the source was last looked at */
+    apr_time_t failed;  /* of CORRUPT: when it was found out, and of what state */
     uint64_t failed_stamp;
-    map_t *map;                   /* of FOUND */
+    map_t *map; /* of FOUND */
     char reason[200];
     size_t name_len;
-    char key[];                   /* name, NUL, id, NUL */
+    char key[]; /* name, NUL, id, NUL */
 };
 
 struct sal_supplier_t {
@@ -54,7 +54,7 @@ struct sal_supplier_t {
     pthread_cond_t filled;
     entry_t *buckets[BUCKETS];
     entry_t *newest, *oldest;
-    apr_time_t trimmed;           /* when the folder was last held against its bound */
+    apr_time_t trimmed; /* when the folder was last held against its bound */
     sal_supplier_stats_t stats;
 };
 
@@ -193,8 +193,7 @@ static void settle(sal_supplier_t *s, entry_t *e, const supply_result_t *r, apr_
         *m = (map_t){ e, r->cache, pool, info.file_size, r->stamp, 0 };
         s->stats.mapped_bytes += m->size;
         e->map = m;
-    }
-    else {
+    } else {
         apr_pool_destroy(pool);
         e->failed = e->checked;
         e->failed_stamp = r->stamp;
@@ -289,8 +288,7 @@ static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, bool *buil
     }
     if (fresh(s, e)) {
         s->stats.hits++;
-    }
-    else {
+    } else {
         *built = look(s, e, key, p);
     }
     unlink_use(s, e);
@@ -314,15 +312,13 @@ void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char *debug_f
     e = get_entry(s, &key, &ref->built, p);
     if (!e) {
         ref->reason = "out of memory";
-    }
-    else if (e->state == SAL_SYM_FOUND) {
+    } else if (e->state == SAL_SYM_FOUND) {
         e->map->refs++;
         ref->cache = e->map->cache;
         ref->state = SAL_SYM_FOUND;
         ref->entry = e->map;
         evict(s);
-    }
-    else {
+    } else {
         ref->state = e->state;
         ref->reason = apr_pstrdup(p, e->reason);
     }
@@ -346,8 +342,7 @@ void sal_supplier_release(sal_supplier_t *s, sal_sym_ref_t *ref)
     m->refs--;
     if (!m->entry && m->refs == 0) {
         map_free(s, m);
-    }
-    else {
+    } else {
         evict(s);
     }
     pthread_mutex_unlock(&s->lock);
@@ -365,7 +360,7 @@ static apr_status_t supplier_free(void *data)
     sal_supplier_t *s = data;
 
     while (s->oldest) {
-        if (s->oldest->map) {     /* whoever still holds it is mistaken: the supplier is gone */
+        if (s->oldest->map) { /* whoever still holds it is mistaken: the supplier is gone */
             s->oldest->map->refs = 0;
         }
         entry_free(s, s->oldest);

@@ -19,14 +19,14 @@ typedef apr_status_t (*sal_sym_find_fn)(const char **path, const char *debug_fil
                                         sal_error_t *err);
 
 typedef struct sal_supplier_opts_t {
-    const char *symcache_dir;           /* built files; made if missing */
-    const char *symbol_store;           /* directory of mod_symbols' store, or NULL */
-    const char *const *paths;           /* Breakpad trees, NULL-terminated, or NULL */
-    apr_uint64_t max_mapped;            /* bytes; 0: 64 GiB (address space, not memory) */
-    apr_uint64_t max_disk;              /* bytes of symcache_dir; 0: no bound */
-    int negative_seconds;               /* how long "not found" is believed; 0: 60, without a
-                                         * find function 2: looking on disk again is cheap */
-    sal_sym_find_fn find;               /* extra source, asked last; or NULL */
+    const char *symcache_dir; /* built files; made if missing */
+    const char *symbol_store; /* directory of mod_symbols' store, or NULL */
+    const char *const *paths; /* Breakpad trees, NULL-terminated, or NULL */
+    apr_uint64_t max_mapped;  /* bytes; 0: 64 GiB (address space, not memory) */
+    apr_uint64_t max_disk;    /* bytes of symcache_dir; 0: no bound */
+    int negative_seconds;     /* how long "not found" is believed; 0: 60, without a
+                               * find function 2: looking on disk again is cheap */
+    sal_sym_find_fn find;     /* extra source, asked last; or NULL */
     void *find_baton;
 } sal_supplier_opts_t;
 
@@ -43,12 +43,12 @@ SAL_API apr_status_t sal_supplier_shared(sal_supplier_t **out, const sal_supplie
 typedef enum { SAL_SYM_FOUND, SAL_SYM_MISSING, SAL_SYM_CORRUPT } sal_sym_state_t;
 
 typedef struct sal_sym_ref_t {
-    const sal_symcache_t *cache;        /* NULL unless state is SAL_SYM_FOUND */
+    const sal_symcache_t *cache; /* NULL unless state is SAL_SYM_FOUND */
     sal_sym_state_t state;
-    const char *reason;                 /* of CORRUPT and MISSING, for the reader */
-    void *entry;                        /* opaque */
-    bool built;                         /* this call built the symcache */
-    apr_interval_time_t elapsed;        /* of this call, waiting for builders included */
+    const char *reason;          /* of CORRUPT and MISSING, for the reader */
+    void *entry;                 /* opaque */
+    bool built;                  /* this call built the symcache */
+    apr_interval_time_t elapsed; /* of this call, waiting for builders included */
 } sal_sym_ref_t;
 
 /*

@@ -67,15 +67,13 @@ static const char *encode_name(const char *name, apr_pool_t *p)
     for (const char *s = name; *s; s++) {
         if (strchr(plain, *s) && !(s == name && *s == '.')) {
             *to++ = *s;
-        }
-        else {
+        } else {
             to += snprintf(to, 4, "%%%02X", (unsigned char)*s);
         }
     }
     *to = '\0';
-    if (to - out > 200) {         /* too long for a file name: its beginning and a hash */
-        snprintf(out + 180, 20, "%%-%016llx",
-                 (unsigned long long)XXH3_64bits(name, strlen(name)));
+    if (to - out > 200) { /* too long for a file name: its beginning and a hash */
+        snprintf(out + 180, 20, "%%-%016llx", (unsigned long long)XXH3_64bits(name, strlen(name)));
     }
     return out;
 }
@@ -83,8 +81,8 @@ static const char *encode_name(const char *name, apr_pool_t *p)
 const char *supply_symcache_path(const supply_place_t *place, const supply_key_t *key,
                                  apr_pool_t *p)
 {
-    uint64_t h = XXH3_64bits_withSeed(key->id, strlen(key->id),
-                                      XXH3_64bits(key->name, strlen(key->name)));
+    uint64_t h =
+        XXH3_64bits_withSeed(key->id, strlen(key->id), XXH3_64bits(key->name, strlen(key->name)));
 
     return apr_psprintf(p, "%s/v%d/%02x/%s/%s.symx", place->opts.symcache_dir, SYMX_VERSION,
                         (unsigned)(h & 0xff), encode_name(key->name, p), key->id);
@@ -119,8 +117,7 @@ static const char *change_case(const char *s, bool up, apr_pool_t *p)
     for (char *c = out; *c; c++) {
         if (up && *c >= 'a' && *c <= 'z') {
             *c = (char)(*c - 'a' + 'A');
-        }
-        else if (!up && *c >= 'A' && *c <= 'Z') {
+        } else if (!up && *c >= 'A' && *c <= 'Z') {
             *c = (char)(*c - 'A' + 'a');
         }
     }
@@ -163,7 +160,7 @@ static apr_status_t peek_module(void *baton, const sal_symrec_t *rec)
         id[rec->id.len] = '\0';
         peek->same = sal_debug_id_same(id, peek->id);
     }
-    return APR_EOF;               /* the first record decides */
+    return APR_EOF; /* the first record decides */
 }
 
 /* A symbols path may name one .sym file; it counts for the module it says it is of. */
@@ -191,8 +188,7 @@ static const char *find_in_paths(const supply_place_t *place, const supply_key_t
         }
         if (S_ISDIR(st.st_mode)) {
             found = find_in_tree(*path, key, p);
-        }
-        else if (S_ISREG(st.st_mode) && file_is_for(*path, key, p)) {
+        } else if (S_ISREG(st.st_mode) && file_is_for(*path, key, p)) {
             found = *path;
         }
         if (found) {
@@ -261,8 +257,7 @@ static void remove_stale_temps(const char *path, apr_pool_t *p)
     struct stat st;
 
     while (d && (e = readdir(d)) != NULL) {
-        if (strncmp(e->d_name, slash + 1, len) == 0 &&
-            strncmp(e->d_name + len, ".tmp.", 5) == 0 &&
+        if (strncmp(e->d_name, slash + 1, len) == 0 && strncmp(e->d_name + len, ".tmp.", 5) == 0 &&
             fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
             st.st_mtime < time(NULL) - STALE_TEMP_SECONDS) {
             unlinkat(dirfd(d), e->d_name, 0);
@@ -326,7 +321,7 @@ static apr_status_t lock_file(int *fd, const char *root, const char *path, apr_p
         return sal_fail_os(err, errno, "cannot open %s", name);
     }
     if (shared & S_IWGRP) {
-        (void)!fchmod(*fd, 0664);                     /* its maker's only; then it is so already */
+        (void)!fchmod(*fd, 0664); /* its maker's only; then it is so already */
     }
     do {
         code = flock(*fd, LOCK_EX);
@@ -398,11 +393,9 @@ static void build_locked(supply_result_t *out, const char *path, const char *sou
     }
     if (rv == SAL_E_MALFORMED || rv == SAL_E_TOOBIG) {
         failed(out, &err, source);
-    }
-    else if (rv != APR_SUCCESS) {
+    } else if (rv != APR_SUCCESS) {
         build_aside(out, source, &err, map_pool, scratch);
-    }
-    else {
+    } else {
         out->stamp = sal_symcache_stamp(out->cache);
     }
 }
@@ -468,8 +461,7 @@ void supply_module(supply_result_t *out, const supply_place_t *place, const supp
     }
     if (adopt(out, path, stamp, map_pool)) {
         touch(path);
-    }
-    else {
+    } else {
         build(out, place, path, source, map_pool, scratch);
     }
     if (out->state == SAL_SYM_FOUND) {

@@ -13,8 +13,8 @@ enum { SUPPLY_NAME_MAX = 255, SUPPLY_ID_MAX = 255 };
 
 /* A module as the supplier knows it: safe as path components. */
 typedef struct supply_key_t {
-    const char *name;             /* base name of the debug file */
-    const char *id;               /* canonical, or upper-case if of no known form */
+    const char *name; /* base name of the debug file */
+    const char *id;   /* canonical, or upper-case if of no known form */
     const char *sent_id;
 } supply_key_t;
 
@@ -22,16 +22,16 @@ typedef struct supply_key_t {
 const char *supply_key_make(supply_key_t *key, const char *debug_file, const char *debug_id,
                             apr_pool_t *p);
 
-typedef struct supply_place_t {   /* where things are looked for; immutable, shared */
+typedef struct supply_place_t { /* where things are looked for; immutable, shared */
     sal_supplier_opts_t opts;
-    sal_symbol_store_t *store;    /* NULL: none */
+    sal_symbol_store_t *store; /* NULL: none */
 } supply_place_t;
 
 typedef struct supply_result_t {
     sal_sym_state_t state;
-    sal_symcache_t *cache;        /* in map_pool, if FOUND and it is not what `have` says */
+    sal_symcache_t *cache; /* in map_pool, if FOUND and it is not what `have` says */
     uint64_t stamp;
-    bool unchanged;               /* FOUND, and the stamp is the one the caller has */
+    bool unchanged; /* FOUND, and the stamp is the one the caller has */
     bool built;
     char reason[200];
 } supply_result_t;

@@ -67,10 +67,14 @@ static bool module_line(sal_sym_header_t *h, char *s)
 
 static bool info_line(sal_sym_header_t *h, char *s)
 {
-    const struct { const char *name; const char **value; } known[] = {
-        { "GENERATOR", &h->generator }, { "PRODUCTNAME", &h->product },
-        { "VERSION", &h->version }, { "RELEASECHANNEL", &h->channel }, { "BUILDID", &h->build }
-    };
+    const struct {
+        const char *name;
+        const char **value;
+    } known[] = { { "GENERATOR", &h->generator },
+                  { "PRODUCTNAME", &h->product },
+                  { "VERSION", &h->version },
+                  { "RELEASECHANNEL", &h->channel },
+                  { "BUILDID", &h->build } };
     const char *name = next_word(&s);
 
     if (!strcmp(name, "CODE_ID")) {

@@ -8,13 +8,13 @@
 #include <stdbool.h>
 #include "base/error.h"
 
-enum { SAL_SYM_HEADER_BYTES = 8192 };   /* as much of a file as is looked at */
+enum { SAL_SYM_HEADER_BYTES = 8192 }; /* as much of a file as is looked at */
 
 /* Texts are NULL if the header cannot be read, "" if a line is missing. Ids are upper-case. */
 typedef struct sal_sym_header_t {
-    const char *os, *arch, *debug_id, *debug_file;      /* MODULE */
-    const char *code_id, *code_file, *generator;        /* INFO CODE_ID, INFO GENERATOR */
-    const char *product, *version, *channel, *build;    /* INFO lines of Mozilla's builds */
+    const char *os, *arch, *debug_id, *debug_file;   /* MODULE */
+    const char *code_id, *code_file, *generator;     /* INFO CODE_ID, INFO GENERATOR */
+    const char *product, *version, *channel, *build; /* INFO lines of Mozilla's builds */
 } sal_sym_header_t;
 
 /* Reads the beginning of a file (at most SAL_SYM_HEADER_BYTES of it); texts are made in p. */

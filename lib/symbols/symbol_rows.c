@@ -44,8 +44,8 @@ apr_status_t sal_symbol_by_code(sal_symbol_key_t *out, const char *code_file, co
     return sal_fail(err, APR_ENOENT, "no symbols for code file %s, code id %s", code_file, code_id);
 }
 
-apr_status_t sal_missing_symbols_add(const sal_missing_symbols_t *list, sal_db_t *db,
-                                     apr_pool_t *p, sal_error_t *err)
+apr_status_t sal_missing_symbols_add(const sal_missing_symbols_t *list, sal_db_t *db, apr_pool_t *p,
+                                     sal_error_t *err)
 {
     return sal_db_exec(db, &sal_s_missing_symbol_add, NULL, p, err,
                        SAL_V_TEXTS(list->debug_file, list->n), SAL_V_TEXTS(list->debug_id, list->n),

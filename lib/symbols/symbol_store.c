@@ -34,7 +34,7 @@ struct sal_symbol_store_t {
 struct sal_symbol_temp_t {
     sal_symbol_store_t *store;
     apr_pool_t *pool;
-    const char *path;           /* NULL once dropped or committed */
+    const char *path; /* NULL once dropped or committed */
     int fd;
 };
 
@@ -200,8 +200,7 @@ static void find_leaf(best_t *best, const char *dir, const char *debug_file, con
     while ((e = readdir(d))) {
         if (!strcasecmp(e->d_name, leaf)) {
             consider(&folded, apr_pstrcat(p, dir, "/", e->d_name, NULL), &dst);
-        }
-        else if (by_kind && is_sym_spelling(debug_file, e->d_name)) {
+        } else if (by_kind && is_sym_spelling(debug_file, e->d_name)) {
             consider(&kind, apr_pstrcat(p, dir, "/", e->d_name, NULL), &dst);
         }
     }
@@ -428,8 +427,8 @@ static apr_status_t note_fold(const char *base, const char *debug_file, bool syn
 }
 
 /* A new link, renamed over the old one. rename(2) of two links to one file does nothing at all. */
-static apr_status_t swap_link(const char *blob, const char *target, const char *root,
-                              apr_pool_t *p, sal_error_t *err)
+static apr_status_t swap_link(const char *blob, const char *target, const char *root, apr_pool_t *p,
+                              sal_error_t *err)
 {
     char *temp = apr_pstrcat(p, root, "/tmp/l-XXXXXX", NULL);
     int fd = mkostemp(temp, O_CLOEXEC);

@@ -41,7 +41,7 @@ enum { SAL_SHA256_HEX = 64, SAL_SYMBOL_KEY_MAX = 300 };
 /* A key, `<debug_file>/<debug_id>/<leaf>`. */
 typedef struct sal_symbol_key_t {
     const char *debug_file;
-    const char *debug_id;       /* upper-case once parsed; the store upper-cases it anyway */
+    const char *debug_id; /* upper-case once parsed; the store upper-cases it anyway */
     const char *leaf;
 } sal_symbol_key_t;
 

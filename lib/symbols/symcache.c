@@ -16,7 +16,7 @@ struct sal_symcache_t {
     uint32_t count[SYMX_SECTIONS];
     uint32_t shift;
     symx_header_t header;
-    const char *strings[SYMX_STRINGS];    /* copies, for sal_symcache_info */
+    const char *strings[SYMX_STRINGS]; /* copies, for sal_symcache_info */
 };
 
 /* Words of the file. Sections are aligned, but the start of a mapping from memory may not be. */
@@ -90,8 +90,8 @@ static apr_status_t check_sections(sal_symcache_t *c, const char *name, sal_erro
         uint64_t offset = le64toh(h->sections[i].offset);
         uint64_t size = (uint64_t)le32toh(h->sections[i].count) * symx_element[i];
 
-        if (le32toh(h->sections[i].element) != symx_element[i] || offset % 8 != 0 ||
-            offset < end || !sal_span_has(&c->file, offset, size)) {
+        if (le32toh(h->sections[i].element) != symx_element[i] || offset % 8 != 0 || offset < end ||
+            !sal_span_has(&c->file, offset, size)) {
             return sal_fail(err, SAL_E_MALFORMED, "%s: section %d is out of bounds", name, i);
         }
         c->section[i] = c->file.data + offset;
@@ -179,15 +179,24 @@ void sal_symcache_info(const sal_symcache_t *c, sal_symcache_info_t *out)
     const symx_header_t *h = &c->header;
 
     *out = (sal_symcache_info_t){
-        .os = c->strings[SYMX_S_OS], .arch = c->strings[SYMX_S_ARCH],
-        .debug_id = c->strings[SYMX_S_ID], .debug_file = c->strings[SYMX_S_NAME],
-        .code_id = c->strings[SYMX_S_CODE_ID], .url = c->strings[SYMX_S_URL],
-        .generator = c->strings[SYMX_S_GENERATOR], .code_file = c->strings[SYMX_S_CODE_FILE],
-        .source_size = le64toh(h->source_size), .functions = le32toh(h->functions),
-        .lines = le32toh(h->lines), .inlines = le32toh(h->inlines),
-        .publics = le32toh(h->publics), .cfi = c->count[SYMX_CFI],
-        .win = c->count[SYMX_WIN] + c->count[SYMX_FPO], .files = c->count[SYMX_FILE],
-        .skipped_lines = le32toh(h->skipped), .ranges = c->count[SYMX_RANGE],
+        .os = c->strings[SYMX_S_OS],
+        .arch = c->strings[SYMX_S_ARCH],
+        .debug_id = c->strings[SYMX_S_ID],
+        .debug_file = c->strings[SYMX_S_NAME],
+        .code_id = c->strings[SYMX_S_CODE_ID],
+        .url = c->strings[SYMX_S_URL],
+        .generator = c->strings[SYMX_S_GENERATOR],
+        .code_file = c->strings[SYMX_S_CODE_FILE],
+        .source_size = le64toh(h->source_size),
+        .functions = le32toh(h->functions),
+        .lines = le32toh(h->lines),
+        .inlines = le32toh(h->inlines),
+        .publics = le32toh(h->publics),
+        .cfi = c->count[SYMX_CFI],
+        .win = c->count[SYMX_WIN] + c->count[SYMX_FPO],
+        .files = c->count[SYMX_FILE],
+        .skipped_lines = le32toh(h->skipped),
+        .ranges = c->count[SYMX_RANGE],
         .file_size = c->file.size,
     };
 }
@@ -211,13 +220,12 @@ static uint32_t find_range(const sal_symcache_t *c, uint64_t address)
     if (lo > hi || hi > c->count[SYMX_RANGE]) {
         return SYMX_NONE;
     }
-    while (lo < hi) {             /* first start above address */
+    while (lo < hi) { /* first start above address */
         uint32_t mid = lo + (hi - lo) / 2;
 
         if (word(starts + (size_t)mid * 4) <= address) {
             lo = mid + 1;
-        }
-        else {
+        } else {
             hi = mid;
         }
     }
@@ -299,8 +307,7 @@ static const uint8_t *covering(const sal_symcache_t *c, int section, uint64_t ad
 
         if (word(at(c, section, mid)) <= address) {
             lo = mid + 1;
-        }
-        else {
+        } else {
             hi = mid;
         }
     }
@@ -323,13 +330,12 @@ bool sal_symcache_cfi(const sal_symcache_t *c, uint64_t address, sal_cfi_t *out)
     if (first > c->count[SYMX_DELTA] || n > c->count[SYMX_DELTA] - first) {
         return false;
     }
-    while (lo < n) {              /* first delta above address */
+    while (lo < n) { /* first delta above address */
         uint32_t mid = lo + (n - lo) / 2;
 
         if (word(at(c, SYMX_DELTA, first + mid)) <= address) {
             lo = mid + 1;
-        }
-        else {
+        } else {
             n = mid;
         }
     }
@@ -356,9 +362,15 @@ bool sal_symcache_win(const sal_symcache_t *c, uint64_t address, bool fpo, sal_w
     }
     flags = word(p + 36);
     *out = (sal_win_t){
-        .start = word(p), .size = word(p + 4), .prologue = word(p + 8), .epilogue = word(p + 12),
-        .params = word(p + 16), .saved = word(p + 20), .locals = word(p + 24),
-        .max_stack = word(p + 28), .program = string_at(c, word(p + 32)),
+        .start = word(p),
+        .size = word(p + 4),
+        .prologue = word(p + 8),
+        .epilogue = word(p + 12),
+        .params = word(p + 16),
+        .saved = word(p + 20),
+        .locals = word(p + 24),
+        .max_stack = word(p + 28),
+        .program = string_at(c, word(p + 32)),
         .has_program = (flags & SYMX_WIN_PROGRAM) != 0,
         .allocates_base_pointer = (flags & SYMX_WIN_BASE_POINTER) != 0,
     };

@@ -18,14 +18,14 @@
 typedef struct sal_symcache_t sal_symcache_t;
 
 typedef struct sal_symcache_info_t {
-    const char *os, *arch, *debug_id, *debug_file;   /* of the MODULE line */
-    const char *code_id, *url, *generator;           /* INFO lines, "" if none */
-    uint64_t source_size;                            /* bytes of the .sym */
+    const char *os, *arch, *debug_id, *debug_file; /* of the MODULE line */
+    const char *code_id, *url, *generator;         /* INFO lines, "" if none */
+    uint64_t source_size;                          /* bytes of the .sym */
     uint32_t functions, lines, inlines, publics, cfi, win, files;
-    uint32_t skipped_lines;                          /* damaged lines of the source */
+    uint32_t skipped_lines; /* damaged lines of the source */
     uint64_t file_size;
-    const char *code_file;        /* what follows the id of INFO CODE_ID, "" if nothing */
-    uint32_t ranges;              /* of the index */
+    const char *code_file; /* what follows the id of INFO CODE_ID, "" if nothing */
+    uint32_t ranges;       /* of the index */
 } sal_symcache_info_t;
 
 /*
@@ -57,23 +57,26 @@ SAL_API uint64_t sal_symcache_stamp_of(const struct stat *st);
 SAL_API void sal_symcache_info(const sal_symcache_t *c, sal_symcache_info_t *out);
 
 /* Text is not NUL-terminated and points into the mapping. */
-typedef struct sal_str_t { const char *s; uint32_t len; } sal_str_t;
+typedef struct sal_str_t {
+    const char *s;
+    uint32_t len;
+} sal_str_t;
 
 typedef struct sal_sym_frame_t {
     sal_str_t function;
-    sal_str_t file;               /* len 0: unknown */
-    uint32_t line;                /* 0: unknown */
+    sal_str_t file; /* len 0: unknown */
+    uint32_t line;  /* 0: unknown */
 } sal_sym_frame_t;
 
 enum { SAL_SYM_MAX_INLINES = 512 };
 
 typedef struct sal_sym_hit_t {
-    sal_sym_frame_t outer;        /* the real function */
-    uint32_t function_offset;     /* start of the function or public, module relative */
-    uint32_t function_size;       /* 0 for a public */
+    sal_sym_frame_t outer;    /* the real function */
+    uint32_t function_offset; /* start of the function or public, module relative */
+    uint32_t function_size;   /* 0 for a public */
     uint32_t parameter_size;
-    bool is_public, is_multiple;  /* the "m" flag: folded code */
-    uint32_t n_inlines;           /* total; `inlines` of sal_symcache_lookup gets at most max */
+    bool is_public, is_multiple; /* the "m" flag: folded code */
+    uint32_t n_inlines;          /* total; `inlines` of sal_symcache_lookup gets at most max */
 } sal_sym_hit_t;
 
 /*
@@ -91,10 +94,10 @@ SAL_API uint32_t sal_symcache_line_base(const sal_symcache_t *c, uint64_t addres
 
 /* STACK CFI: rules of the INIT record covering address, and the deltas at or below it, in order. */
 typedef struct sal_cfi_t {
-    uint32_t start, size;         /* range of the INIT record */
+    uint32_t start, size; /* range of the INIT record */
     sal_str_t init;
     uint32_t n_deltas;
-    uint32_t first_delta;         /* opaque */
+    uint32_t first_delta; /* opaque */
 } sal_cfi_t;
 SAL_API bool sal_symcache_cfi(const sal_symcache_t *c, uint64_t address, sal_cfi_t *out);
 /* Rules of delta i (0 .. n_deltas-1). */
@@ -104,7 +107,7 @@ SAL_API sal_str_t sal_symcache_cfi_delta(const sal_symcache_t *c, const sal_cfi_
 typedef struct sal_win_t {
     uint32_t start, size, prologue, epilogue, params, saved, locals, max_stack;
     bool has_program;
-    bool allocates_base_pointer;  /* FPO only */
+    bool allocates_base_pointer; /* FPO only */
     sal_str_t program;
 } sal_win_t;
 SAL_API bool sal_symcache_win(const sal_symcache_t *c, uint64_t address, bool fpo, sal_win_t *out);

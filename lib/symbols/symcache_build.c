@@ -14,14 +14,14 @@
 #include "symbols/symcache_build.h"
 
 enum { CHECK_EVERY = 1 << 16 };
-#define MAX_TABLES (UINT64_C(4) << 30)    /* a gigabyte of text makes less than one */
+#define MAX_TABLES (UINT64_C(4) << 30) /* a gigabyte of text makes less than one */
 
 static apr_status_t build_free(void *data)
 {
     symx_build_t *b = data;
-    symx_vec_t *vecs[] = { &b->starts, &b->locs, &b->calls, &b->funcs, &b->files, &b->strs,
-                           &b->cfi, &b->deltas, &b->win, &b->fpo, &b->bytes, &b->blocks,
-                           &b->publics, &b->lines, &b->inlines, &b->requeued };
+    symx_vec_t *vecs[] = { &b->starts,  &b->locs,   &b->calls,   &b->funcs,   &b->files, &b->strs,
+                           &b->cfi,     &b->deltas, &b->win,     &b->fpo,     &b->bytes, &b->blocks,
+                           &b->publics, &b->lines,  &b->inlines, &b->requeued };
 
     for (size_t i = 0; i < sizeof(vecs) / sizeof(vecs[0]); i++) {
         free(vecs[i]->data);
@@ -161,7 +161,7 @@ static apr_status_t on_func(symx_build_t *b, const sal_symrec_t *r)
         return rv;
     }
     if (r->size == 0 || r->address >= SYMX_TOP) {
-        b->state = SYMX_SKIP_FUNC;                    /* and its lines */
+        b->state = SYMX_SKIP_FUNC; /* and its lines */
         return APR_SUCCESS;
     }
     b->func = add_func(b, r->text, r->multiple ? SYMX_FN_MULTIPLE : 0);
@@ -185,8 +185,7 @@ static bool belongs(symx_build_t *b, const sal_symrec_t *r)
     if (b->state == SYMX_NO_FUNC) {
         b->stray++;
     }
-    return b->state == SYMX_IN_FUNC && r->size > 0 && r->address >= b->start &&
-           r->address < b->end;
+    return b->state == SYMX_IN_FUNC && r->size > 0 && r->address >= b->start && r->address < b->end;
 }
 
 static apr_status_t on_line(symx_build_t *b, const sal_symrec_t *r)
@@ -223,8 +222,10 @@ static apr_status_t on_inline(symx_build_t *b, const sal_symrec_t *r)
     if (!rec) {
         return APR_ENOMEM;
     }
-    *rec = (symx_inline_t){ r->address, symx_end(r->address, r->size), r->depth,
-                            (uint32_t)b->inlines.count, func, file, r->line };
+    *rec = (symx_inline_t){ r->address, symx_end(r->address, r->size),
+                            r->depth,   (uint32_t)b->inlines.count,
+                            func,       file,
+                            r->line };
     b->n_inlines++;
     return APR_SUCCESS;
 }
@@ -344,8 +345,7 @@ static apr_status_t on_bad(symx_build_t *b, const sal_symrec_t *r)
     if (starts(r->text, "FUNC") || starts(r->text, "PUBLIC")) {
         rv = end_func(b);
         b->state = SYMX_SKIP_FUNC;
-    }
-    else if (starts(r->text, "STACK CFI INIT")) {
+    } else if (starts(r->text, "STACK CFI INIT")) {
         b->cfi_open = false;
         b->cfi_skip = true;
     }
@@ -401,7 +401,6 @@ static apr_status_t on_record(void *baton, const sal_symrec_t *r)
     }
     return APR_SUCCESS;
 }
-
 
 /* Says once which lines were damaged; the count stays in the file. */
 static void log_damage(const char *name, const sal_symfile_stats_t *stats)

@@ -28,22 +28,29 @@ void *symx_push(symx_vec_t *v);
 
 /* u32 -> u32, open addressing. */
 typedef struct symx_map_t {
-    struct { uint32_t key, value; } *slots;
+    struct {
+        uint32_t key, value;
+    } * slots;
     uint32_t count, capacity;
 } symx_map_t;
 
 /* Points to the value of key: 0 if it is new, and then the caller sets it (to an index + 1). */
 bool symx_map_get(symx_map_t *m, uint32_t key, uint32_t **value);
 
-typedef struct symx_block_t {     /* the ranges of one FUNC */
-    uint32_t start, last;         /* addresses, last inclusive */
-    uint32_t first, count;        /* ranges */
+typedef struct symx_block_t { /* the ranges of one FUNC */
+    uint32_t start, last;     /* addresses, last inclusive */
+    uint32_t first, count;    /* ranges */
 } symx_block_t;
 
-typedef struct symx_public_t { uint32_t address, func; } symx_public_t;
+typedef struct symx_public_t {
+    uint32_t address, func;
+} symx_public_t;
 
 /* Lines and inlines of the FUNC being read. Ends are exclusive and may be 2^32. */
-typedef struct symx_line_t { uint64_t start, end; uint32_t file, line, seq; } symx_line_t;
+typedef struct symx_line_t {
+    uint64_t start, end;
+    uint32_t file, line, seq;
+} symx_line_t;
 typedef struct symx_inline_t {
     uint64_t start, end;
     uint32_t depth, seq, func, call_file, call_line;
@@ -52,16 +59,19 @@ typedef struct symx_inline_t {
 typedef struct symx_build_t {
     symx_vec_t starts, locs, calls, funcs, files, strs, cfi, deltas, win, fpo, bytes;
     symx_vec_t blocks, publics;
-    symx_vec_t lines, inlines, requeued;              /* of the current FUNC */
-    struct { uint32_t *slots; uint32_t capacity; } str_table, call_table;
+    symx_vec_t lines, inlines, requeued; /* of the current FUNC */
+    struct {
+        uint32_t *slots;
+        uint32_t capacity;
+    } str_table, call_table;
     symx_map_t file_of, origin_of;
     enum { SYMX_NO_FUNC, SYMX_IN_FUNC, SYMX_SKIP_FUNC } state;
-    uint32_t func;                /* current FUNC */
+    uint32_t func; /* current FUNC */
     uint64_t start, end;
-    uint32_t first_call;          /* of the current FUNC */
+    uint32_t first_call; /* of the current FUNC */
     bool cfi_open, cfi_skip, has_module;
     uint32_t strings[SYMX_STRINGS];
-    uint64_t stray;               /* well-formed lines in a wrong place */
+    uint64_t stray; /* well-formed lines in a wrong place */
     uint32_t n_functions, n_lines, n_inlines, n_publics;
     uint64_t stamp;
     uint64_t source_size, skipped, records;

@@ -16,37 +16,56 @@ enum { SYMX_VERSION = 1, SYMX_MIN_SHIFT = 10 };
 #define SYMX_NONE UINT32_MAX
 
 /* The two top bits of symx_loc_t.line: the range continues what the range before it began. */
-#define SYMX_LINE_CONT   0x80000000u    /* the same line record */
-#define SYMX_INLINE_CONT 0x40000000u    /* the same outermost inlined call */
-#define SYMX_LINE_MAX    0x3fffffffu
+#define SYMX_LINE_CONT 0x80000000u   /* the same line record */
+#define SYMX_INLINE_CONT 0x40000000u /* the same outermost inlined call */
+#define SYMX_LINE_MAX 0x3fffffffu
 
 enum { SYMX_FN_MULTIPLE = 1, SYMX_FN_PUBLIC = 2, SYMX_FN_INLINE = 4 };
 enum { SYMX_WIN_PROGRAM = 1, SYMX_WIN_BASE_POINTER = 2 };
 
 enum symx_section {
-    SYMX_BUCKET,    /* u32: index of the first range at or above i << shift */
-    SYMX_RANGE,     /* u32: start addresses, ascending */
-    SYMX_LOC,       /* symx_loc_t, parallel to the ranges */
-    SYMX_CALL,      /* symx_loc_t: call sites; the parent's index is smaller than its own */
-    SYMX_FUNC,      /* symx_func_t */
-    SYMX_FILE,      /* u32: string of the path, or SYMX_NONE */
-    SYMX_STR,       /* symx_str_t */
-    SYMX_CFI,       /* symx_cfi_t, ascending, disjoint */
-    SYMX_DELTA,     /* symx_delta_t, ascending within an INIT */
-    SYMX_WIN,       /* symx_win_t of type 4, ascending, disjoint */
-    SYMX_FPO,       /* symx_win_t of type 0, likewise */
-    SYMX_BYTES,     /* text */
+    SYMX_BUCKET, /* u32: index of the first range at or above i << shift */
+    SYMX_RANGE,  /* u32: start addresses, ascending */
+    SYMX_LOC,    /* symx_loc_t, parallel to the ranges */
+    SYMX_CALL,   /* symx_loc_t: call sites; the parent's index is smaller than its own */
+    SYMX_FUNC,   /* symx_func_t */
+    SYMX_FILE,   /* u32: string of the path, or SYMX_NONE */
+    SYMX_STR,    /* symx_str_t */
+    SYMX_CFI,    /* symx_cfi_t, ascending, disjoint */
+    SYMX_DELTA,  /* symx_delta_t, ascending within an INIT */
+    SYMX_WIN,    /* symx_win_t of type 4, ascending, disjoint */
+    SYMX_FPO,    /* symx_win_t of type 0, likewise */
+    SYMX_BYTES,  /* text */
     SYMX_SECTIONS
 };
 
-enum symx_string { SYMX_S_OS, SYMX_S_ARCH, SYMX_S_ID, SYMX_S_NAME, SYMX_S_CODE_ID,
-                   SYMX_S_CODE_FILE, SYMX_S_URL, SYMX_S_GENERATOR, SYMX_STRINGS };
+enum symx_string {
+    SYMX_S_OS,
+    SYMX_S_ARCH,
+    SYMX_S_ID,
+    SYMX_S_NAME,
+    SYMX_S_CODE_ID,
+    SYMX_S_CODE_FILE,
+    SYMX_S_URL,
+    SYMX_S_GENERATOR,
+    SYMX_STRINGS
+};
 
-typedef struct symx_loc_t { uint32_t func, file, line, parent; } symx_loc_t;
-typedef struct symx_func_t { uint32_t name, address, size, params, flags; } symx_func_t;
-typedef struct symx_str_t { uint32_t offset, len; } symx_str_t;
-typedef struct symx_cfi_t { uint32_t start, size, rules, first_delta, n_deltas; } symx_cfi_t;
-typedef struct symx_delta_t { uint32_t address, rules; } symx_delta_t;
+typedef struct symx_loc_t {
+    uint32_t func, file, line, parent;
+} symx_loc_t;
+typedef struct symx_func_t {
+    uint32_t name, address, size, params, flags;
+} symx_func_t;
+typedef struct symx_str_t {
+    uint32_t offset, len;
+} symx_str_t;
+typedef struct symx_cfi_t {
+    uint32_t start, size, rules, first_delta, n_deltas;
+} symx_cfi_t;
+typedef struct symx_delta_t {
+    uint32_t address, rules;
+} symx_delta_t;
 typedef struct symx_win_t {
     uint32_t start, size, prologue, epilogue, params, saved, locals, max_stack, program, flags;
 } symx_win_t;
@@ -54,7 +73,7 @@ typedef struct symx_win_t {
 typedef struct symx_section_t {
     uint64_t offset;
     uint32_t count;
-    uint32_t element;     /* bytes of one */
+    uint32_t element; /* bytes of one */
 } symx_section_t;
 
 typedef struct symx_header_t {
@@ -74,11 +93,18 @@ typedef struct symx_header_t {
 _Static_assert(sizeof(symx_header_t) == 96 + 16 * SYMX_SECTIONS, "no padding in the header");
 
 static const uint32_t symx_element[SYMX_SECTIONS] = {
-    [SYMX_BUCKET] = 4, [SYMX_RANGE] = 4, [SYMX_LOC] = sizeof(symx_loc_t),
-    [SYMX_CALL] = sizeof(symx_loc_t), [SYMX_FUNC] = sizeof(symx_func_t), [SYMX_FILE] = 4,
-    [SYMX_STR] = sizeof(symx_str_t), [SYMX_CFI] = sizeof(symx_cfi_t),
-    [SYMX_DELTA] = sizeof(symx_delta_t), [SYMX_WIN] = sizeof(symx_win_t),
-    [SYMX_FPO] = sizeof(symx_win_t), [SYMX_BYTES] = 1,
+    [SYMX_BUCKET] = 4,
+    [SYMX_RANGE] = 4,
+    [SYMX_LOC] = sizeof(symx_loc_t),
+    [SYMX_CALL] = sizeof(symx_loc_t),
+    [SYMX_FUNC] = sizeof(symx_func_t),
+    [SYMX_FILE] = 4,
+    [SYMX_STR] = sizeof(symx_str_t),
+    [SYMX_CFI] = sizeof(symx_cfi_t),
+    [SYMX_DELTA] = sizeof(symx_delta_t),
+    [SYMX_WIN] = sizeof(symx_win_t),
+    [SYMX_FPO] = sizeof(symx_win_t),
+    [SYMX_BYTES] = 1,
 };
 
 #endif

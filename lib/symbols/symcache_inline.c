@@ -13,17 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct open_t {           /* an inlined call that covers the cursor */
+typedef struct open_t { /* an inlined call that covers the cursor */
     uint64_t start, end;
     uint32_t func, call;
 } open_t;
 
 typedef struct sweep_t {
     symx_build_t *b;
-    uint64_t cursor;              /* everything below has its ranges */
-    size_t line;                  /* first line record that ends above the cursor */
-    size_t next;                  /* first inline not taken */
-    size_t requeues;              /* how many more may be moved or split */
+    uint64_t cursor; /* everything below has its ranges */
+    size_t line;     /* first line record that ends above the cursor */
+    size_t next;     /* first inline not taken */
+    size_t requeues; /* how many more may be moved or split */
     uint32_t n_open;
     apr_status_t rv;
     open_t open[SYMX_MAX_DEPTH];
@@ -106,16 +106,14 @@ static void emit_piece(sweep_t *s, uint64_t hi)
     const symx_line_t *line;
     uint64_t from = s->cursor;
 
-    while (s->line < s->b->lines.count &&
-           SYMX_AT(s->b->lines, symx_line_t, s->line)->end <= from) {
+    while (s->line < s->b->lines.count && SYMX_AT(s->b->lines, symx_line_t, s->line)->end <= from) {
         s->line++;
     }
     line = s->line < s->b->lines.count ? SYMX_AT(s->b->lines, symx_line_t, s->line) : NULL;
     s->cursor = hi;
     if (line && line->start > from) {
         s->cursor = line->start < hi ? line->start : hi;
-    }
-    else if (line) {
+    } else if (line) {
         s->cursor = line->end < hi ? line->end : hi;
         loc.file = line->file;
         loc.line = line->line > SYMX_LINE_MAX ? 0 : line->line;
@@ -199,8 +197,8 @@ static uint32_t call_site(sweep_t *s, const symx_loc_t *call)
 static void forget_calls(symx_build_t *b)
 {
     for (size_t i = b->calls.count; i > b->first_call; i--) {
-        uint32_t at = call_hash(SYMX_AT(b->calls, symx_loc_t, i - 1)) &
-                      (b->call_table.capacity - 1);
+        uint32_t at =
+            call_hash(SYMX_AT(b->calls, symx_loc_t, i - 1)) & (b->call_table.capacity - 1);
 
         while (b->call_table.slots[at] != i) {
             at = (at + 1) & (b->call_table.capacity - 1);
@@ -303,9 +301,9 @@ static void place_inline(sweep_t *s, symx_inline_t rec)
 
     close_to(s, rec.start);
     if (rec.depth > s->n_open) {
-        return;                                       /* no live parent */
+        return; /* no live parent */
     }
-    if (rec.depth < s->n_open) {                      /* a sibling is live */
+    if (rec.depth < s->n_open) { /* a sibling is live */
         requeue(s, rec, s->open[rec.depth].end);
         return;
     }

@@ -15,9 +15,9 @@ typedef struct merge_t {
     symx_range_fn fn;
     void *baton;
     apr_status_t rv;
-    size_t next_public;           /* first PUBLIC above the position */
-    bool any;                     /* something was emitted */
-    uint32_t *stack;              /* blocks that cover the position, the winner on top */
+    size_t next_public; /* first PUBLIC above the position */
+    bool any;           /* something was emitted */
+    uint32_t *stack;    /* blocks that cover the position, the winner on top */
     size_t depth, room;
 } merge_t;
 
@@ -51,8 +51,7 @@ bool symx_merge_prepare(symx_build_t *b)
     size_t n = 0;
     size_t i = 0;
 
-    if (!symx_sort(&b->blocks, by_block_start, NULL) ||
-        !symx_sort(&b->publics, by_public, NULL)) {
+    if (!symx_sort(&b->blocks, by_block_start, NULL) || !symx_sort(&b->publics, by_public, NULL)) {
         return false;
     }
     /* Several at 0 are labels of nothing; elsewhere the first of an address stays. */
@@ -98,8 +97,7 @@ static void emit_hole(merge_t *m, uint64_t lo, uint64_t hi, const symx_block_t *
     }
     if (m->next_public > 0 && (!last || publics[m->next_public - 1].address > last->start)) {
         emit_public(m, lo, &publics[m->next_public - 1]);
-    }
-    else if (m->any) {
+    } else if (m->any) {
         emit(m, lo, &nothing);
     }
     for (; m->next_public < n && publics[m->next_public].address < hi; m->next_public++) {
@@ -119,8 +117,7 @@ static uint32_t first_range(const merge_t *m, const symx_block_t *block, uint64_
 
         if (starts[block->first + mid] <= lo) {
             left = mid;
-        }
-        else {
+        } else {
             right = mid;
         }
     }

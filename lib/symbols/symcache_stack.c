@@ -25,7 +25,7 @@ apr_status_t symx_on_cfi_init(symx_build_t *b, const sal_symrec_t *r)
                          (uint32_t)(symx_end(r->address, r->size) - r->address - 1) + 1, rules,
                          (uint32_t)b->deltas.count, 0 };
     if (cfi->size == 0) {
-        cfi->size = UINT32_MAX;                       /* all of 4 GiB */
+        cfi->size = UINT32_MAX; /* all of 4 GiB */
     }
     b->cfi_open = true;
     return APR_SUCCESS;
@@ -96,8 +96,15 @@ apr_status_t symx_on_win(symx_build_t *b, const sal_symrec_t *r)
     if (!win) {
         return APR_ENOMEM;
     }
-    *win = (symx_win_t){ (uint32_t)r->address, (uint32_t)(end - r->address), r->prologue,
-                         r->epilogue, r->params, r->saved, r->locals, r->max_stack, program,
+    *win = (symx_win_t){ (uint32_t)r->address,
+                         (uint32_t)(end - r->address),
+                         r->prologue,
+                         r->epilogue,
+                         r->params,
+                         r->saved,
+                         r->locals,
+                         r->max_stack,
+                         program,
                          fpo ? 0 : SYMX_WIN_PROGRAM };
     if (fpo && r->text.len == 1 && r->text.s[0] == '1') {
         win->flags |= SYMX_WIN_BASE_POINTER;
@@ -155,7 +162,7 @@ static void drop_overlaps(symx_vec_t *v)
     uint64_t end = 0;
 
     for (size_t i = 0; i < v->count; i++) {
-        uint32_t range[2];        /* every record starts with start and size */
+        uint32_t range[2]; /* every record starts with start and size */
 
         memcpy(range, data + i * v->element, sizeof(range));
         if (n > 0 && range[0] < end) {

@@ -153,7 +153,7 @@ uint32_t symx_string(symx_build_t *b, const char *s, size_t len)
         }
         at = (at + 1) & (b->str_table.capacity - 1);
     }
-    b->str_table.slots[at] = str_add(b, s, len) + 1;      /* SYMX_NONE + 1 is an empty slot */
+    b->str_table.slots[at] = str_add(b, s, len) + 1; /* SYMX_NONE + 1 is an empty slot */
     return b->str_table.slots[at] - 1;
 }
 

@@ -21,18 +21,18 @@ typedef struct writer_t {
     symx_build_t *b;
     int fd;
     apr_status_t rv;
-    uint64_t at;                  /* offset in the file */
+    uint64_t at; /* offset in the file */
     size_t used;
-    uint32_t ranges, top;         /* of the merged sequence: how many, the last start */
+    uint32_t ranges, top; /* of the merged sequence: how many, the last start */
     uint32_t buckets, shift;
-    uint32_t index, bucket;       /* while the buckets are written */
+    uint32_t index, bucket; /* while the buckets are written */
     uint8_t *buffer;
 } writer_t;
 
 uint64_t sal_symcache_stamp_of(const struct stat *st)
 {
-    uint64_t parts[4] = { (uint64_t)st->st_ino, (uint64_t)st->st_size,
-                          (uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec };
+    uint64_t parts[4] = { (uint64_t)st->st_ino, (uint64_t)st->st_size, (uint64_t)st->st_mtim.tv_sec,
+                          (uint64_t)st->st_mtim.tv_nsec };
     uint64_t h = XXH3_64bits(parts, sizeof(parts));
 
     return h ? h : 1;
@@ -199,17 +199,16 @@ static void fill_header(writer_t *w, symx_header_t *h)
 
 static void write_section(writer_t *w, int section)
 {
-    static const symx_range_fn range_fns[] = { [SYMX_BUCKET] = put_bucket, [SYMX_RANGE] = put_start,
-                                               [SYMX_LOC] = put_loc };
+    static const symx_range_fn range_fns[] = {
+        [SYMX_BUCKET] = put_bucket, [SYMX_RANGE] = put_start, [SYMX_LOC] = put_loc
+    };
     const symx_vec_t *v = section_vec(w->b, section);
 
     if (section == SYMX_BYTES) {
         put(w, v->data, v->count);
-    }
-    else if (v) {
+    } else if (v) {
         put_words(w, v->data, v->count * v->element);
-    }
-    else {
+    } else {
         apr_status_t rv = symx_merge(w->b, range_fns[section], w);
 
         w->rv = w->rv ? w->rv : rv;

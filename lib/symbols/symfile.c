@@ -10,9 +10,9 @@
 struct sal_symfile_t {
     sal_symrec_fn fn;
     void *baton;
-    char *carry;                  /* a line that is not all there yet */
+    char *carry; /* a line that is not all there yet */
     size_t carry_len, carry_size;
-    bool overlong;                /* dropping the rest of a line over the limit */
+    bool overlong; /* dropping the rest of a line over the limit */
     sal_symfile_stats_t stats;
 };
 
@@ -23,13 +23,12 @@ typedef struct cursor_t {
 
 /* Digit values; 0xff is none. Filled by the compiler: lookups are the hottest thing here. */
 static const uint8_t digit_of[256] = {
-#define X16 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, \
-            0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
-    X16, X16, X16,
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-    0xff, 10, 11, 12, 13, 14, 15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, X16,
-    0xff, 10, 11, 12, 13, 14, 15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, X16,
-    X16, X16, X16, X16, X16, X16, X16, X16
+#define X16                                                                                        \
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
+    X16,  X16,  X16,  0,    1,    2,   3,   4,   5,   6,   7,    8,    9,    0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 10,   11,  12,  13,  14,  15,  0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, X16,  0xff, 10,  11,  12,  13,  14,  15,   0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, X16,  X16, X16, X16, X16, X16, X16,  X16,  X16
 #undef X16
 };
 
@@ -190,7 +189,7 @@ static bool parse_origin(cursor_t *c, sal_symrec_t *r)
     }
     drop_old_file(c);
     r->text = rest(c);
-    return true;                  /* nameless ones exist: no reason to lose the library */
+    return true; /* nameless ones exist: no reason to lose the library */
 }
 
 static void take_multiple(cursor_t *c, sal_symrec_t *r)
@@ -202,8 +201,7 @@ static bool parse_func(cursor_t *c, sal_symrec_t *r)
 {
     r->kind = SAL_SYMREC_FUNC;
     take_multiple(c, r);
-    if (!take_hex(c, 16, &r->address) || !take_hex(c, 16, &r->size) ||
-        !take_hex32(c, &r->params)) {
+    if (!take_hex(c, 16, &r->address) || !take_hex(c, 16, &r->size) || !take_hex32(c, &r->params)) {
         return false;
     }
     r->text = rest(c);
@@ -246,8 +244,7 @@ static bool parse_inline(cursor_t *c, sal_symrec_t *r)
 
     r->kind = SAL_SYMREC_INLINE;
     r->file = SAL_SYM_NO_FILE;
-    if (fields < (old_form ? 5u : 6u) || !take_dec(c, &r->depth) ||
-        !take_signed(c, 0, &r->line) ||
+    if (fields < (old_form ? 5u : 6u) || !take_dec(c, &r->depth) || !take_signed(c, 0, &r->line) ||
         (!old_form && !take_signed(c, SAL_SYM_NO_FILE, &r->file)) || !take_dec(c, &r->number)) {
         return false;
     }
@@ -280,8 +277,7 @@ static bool parse_cfi(cursor_t *c, sal_symrec_t *r)
         if (!take_hex(c, 16, &r->address) || !take_hex(c, 16, &r->size)) {
             return false;
         }
-    }
-    else {
+    } else {
         r->kind = SAL_SYMREC_CFI_DELTA;
         if (!take_hex(c, 16, &r->address)) {
             return false;
@@ -351,9 +347,8 @@ static apr_status_t bad_line(sal_symfile_t *f, const char *line, size_t len)
     uint64_t n = f->stats.skipped++;
 
     if (n < SAL_SYMFILE_SAMPLES) {
-        size_t keep = len < sizeof(f->stats.samples[n].text) - 1
-                          ? len
-                          : sizeof(f->stats.samples[n].text) - 1;
+        size_t keep =
+            len < sizeof(f->stats.samples[n].text) - 1 ? len : sizeof(f->stats.samples[n].text) - 1;
 
         f->stats.samples[n].line = f->stats.lines;
         for (size_t i = 0; i < keep; i++) {
@@ -439,8 +434,7 @@ static apr_status_t flush_carry(sal_symfile_t *f)
     if (f->overlong) {
         f->stats.lines++;
         rv = bad_line(f, f->carry, f->carry_len);
-    }
-    else {
+    } else {
         rv = one_line(f, f->carry, f->carry_len);
     }
     f->carry_len = 0;
@@ -462,8 +456,7 @@ apr_status_t sal_symfile_feed(sal_symfile_t *f, const char *data, size_t size)
         }
         if (f->carry_len == 0) {
             rv = one_line(f, data, (size_t)(lf - data));
-        }
-        else {
+        } else {
             rv = keep(f, data, (size_t)(lf - data));
             rv = rv == APR_SUCCESS ? flush_carry(f) : rv;
         }

@@ -13,14 +13,27 @@
 #include "base/error.h"
 #include "base/reader.h"
 
-typedef enum { SAL_SYMREC_MODULE, SAL_SYMREC_INFO, SAL_SYMREC_FILE, SAL_SYMREC_ORIGIN,
-               SAL_SYMREC_FUNC, SAL_SYMREC_LINE, SAL_SYMREC_INLINE, SAL_SYMREC_PUBLIC,
-               SAL_SYMREC_CFI_INIT, SAL_SYMREC_CFI_DELTA, SAL_SYMREC_WIN,
-               SAL_SYMREC_BAD } sal_symrec_kind_t;
+typedef enum {
+    SAL_SYMREC_MODULE,
+    SAL_SYMREC_INFO,
+    SAL_SYMREC_FILE,
+    SAL_SYMREC_ORIGIN,
+    SAL_SYMREC_FUNC,
+    SAL_SYMREC_LINE,
+    SAL_SYMREC_INLINE,
+    SAL_SYMREC_PUBLIC,
+    SAL_SYMREC_CFI_INIT,
+    SAL_SYMREC_CFI_DELTA,
+    SAL_SYMREC_WIN,
+    SAL_SYMREC_BAD
+} sal_symrec_kind_t;
 
-typedef struct sal_symtext_t { const char *s; size_t len; } sal_symtext_t;
+typedef struct sal_symtext_t {
+    const char *s;
+    size_t len;
+} sal_symtext_t;
 
-enum { SAL_SYM_NO_FILE = UINT32_MAX };      /* call_file of the old form and of -1 */
+enum { SAL_SYM_NO_FILE = UINT32_MAX }; /* call_file of the old form and of -1 */
 
 /*
  * One record. Text points into the parser's input and lives for the call. An INLINE line gives one
@@ -29,16 +42,16 @@ enum { SAL_SYM_NO_FILE = UINT32_MAX };      /* call_file of the old form and of 
  */
 typedef struct sal_symrec_t {
     sal_symrec_kind_t kind;
-    uint64_t address, size;       /* FUNC, LINE, INLINE, PUBLIC, CFI, WIN (rva, code size) */
-    uint32_t params;              /* FUNC, PUBLIC, WIN */
-    bool multiple;                /* FUNC, PUBLIC: "m" */
-    uint32_t number;              /* FILE, ORIGIN: their number; INLINE: the origin's */
-    uint32_t line, file;          /* LINE; INLINE: of the call; file may be SAL_SYM_NO_FILE */
-    uint32_t depth;               /* INLINE */
-    uint32_t win_type, prologue, epilogue, saved, locals, max_stack;   /* WIN */
-    bool has_program;             /* WIN */
-    sal_symtext_t text;           /* name; CFI rules; WIN program or flag; INFO's value */
-    sal_symtext_t os, arch, id;   /* MODULE; INFO: id is the scope ("CODE_ID") */
+    uint64_t address, size; /* FUNC, LINE, INLINE, PUBLIC, CFI, WIN (rva, code size) */
+    uint32_t params;        /* FUNC, PUBLIC, WIN */
+    bool multiple;          /* FUNC, PUBLIC: "m" */
+    uint32_t number;        /* FILE, ORIGIN: their number; INLINE: the origin's */
+    uint32_t line, file;    /* LINE; INLINE: of the call; file may be SAL_SYM_NO_FILE */
+    uint32_t depth;         /* INLINE */
+    uint32_t win_type, prologue, epilogue, saved, locals, max_stack; /* WIN */
+    bool has_program;                                                /* WIN */
+    sal_symtext_t text;         /* name; CFI rules; WIN program or flag; INFO's value */
+    sal_symtext_t os, arch, id; /* MODULE; INFO: id is the scope ("CODE_ID") */
 } sal_symrec_t;
 
 /* Anything but APR_SUCCESS ends the reading and is its result. */
@@ -47,9 +60,12 @@ typedef apr_status_t (*sal_symrec_fn)(void *baton, const sal_symrec_t *rec);
 enum { SAL_SYMFILE_MAX_LINE = 1 << 20, SAL_SYMFILE_SAMPLES = 5 };
 
 typedef struct sal_symfile_stats_t {
-    uint64_t bytes, lines;        /* of the text; empty lines count as lines */
-    uint64_t skipped;             /* damaged lines */
-    struct { uint64_t line; char text[80]; } samples[SAL_SYMFILE_SAMPLES];
+    uint64_t bytes, lines; /* of the text; empty lines count as lines */
+    uint64_t skipped;      /* damaged lines */
+    struct {
+        uint64_t line;
+        char text[80];
+    } samples[SAL_SYMFILE_SAMPLES];
 } sal_symfile_stats_t;
 
 typedef struct sal_symfile_t sal_symfile_t;

@@ -15,11 +15,11 @@ enum { PIECE = 128 * 1024 };
 
 /* Input: fills *data with the next piece, *size 0 at the end. */
 typedef struct source_t {
-    int fd;                       /* -1: memory */
+    int fd; /* -1: memory */
     const char *name;
     sal_span_t mem;
     char *buf;
-    char *out;                    /* inflated text */
+    char *out; /* inflated text */
     uint64_t fed;
 } source_t;
 
@@ -86,7 +86,7 @@ static apr_status_t inflate_piece(source_t *s, sal_symfile_t *f, z_stream *z, bo
     while (rv == APR_SUCCESS && z->avail_in > 0) {
         int code;
 
-        if (*ended) {             /* members may follow one another; other bytes are padding */
+        if (*ended) { /* members may follow one another; other bytes are padding */
             if (z->next_in[0] != 0x1f) {
                 z->avail_in = 0;
                 break;
@@ -189,11 +189,9 @@ static apr_status_t read_source(source_t *s, sal_symfile_t *f, sal_symfile_stats
     }
     if (size >= 2 && memcmp(data, "\x1f\x8b", 2) == 0) {
         rv = read_gzip(s, f, data, size, err);
-    }
-    else if (size >= 4 && memcmp(data, "\x28\xb5\x2f\xfd", 4) == 0) {
+    } else if (size >= 4 && memcmp(data, "\x28\xb5\x2f\xfd", 4) == 0) {
         rv = read_zstd(s, f, data, size, err);
-    }
-    else {
+    } else {
         rv = read_plain(s, f, data, size, err);
     }
     return rv == APR_SUCCESS ? sal_symfile_finish(f, stats) : rv;

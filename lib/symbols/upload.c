@@ -27,23 +27,26 @@ typedef struct {
     sal_upload_t *up;
     sal_upload_file_t *file;
     EVP_MD_CTX *md5, *sha, *stored;
-    unsigned char *out;                     /* CHUNK bytes */
-    char *head;                             /* SAL_SYM_HEADER_BYTES of the content */
+    unsigned char *out; /* CHUNK bytes */
+    char *head;         /* SAL_SYM_HEADER_BYTES of the content */
     size_t head_len;
     uLong crc;
     bool as_gzip, deflating;
-    z_stream deflater;                      /* of a .sym that the archive holds uncompressed */
+    z_stream deflater; /* of a .sym that the archive holds uncompressed */
 } staging_t;
 
 const char *sal_upload_kind(const char *leaf)
 {
-    static const struct { const char *suffix, *kind; } kinds[] = {
-        { ".sym", "sym" }, { ".pdb", "pdb" }, { ".pd_", "pdb" }, { ".exe", "pe" }, { ".ex_", "pe" },
-        { ".dll", "pe" }, { ".dl_", "pe" }, { ".sys", "pe" }, { ".so", "elf" },
-        { ".dbg.gz", "elf_debug" }, { ".dbg", "elf_debug" }, { ".debug", "elf_debug" },
-        { ".dylib", "macho" }, { ".dsym.tar.bz2", "dsym" }, { ".tar.bz2", "dsym" },
-        { ".src.zip", "source" }
-    };
+    static const struct {
+        const char *suffix, *kind;
+    } kinds[] = { { ".sym", "sym" },       { ".pdb", "pdb" },
+                  { ".pd_", "pdb" },       { ".exe", "pe" },
+                  { ".ex_", "pe" },        { ".dll", "pe" },
+                  { ".dl_", "pe" },        { ".sys", "pe" },
+                  { ".so", "elf" },        { ".dbg.gz", "elf_debug" },
+                  { ".dbg", "elf_debug" }, { ".debug", "elf_debug" },
+                  { ".dylib", "macho" },   { ".dsym.tar.bz2", "dsym" },
+                  { ".tar.bz2", "dsym" },  { ".src.zip", "source" } };
     size_t n = strlen(leaf);
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -131,8 +134,8 @@ static apr_status_t copy_member(staging_t *s, sal_upload_zip_t *zip, apr_pool_t 
         rv = store_bytes(s, gzip_head, sizeof(gzip_head), err);
     }
     if (rv == APR_SUCCESS) {
-        rv = sal_upload_zip_read(zip, m, s->as_gzip && m->deflated ? packed_sink : NULL,
-                                 plain_sink, s, scratch, err);
+        rv = sal_upload_zip_read(zip, m, s->as_gzip && m->deflated ? packed_sink : NULL, plain_sink,
+                                 s, scratch, err);
     }
     if (rv == APR_SUCCESS && s->deflating) {
         rv = deflate_some(s, "", 0, Z_FINISH, err);
@@ -217,8 +220,11 @@ static apr_status_t stage_member(staging_t *s, sal_upload_zip_t *zip, apr_pool_t
 static apr_status_t stage_members(sal_upload_t *up, sal_upload_zip_t *zip, apr_pool_t *p,
                                   sal_error_t *err)
 {
-    staging_t s = { .up = up, .md5 = EVP_MD_CTX_new(), .sha = EVP_MD_CTX_new(),
-                    .stored = EVP_MD_CTX_new(), .out = apr_palloc(p, CHUNK),
+    staging_t s = { .up = up,
+                    .md5 = EVP_MD_CTX_new(),
+                    .sha = EVP_MD_CTX_new(),
+                    .stored = EVP_MD_CTX_new(),
+                    .out = apr_palloc(p, CHUNK),
                     .head = apr_palloc(p, SAL_SYM_HEADER_BYTES) };
     apr_status_t rv = s.md5 && s.sha && s.stored ? APR_SUCCESS : APR_ENOMEM;
     apr_pool_t *scratch;
@@ -320,8 +326,7 @@ static void compare_row(sal_upload_t *up, const sal_rows_t *rows, int row, apr_p
     if (size == sizeof(f->sha256) && !memcmp(sha, f->sha256, size) &&
         still_stored(up, f, is_try, sal_rows_text(rows, row, 3), p)) {
         f->skipped = true;
-    }
-    else if (is_try == up->opts.is_try) {
+    } else if (is_try == up->opts.is_try) {
         f->replaced = true;
     }
 }
@@ -380,7 +385,8 @@ static apr_status_t show(sal_upload_t *up, sal_upload_file_t *f, bool sync, apr_
     apr_status_t rv = sal_symbol_temp_commit(f->temp, sha, sync, p, err);
 
     return rv == APR_SUCCESS ? sal_symbol_store_link(up->store, &f->member->key, up->opts.is_try,
-                                                     sha, sync, p, err) : rv;
+                                                     sha, sync, p, err)
+                             : rv;
 }
 
 static apr_status_t each_new(sal_upload_t *up, step_fn step, bool sync, sal_error_t *err)
@@ -446,20 +452,19 @@ static apr_status_t add_upload(sal_db_t *db, sal_upload_t *up, apr_pool_t *p, sa
     apr_status_t rv;
 
     keys_of(up, false, &n_stored, p);
-    rv = sal_db_exec(
-        db, &sal_s_symbol_upload_add, &rows, p, err,
-        up->opts.user_id ? SAL_V_INT(up->opts.user_id) : SAL_V_NULL(SAL_T_INT),
-        SAL_V_TEXT(up->opts.user),
-        up->opts.token_id ? SAL_V_INT(up->opts.token_id) : SAL_V_NULL(SAL_T_INT),
-        SAL_V_TEXT(up->opts.address), SAL_V_TEXT(up->opts.archive_name),
-        SAL_V_INT((int64_t)up->archive_size),
-        SAL_V_BYTEA(up->archive_sha256, sizeof(up->archive_sha256)),
-        SAL_V_INT((int64_t)up->unpacked), SAL_V_BOOL(up->opts.is_try),
-        SAL_V_INT(up->files->nelts + up->ignored->nelts), SAL_V_INT((int64_t)n_stored),
-        SAL_V_TEXTS(skipped, n_skipped),
-        SAL_V_TEXTS(up->ignored->elts, (apr_size_t)up->ignored->nelts),
-        SAL_V_TEXTS(up->warnings->elts, (apr_size_t)up->warnings->nelts),
-        SAL_V_TIME(up->opts.received), SAL_V_TIME(up->completed));
+    rv = sal_db_exec(db, &sal_s_symbol_upload_add, &rows, p, err,
+                     up->opts.user_id ? SAL_V_INT(up->opts.user_id) : SAL_V_NULL(SAL_T_INT),
+                     SAL_V_TEXT(up->opts.user),
+                     up->opts.token_id ? SAL_V_INT(up->opts.token_id) : SAL_V_NULL(SAL_T_INT),
+                     SAL_V_TEXT(up->opts.address), SAL_V_TEXT(up->opts.archive_name),
+                     SAL_V_INT((int64_t)up->archive_size),
+                     SAL_V_BYTEA(up->archive_sha256, sizeof(up->archive_sha256)),
+                     SAL_V_INT((int64_t)up->unpacked), SAL_V_BOOL(up->opts.is_try),
+                     SAL_V_INT(up->files->nelts + up->ignored->nelts), SAL_V_INT((int64_t)n_stored),
+                     SAL_V_TEXTS(skipped, n_skipped),
+                     SAL_V_TEXTS(up->ignored->elts, (apr_size_t)up->ignored->nelts),
+                     SAL_V_TEXTS(up->warnings->elts, (apr_size_t)up->warnings->nelts),
+                     SAL_V_TIME(up->opts.received), SAL_V_TIME(up->completed));
     if (rv == APR_SUCCESS && sal_rows_count(rows) != 1) {
         return sal_fail(err, SAL_E_DB, "the upload's row has no id");
     }
@@ -487,9 +492,8 @@ static apr_status_t add_file(sal_db_t *db, const sal_upload_t *up, const sal_upl
         SAL_V_BYTEA(f->stored_sha256, sizeof(f->stored_sha256)), SAL_V_TEXT(h->debug_file),
         SAL_V_TEXT(h->debug_id), SAL_V_TEXT(h->code_file), SAL_V_TEXT(h->code_id),
         SAL_V_TEXT(h->generator), SAL_V_TEXT(h->os), SAL_V_TEXT(h->arch),
-        is_elf_os(h->os) ? SAL_V_TEXT(h->code_id) : SAL_V_NULL(SAL_T_TEXT),
-        SAL_V_TEXT(h->product), SAL_V_TEXT(h->version), SAL_V_TEXT(h->channel),
-        SAL_V_TEXT(h->build));
+        is_elf_os(h->os) ? SAL_V_TEXT(h->code_id) : SAL_V_NULL(SAL_T_TEXT), SAL_V_TEXT(h->product),
+        SAL_V_TEXT(h->version), SAL_V_TEXT(h->channel), SAL_V_TEXT(h->build));
 }
 
 static apr_status_t record_all(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
@@ -542,8 +546,8 @@ json_t *sal_upload_json(const sal_upload_t *up)
             json_array_append_new(skipped, json_string(f->member->name));
         }
     }
-    return json_pack("{s:{s:I, s:I, s:s, s:s, s:n, s:b, s:[], s:o, s:o, s:s, s:o}}", "upload",
-                     "id", (json_int_t)up->id, "size", (json_int_t)up->archive_size, "filename",
+    return json_pack("{s:{s:I, s:I, s:s, s:s, s:n, s:b, s:[], s:o, s:o, s:s, s:o}}", "upload", "id",
+                     (json_int_t)up->id, "size", (json_int_t)up->archive_size, "filename",
                      up->opts.archive_name, "bucket", up->opts.is_try ? "try" : "regular",
                      "download_url", "try_symbols", (int)up->opts.is_try, "redirect_urls",
                      "completed_at", json_time(up->completed), "created_at",

@@ -17,12 +17,12 @@
 
 /* Who sends what; texts are borrowed. */
 typedef struct sal_upload_opts_t {
-    const char *archive_name;       /* ends in .zip */
-    const char *user;               /* never NULL */
-    const char *address;            /* of the client, or NULL */
-    int64_t user_id, token_id;      /* 0: unknown */
+    const char *archive_name;  /* ends in .zip */
+    const char *user;          /* never NULL */
+    const char *address;       /* of the client, or NULL */
+    int64_t user_id, token_id; /* 0: unknown */
     bool is_try;
-    apr_time_t received;            /* when the request began */
+    apr_time_t received; /* when the request began */
     const sal_upload_limits_t *limits;
 } sal_upload_opts_t;
 
@@ -31,11 +31,11 @@ typedef struct sal_upload_file_t {
     const sal_upload_member_t *member;
     sal_symbol_temp_t *temp;
     uint64_t stored_size;
-    unsigned char md5[16], sha256[32];              /* of the original */
-    unsigned char stored_sha256[32];                /* of the stored form */
-    sal_sym_header_t header;                        /* of a .sym */
-    bool skipped;                                   /* the same content is there */
-    bool replaced;                                  /* another content was there */
+    unsigned char md5[16], sha256[32]; /* of the original */
+    unsigned char stored_sha256[32];   /* of the stored form */
+    sal_sym_header_t header;           /* of a .sym */
+    bool skipped;                      /* the same content is there */
+    bool replaced;                     /* another content was there */
 } sal_upload_file_t;
 
 typedef struct sal_upload_t {
@@ -43,11 +43,11 @@ typedef struct sal_upload_t {
     uint64_t archive_size;
     unsigned char archive_sha256[32];
     uint64_t unpacked;
-    apr_array_header_t *files;      /* of sal_upload_file_t */
-    apr_array_header_t *ignored;    /* of const char * */
-    apr_array_header_t *warnings;   /* of const char * */
+    apr_array_header_t *files;    /* of sal_upload_file_t */
+    apr_array_header_t *ignored;  /* of const char * */
+    apr_array_header_t *warnings; /* of const char * */
     sal_symbol_store_t *store;
-    int64_t id;                     /* of the row, once recorded */
+    int64_t id; /* of the row, once recorded */
     apr_time_t completed;
 } sal_upload_t;
 
@@ -60,15 +60,13 @@ SAL_API apr_status_t sal_upload_stage(sal_upload_t **out, sal_symbol_store_t *st
                                       sal_error_t *err);
 
 /* Marks files whose content is stored under the same key already. baton: sal_upload_t *. */
-SAL_API apr_status_t sal_upload_compare(sal_db_t *db, void *baton, apr_pool_t *p,
-                                        sal_error_t *err);
+SAL_API apr_status_t sal_upload_compare(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err);
 
 /* Makes the others visible and durable. */
 SAL_API apr_status_t sal_upload_publish(sal_upload_t *up, sal_error_t *err);
 
 /* Writes all rows in one transaction; up->id is set. baton: sal_upload_t *. */
-SAL_API apr_status_t sal_upload_record(sal_db_t *db, void *baton, apr_pool_t *p,
-                                       sal_error_t *err);
+SAL_API apr_status_t sal_upload_record(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err);
 
 /* The answer, `{"upload": {...}}`, a new reference (docs/symbols.md, "Answer"). */
 SAL_API json_t *sal_upload_json(const sal_upload_t *up);

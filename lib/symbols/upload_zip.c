@@ -22,22 +22,20 @@
 
 enum { IO_CHUNK = 65536, EOCD_SIZE = 22, EOCD_TAIL = 65535 + EOCD_SIZE + 20 };
 
-static const uint64_t ratio_floor = 1 << 20;    /* small members may pack as well as they like */
+static const uint64_t ratio_floor = 1 << 20; /* small members may pack as well as they like */
 
 static const char *const default_snippets[] = { "qcom/proprietary", NULL };
 
-const sal_upload_limits_t sal_upload_limits = {
-    .members = 100000,
-    .member_size = UINT64_C(16) << 30,
-    .ratio = 1000,
-    .snippets = default_snippets
-};
+const sal_upload_limits_t sal_upload_limits = { .members = 100000,
+                                                .member_size = UINT64_C(16) << 30,
+                                                .ratio = 1000,
+                                                .snippets = default_snippets };
 
 /* An entry of the central directory. */
 typedef struct {
     const char *name;
     zip_stat_t st;
-    bool unread;                /* a directory, or a file that a later entry replaces */
+    bool unread; /* a directory, or a file that a later entry replaces */
 } entry_t;
 
 /* ---- texts ---- */
@@ -62,10 +60,11 @@ static size_t code_point(const char *s, uint32_t *cp)
 static bool is_unprintable(uint32_t cp)
 {
     static const uint32_t ranges[][2] = {
-        { 0x7f, 0xa0 }, { 0xad, 0xad }, { 0x600, 0x605 }, { 0x61c, 0x61c }, { 0x6dd, 0x6dd },
-        { 0x70f, 0x70f }, { 0x1680, 0x1680 }, { 0x180e, 0x180e }, { 0x2000, 0x200f },
-        { 0x2028, 0x202f }, { 0x205f, 0x206f }, { 0x3000, 0x3000 }, { 0xe000, 0xf8ff },
-        { 0xfeff, 0xfeff }, { 0xfff0, 0xfffb }, { 0xfffe, 0xffff }, { 0xe0000, 0x10ffff }
+        { 0x7f, 0xa0 },       { 0xad, 0xad },     { 0x600, 0x605 },   { 0x61c, 0x61c },
+        { 0x6dd, 0x6dd },     { 0x70f, 0x70f },   { 0x1680, 0x1680 }, { 0x180e, 0x180e },
+        { 0x2000, 0x200f },   { 0x2028, 0x202f }, { 0x205f, 0x206f }, { 0x3000, 0x3000 },
+        { 0xe000, 0xf8ff },   { 0xfeff, 0xfeff }, { 0xfff0, 0xfffb }, { 0xfffe, 0xffff },
+        { 0xe0000, 0x10ffff }
     };
 
     for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
@@ -84,14 +83,11 @@ static size_t repr_one(char *out, size_t size, const char *s, char quote)
 
     if (n && (*s == quote || *s == '\\')) {
         apr_snprintf(out, size, "\\%c", *s);
-    }
-    else if (n && (*s == '\n' || *s == '\r' || *s == '\t')) {
+    } else if (n && (*s == '\n' || *s == '\r' || *s == '\t')) {
         apr_snprintf(out, size, "\\%c", *s == '\n' ? 'n' : *s == '\r' ? 'r' : 't');
-    }
-    else if (n && !is_unprintable(cp)) {
+    } else if (n && !is_unprintable(cp)) {
         apr_snprintf(out, size, "%.*s", (int)n, s);
-    }
-    else {
+    } else {
         apr_snprintf(out, size, cp > 0xffff ? "\\U%08x" : cp > 0xff ? "\\u%04x" : "\\x%02x", cp);
     }
     return n ? n : 1;
@@ -225,14 +221,12 @@ static apr_status_t open_zip(zip_t **out, int fd, apr_pool_t *p, sal_error_t *er
     source = zip_source_filep_create(f, 0, 0, &e);
     if (!source) {
         fclose(f);
-    }
-    else if (!(*out = zip_open_from_source(source, ZIP_RDONLY, &e))) {
+    } else if (!(*out = zip_open_from_source(source, ZIP_RDONLY, &e))) {
         zip_source_free(source);
     }
     if (!source || !*out) {
         rv = zip_failure(&e, err);
-    }
-    else {
+    } else {
         apr_pool_cleanup_register(p, *out, close_zip, apr_pool_cleanup_null);
     }
     zip_error_fini(&e);
@@ -290,9 +284,9 @@ static apr_status_t check_features(const apr_array_header_t *list, apr_pool_t *p
     for (int i = 0; i < list->nelts; i++) {
         const entry_t *e = &APR_ARRAY_IDX(list, i, entry_t);
 
-        if (!e->unread && (e->st.encryption_method != ZIP_EM_NONE ||
-                           (e->st.comp_method != ZIP_CM_STORE &&
-                            e->st.comp_method != ZIP_CM_DEFLATE))) {
+        if (!e->unread &&
+            (e->st.encryption_method != ZIP_EM_NONE ||
+             (e->st.comp_method != ZIP_CM_STORE && e->st.comp_method != ZIP_CM_DEFLATE))) {
             return sal_fail(err, SAL_E_MALFORMED, "Unsupported zip feature in %s",
                             sal_upload_repr(e->name, p));
         }
@@ -313,10 +307,11 @@ static apr_status_t check_twice(apr_array_header_t *list, apr_pool_t *p, sal_err
             if (old->st.size != e->st.size) {
                 return sal_fail(err, SAL_E_MALFORMED,
                                 "The zipfile buffer contains two files both called %s and they "
-                                "have difference sizes (%" APR_UINT64_T_FMT " != %"
-                                APR_UINT64_T_FMT ")",
+                                "have difference sizes (%" APR_UINT64_T_FMT " != %" APR_UINT64_T_FMT
+                                ")",
                                 sal_utf8_valid(e->name, strlen(e->name)) && strlen(e->name) < 300
-                                    ? e->name : sal_upload_repr(e->name, p),
+                                    ? e->name
+                                    : sal_upload_repr(e->name, p),
                                 (apr_uint64_t)e->st.size, (apr_uint64_t)old->st.size);
             }
             old->unread = true;
@@ -336,7 +331,8 @@ static apr_status_t check_snippets(const apr_array_header_t *list, const char *c
             if (strstr(e->name, *s)) {
                 return sal_fail(err, SAL_E_MALFORMED,
                                 "Content of archive file contains the snippet '%s' which is not "
-                                "allowed", *s);
+                                "allowed",
+                                *s);
             }
         }
     }
@@ -377,16 +373,18 @@ static bool is_devious(const char *name)
 static apr_status_t take_member(sal_upload_zip_t *z, const entry_t *e, apr_pool_t *p,
                                 sal_error_t *err)
 {
-    sal_upload_member_t m = { .name = e->name, .index = e->st.index, .size = e->st.size,
-                              .packed = e->st.comp_size, .crc = e->st.crc,
+    sal_upload_member_t m = { .name = e->name,
+                              .index = e->st.index,
+                              .size = e->st.size,
+                              .packed = e->st.comp_size,
+                              .crc = e->st.crc,
                               .deflated = e->st.comp_method == ZIP_CM_DEFLATE };
 
     if (is_devious(e->name)) {
         return unrecognized(e->name, p, err);
     }
     if (is_ignored(e->name)) {
-        APR_ARRAY_PUSH(z->ignored, const char *) =
-            sal_utf8_clean(e->name, strlen(e->name), p);
+        APR_ARRAY_PUSH(z->ignored, const char *) = sal_utf8_clean(e->name, strlen(e->name), p);
         return APR_SUCCESS;
     }
     if (!sal_symbol_key_parse(&m.key, e->name, strlen(e->name), p)) {
@@ -398,8 +396,8 @@ static apr_status_t take_member(sal_upload_zip_t *z, const entry_t *e, apr_pool_
 }
 
 /* Directories are dropped, but none may have the name of a file. */
-static apr_status_t take_members(sal_upload_zip_t *z, const apr_array_header_t *list,
-                                 apr_pool_t *p, sal_error_t *err)
+static apr_status_t take_members(sal_upload_zip_t *z, const apr_array_header_t *list, apr_pool_t *p,
+                                 sal_error_t *err)
 {
     apr_hash_t *dirs = apr_hash_make(p);
     apr_status_t rv = APR_SUCCESS;
@@ -470,10 +468,10 @@ typedef struct {
     sal_upload_sink_fn packed, plain;
     void *baton;
     unsigned char *out;
-    uint64_t size;              /* plain bytes so far */
+    uint64_t size; /* plain bytes so far */
     uLong crc;
     z_stream inflater;
-    bool ended;                 /* the deflate stream has */
+    bool ended; /* the deflate stream has */
     apr_pool_t *p;
 } reading_t;
 
@@ -487,8 +485,7 @@ static apr_status_t take_plain(reading_t *rd, const void *data, size_t size, sal
     return rd->plain(rd->baton, data, size, err);
 }
 
-static apr_status_t take_deflated(reading_t *rd, unsigned char *data, size_t size,
-                                  sal_error_t *err)
+static apr_status_t take_deflated(reading_t *rd, unsigned char *data, size_t size, sal_error_t *err)
 {
     apr_status_t rv = APR_SUCCESS;
     int rc = Z_OK;
@@ -500,7 +497,7 @@ static apr_status_t take_deflated(reading_t *rd, unsigned char *data, size_t siz
         rd->inflater.avail_out = IO_CHUNK;
         rc = inflate(&rd->inflater, Z_NO_FLUSH);
         if (rc == Z_BUF_ERROR) {
-            break;                      /* wants more input */
+            break; /* wants more input */
         }
         if (rc != Z_OK && rc != Z_STREAM_END) {
             return bad_crc(rd->member->name, rd->p, err);
@@ -528,7 +525,8 @@ static apr_status_t read_chunks(reading_t *rd, zip_file_t *f, sal_error_t *err)
     if (rv == APR_SUCCESS && n < 0) {
         /* libzip checks what it can itself; to the client it is one and the same. */
         return zip_failure(zip_file_get_error(f), err) == SAL_E_MALFORMED
-                   ? bad_crc(rd->member->name, rd->p, err) : APR_EGENERAL;
+                   ? bad_crc(rd->member->name, rd->p, err)
+                   : APR_EGENERAL;
     }
     if (rv == APR_SUCCESS && (rd->size != rd->member->size || rd->crc != rd->member->crc ||
                               rd->ended != rd->member->deflated)) {
@@ -541,8 +539,12 @@ apr_status_t sal_upload_zip_read(sal_upload_zip_t *zip, const sal_upload_member_
                                  sal_upload_sink_fn packed, sal_upload_sink_fn plain, void *baton,
                                  apr_pool_t *p, sal_error_t *err)
 {
-    reading_t rd = { .member = member, .packed = packed, .plain = plain, .baton = baton,
-                     .crc = crc32(0, NULL, 0), .p = p };
+    reading_t rd = { .member = member,
+                     .packed = packed,
+                     .plain = plain,
+                     .baton = baton,
+                     .crc = crc32(0, NULL, 0),
+                     .p = p };
     zip_file_t *f = zip_fopen_index(zip->zip, member->index, ZIP_FL_COMPRESSED);
     apr_status_t rv;
 

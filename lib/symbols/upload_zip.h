@@ -10,10 +10,10 @@
 #include "symbols/symbol_store.h"
 
 typedef struct sal_upload_limits_t {
-    uint32_t members;               /* files and directories in an archive */
-    uint64_t member_size;           /* bytes of an unpacked member */
-    uint32_t ratio;                 /* unpacked to packed, of members over 1 MiB and of the whole */
-    const char *const *snippets;    /* not allowed in a member's name; NULL-terminated */
+    uint32_t members;            /* files and directories in an archive */
+    uint64_t member_size;        /* bytes of an unpacked member */
+    uint32_t ratio;              /* unpacked to packed, of members over 1 MiB and of the whole */
+    const char *const *snippets; /* not allowed in a member's name; NULL-terminated */
 } sal_upload_limits_t;
 
 /* 100000 members, 16 GiB, 1000, "qcom/proprietary". */
@@ -21,19 +21,19 @@ SAL_API extern const sal_upload_limits_t sal_upload_limits;
 
 /* A file of the archive that is to be stored. */
 typedef struct sal_upload_member_t {
-    const char *name;               /* valid UTF-8; equal to the key, letter case as sent */
+    const char *name; /* valid UTF-8; equal to the key, letter case as sent */
     sal_symbol_key_t key;
-    uint64_t index;                 /* in the archive */
+    uint64_t index; /* in the archive */
     uint64_t size, packed;
     uint32_t crc;
-    bool deflated;                  /* else stored */
+    bool deflated; /* else stored */
 } sal_upload_member_t;
 
 typedef struct sal_upload_zip_t {
-    apr_array_header_t *members;    /* of sal_upload_member_t, archive order */
-    apr_array_header_t *ignored;    /* of const char *: accepted, but nothing to store */
-    uint64_t unpacked;              /* sum of the members' sizes */
-    void *zip;                      /* libzip's handle, closed with the pool */
+    apr_array_header_t *members; /* of sal_upload_member_t, archive order */
+    apr_array_header_t *ignored; /* of const char *: accepted, but nothing to store */
+    uint64_t unpacked;           /* sum of the members' sizes */
+    void *zip;                   /* libzip's handle, closed with the pool */
 } sal_upload_zip_t;
 
 /* SAL_E_MALFORMED unless the archive is called something.zip. */

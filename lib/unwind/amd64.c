@@ -45,8 +45,8 @@ static bool by_frame_pointer(const sal_walk_t *w, sal_regs_t *caller)
     int probes = w->md->system.os == SAL_OS_WINDOWS ? WINDOWS_PROBES : 1;
     uint64_t bp, sp;
 
-    if (!sal_reg_get(r, RBP, &bp) || !sal_reg_get(r, RSP, &sp)
-        || bp >= UINT64_MAX - WINDOWS_PROBES * PROBE_STEP - 2 * WORD) {
+    if (!sal_reg_get(r, RBP, &bp) || !sal_reg_get(r, RSP, &sp) ||
+        bp >= UINT64_MAX - WINDOWS_PROBES * PROBE_STEP - 2 * WORD) {
         return false;
     }
     for (int i = 0; i < probes; i++) {
@@ -83,8 +83,8 @@ static bool by_scan(sal_walk_t *w, sal_regs_t *caller)
     sal_scan_hit_t hit;
     uint64_t sp, bp;
 
-    if (!sal_reg_get(r, RSP, &sp) || !sal_scan_find(w, sp, sal_scan_window(w), canonical, &hit)
-        || hit.address > UINT64_MAX - WORD) {
+    if (!sal_reg_get(r, RSP, &sp) || !sal_scan_find(w, sp, sal_scan_window(w), canonical, &hit) ||
+        hit.address > UINT64_MAX - WORD) {
         return false;
     }
     sal_reg_set(caller, RIP, hit.word);

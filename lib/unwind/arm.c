@@ -13,8 +13,8 @@ static bool by_frame_pointer(const sal_walk_t *w, sal_regs_t *caller)
     const sal_regs_t *r = &sal_walk_callee(w)->regs;
     uint64_t fp, sp, pc, up;
 
-    if (w->md->system.os != SAL_OS_IOS || !sal_reg_get(r, FP, &fp) || !sal_reg_get(r, SP, &sp)
-        || fp >= UINT32_MAX - 2 * WORD) {
+    if (w->md->system.os != SAL_OS_IOS || !sal_reg_get(r, FP, &fp) || !sal_reg_get(r, SP, &sp) ||
+        fp >= UINT32_MAX - 2 * WORD) {
         return false;
     }
     if (fp == 0) {
@@ -37,9 +37,8 @@ static bool by_scan(sal_walk_t *w, sal_regs_t *caller)
     sal_scan_hit_t hit;
     uint64_t sp;
 
-    if (!sal_reg_get(&sal_walk_callee(w)->regs, SP, &sp)
-        || !sal_scan_find(w, sp, sal_scan_window(w), NULL, &hit)
-        || hit.address > UINT32_MAX - WORD) {
+    if (!sal_reg_get(&sal_walk_callee(w)->regs, SP, &sp) ||
+        !sal_scan_find(w, sp, sal_scan_window(w), NULL, &hit) || hit.address > UINT32_MAX - WORD) {
         return false;
     }
     sal_reg_set(caller, PC, hit.word);

@@ -72,9 +72,9 @@ static bool by_scan(sal_walk_t *w, sal_regs_t *caller)
     sal_scan_hit_t hit;
     uint64_t sp;
 
-    if (!sal_reg_get(&sal_walk_callee(w)->regs, SP, &sp)
-        || !sal_scan_find(w, sp, sal_scan_window(w), plausible_pc, &hit)
-        || hit.address > UINT64_MAX - WORD) {
+    if (!sal_reg_get(&sal_walk_callee(w)->regs, SP, &sp) ||
+        !sal_scan_find(w, sp, sal_scan_window(w), plausible_pc, &hit) ||
+        hit.address > UINT64_MAX - WORD) {
         return false;
     }
     sal_reg_set(caller, PC, hit.word);

@@ -7,7 +7,7 @@
 
 enum {
     MAX_OPERANDS = 64,
-    MAX_RULE_TEXT = 4 << 20       /* bytes of records read for one frame */
+    MAX_RULE_TEXT = 4 << 20 /* bytes of records read for one frame */
 };
 
 typedef struct {
@@ -275,8 +275,7 @@ bool sal_walk_cfi(const sal_walk_t *w, sal_regs_t *caller, uint64_t saved, uint6
         return false;
     }
     offset = callee->instruction - callee->module->base;
-    if (!sal_symcache_cfi(symbols, offset, &cfi)
-        || !sal_cfi_rules_add(&rules, cfi.init, w->cpu)) {
+    if (!sal_symcache_cfi(symbols, offset, &cfi) || !sal_cfi_rules_add(&rules, cfi.init, w->cpu)) {
         return false;
     }
     text = cfi.init.len;

@@ -10,7 +10,7 @@ struct sal_dump_symbols_t {
     const sal_minidump_t *md;
     sal_supplier_t *supplier;
     apr_pool_t *pool;
-    sal_sym_ref_t *refs;          /* by index of the module */
+    sal_sym_ref_t *refs; /* by index of the module */
     bool *fetched;
 };
 

@@ -24,8 +24,8 @@ bool sal_scan_plausible(const sal_walk_t *w, uint64_t word)
     if (!symbols) {
         return true;
     }
-    return sal_symcache_lookup(symbols, word - 1 - module->base, &hit, NULL, 0)
-           && hit.outer.function.len;
+    return sal_symcache_lookup(symbols, word - 1 - module->base, &hit, NULL, 0) &&
+           hit.outer.function.len;
 }
 
 unsigned sal_scan_window(const sal_walk_t *w)

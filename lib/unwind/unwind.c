@@ -8,13 +8,13 @@
 #include <apr_tables.h>
 
 enum {
-    LOWEST_PC = 4096,             /* nobody maps the first page */
+    LOWEST_PC = 4096, /* nobody maps the first page */
     MAX_SCANS = 16384
 };
 
 static const sal_unwinder_t *const unwinders[] = {
-    &sal_unwind_x86, &sal_unwind_amd64, &sal_unwind_arm, &sal_unwind_arm64, &sal_unwind_mips,
-    &sal_unwind_mips64,
+    &sal_unwind_x86,   &sal_unwind_amd64, &sal_unwind_arm,
+    &sal_unwind_arm64, &sal_unwind_mips,  &sal_unwind_mips64,
 };
 
 static const sal_unwinder_t *unwinder_of(sal_cpu_t cpu)
@@ -94,8 +94,8 @@ static void pick_stack(sal_stack_t *stack, const sal_minidump_t *md, const sal_m
             stack->base = region->base;
         }
     }
-    if (has_sp && (stack->bytes.size == 0 || sp < stack->base
-                   || !sal_span_has(&stack->bytes, sp - stack->base, 8))) {
+    if (has_sp && (stack->bytes.size == 0 || sp < stack->base ||
+                   !sal_span_has(&stack->bytes, sp - stack->base, 8))) {
         region = sal_minidump_memory_at(md, sp);
         if (region) {
             stack->bytes = region->bytes;

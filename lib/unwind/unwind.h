@@ -8,17 +8,24 @@
 #include "minidump/minidump.h"
 #include "symbols/supplier.h"
 
-typedef enum { SAL_TRUST_NONE, SAL_TRUST_SCAN, SAL_TRUST_CFI_SCAN, SAL_TRUST_FRAME_POINTER,
-               SAL_TRUST_CFI, SAL_TRUST_PREWALKED, SAL_TRUST_CONTEXT } sal_trust_t;
+typedef enum {
+    SAL_TRUST_NONE,
+    SAL_TRUST_SCAN,
+    SAL_TRUST_CFI_SCAN,
+    SAL_TRUST_FRAME_POINTER,
+    SAL_TRUST_CFI,
+    SAL_TRUST_PREWALKED,
+    SAL_TRUST_CONTEXT
+} sal_trust_t;
 
 /* JSON name: "scan", "cfi_scan", "frame_pointer", "cfi", "prewalked", "context", "non". */
 SAL_API const char *sal_trust_name(sal_trust_t t);
 
 typedef struct sal_frame_t {
-    uint64_t instruction;         /* what is looked up: pc, or return address - adjust */
+    uint64_t instruction; /* what is looked up: pc, or return address - adjust */
     sal_trust_t trust;
     sal_regs_t regs;
-    const sal_md_module_t *module;      /* NULL if in none */
+    const sal_md_module_t *module; /* NULL if in none */
 } sal_frame_t;
 
 /* Symbols of the modules of one dump, fetched on first use, released with the pool. */

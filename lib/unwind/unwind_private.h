@@ -11,18 +11,18 @@
 typedef struct sal_stack_t {
     sal_span_t bytes;
     uint64_t base;
-    int pointer_size;             /* 4 or 8 */
+    int pointer_size; /* 4 or 8 */
 } sal_stack_t;
 
 typedef struct sal_walk_t {
     const sal_minidump_t *md;
     const sal_cpu_desc_t *cpu;
-    sal_dump_symbols_t *syms;     /* NULL: none */
+    sal_dump_symbols_t *syms; /* NULL: none */
     sal_stack_t stack;
-    uint64_t auth_mask;           /* arm64: bits of a pointer that are address */
-    const sal_frame_t *frames;    /* found so far; the last one is the callee */
+    uint64_t auth_mask;        /* arm64: bits of a pointer that are address */
+    const sal_frame_t *frames; /* found so far; the last one is the callee */
     size_t n;
-    unsigned scans_left;          /* frames that may still be found by scanning */
+    unsigned scans_left; /* frames that may still be found by scanning */
 } sal_walk_t;
 
 /* One CPU. caller() fills regs and trust of the frame that called w's last; false: no idea. */
@@ -79,10 +79,10 @@ const sal_symcache_t *sal_walk_symbols(const sal_walk_t *w, const sal_md_module_
 typedef struct sal_cfi_env_t {
     const sal_cpu_desc_t *cpu;
     const sal_regs_t *callee;
-    uint64_t unreadable;          /* bits of registers that hold a guess and may not be read */
+    uint64_t unreadable; /* bits of registers that hold a guess and may not be read */
     const sal_stack_t *stack;
     uint64_t cfa;
-    bool has_cfa;                 /* false while .cfa itself is evaluated */
+    bool has_cfa; /* false while .cfa itself is evaluated */
 } sal_cfi_env_t;
 
 /* One postfix expression; docs/stackwalk.md "STACK CFI". */
@@ -92,8 +92,8 @@ bool sal_cfi_eval(uint64_t *out, sal_str_t expr, const sal_cfi_env_t *env);
 typedef struct sal_cfi_rules_t {
     sal_str_t cfa, ra;
     sal_str_t reg[SAL_MAX_REGS];
-    uint64_t has;                 /* bit i: reg[i] has a rule */
-    uint64_t alias;               /* bit i: given under another name than the register's own */
+    uint64_t has;   /* bit i: reg[i] has a rule */
+    uint64_t alias; /* bit i: given under another name than the register's own */
 } sal_cfi_rules_t;
 
 /* Adds the rules of one INIT or delta record; false: malformed. */
@@ -124,7 +124,7 @@ bool sal_walk_win(const sal_walk_t *w, sal_regs_t *caller);
 bool sal_scan_plausible(const sal_walk_t *w, uint64_t word);
 
 typedef struct sal_scan_hit_t {
-    uint64_t address;             /* of the word */
+    uint64_t address; /* of the word */
     uint64_t word;
     unsigned index;
 } sal_scan_hit_t;

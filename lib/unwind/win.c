@@ -16,7 +16,7 @@ typedef struct {
 } var_t;
 
 typedef struct {
-    sal_str_t name;               /* s NULL: a plain number */
+    sal_str_t name; /* s NULL: a plain number */
     uint32_t value;
 } operand_t;
 
@@ -167,8 +167,8 @@ static bool dereference(machine_t *m)
     uint32_t address;
     uint64_t v;
 
-    return pop_value(m, &address) && sal_stack_load(m->memory, address, &v)
-           && push_value(m, (uint32_t)v);
+    return pop_value(m, &address) && sal_stack_load(m->memory, address, &v) &&
+           push_value(m, (uint32_t)v);
 }
 
 static bool constant(sal_str_t t, uint32_t *out)
@@ -244,8 +244,8 @@ static bool run(machine_t *m, sal_str_t program)
 
 static bool frame_size(const sal_win_t *win, uint32_t grand_params, uint32_t *out)
 {
-    return !__builtin_add_overflow(win->locals, win->saved, out)
-           && !__builtin_add_overflow(*out, grand_params, out);
+    return !__builtin_add_overflow(win->locals, win->saved, out) &&
+           !__builtin_add_overflow(*out, grand_params, out);
 }
 
 static bool set_start(machine_t *m, const sal_win_t *win, const sal_regs_t *callee,
@@ -254,8 +254,8 @@ static bool set_start(machine_t *m, const sal_win_t *win, const sal_regs_t *call
     uint64_t esp, ebp, ebx;
     uint32_t size, search;
 
-    if (!sal_reg_get(callee, ESP, &esp) || !sal_reg_get(callee, EBP, &ebp)
-        || !frame_size(win, grand_params, &size)) {
+    if (!sal_reg_get(callee, ESP, &esp) || !sal_reg_get(callee, EBP, &ebp) ||
+        !frame_size(win, grand_params, &size)) {
         return false;
     }
     if (memchr(win->program.s, '@', win->program.len)) {
@@ -266,11 +266,10 @@ static bool set_start(machine_t *m, const sal_win_t *win, const sal_regs_t *call
     if (sal_reg_get(callee, EBX, &ebx)) {
         set(m, str("$ebx"), (uint32_t)ebx);
     }
-    return set(m, str("$esp"), (uint32_t)esp) && set(m, str("$ebp"), (uint32_t)ebp)
-           && set(m, str(".cbParams"), win->params)
-           && set(m, str(".cbCalleeParams"), grand_params)
-           && set(m, str(".cbSavedRegs"), win->saved) && set(m, str(".cbLocals"), win->locals)
-           && set(m, str(".raSearch"), search) && set(m, str(".raSearchStart"), search);
+    return set(m, str("$esp"), (uint32_t)esp) && set(m, str("$ebp"), (uint32_t)ebp) &&
+           set(m, str(".cbParams"), win->params) && set(m, str(".cbCalleeParams"), grand_params) &&
+           set(m, str(".cbSavedRegs"), win->saved) && set(m, str(".cbLocals"), win->locals) &&
+           set(m, str(".raSearch"), search) && set(m, str(".raSearchStart"), search);
 }
 
 /* Registers that a callee preserves keep their value until the record says otherwise. */
@@ -299,8 +298,7 @@ bool sal_win_program(sal_regs_t *caller, const sal_win_t *win, const sal_regs_t 
     uint32_t value;
     uint64_t eip = 0;
 
-    if (!win->program.len || !set_start(&m, win, callee, grand_params)
-        || !run(&m, win->program)) {
+    if (!win->program.len || !set_start(&m, win, callee, grand_params) || !run(&m, win->program)) {
         return false;
     }
     if (!get(&m, "$esp", &value)) {
@@ -323,10 +321,9 @@ bool sal_win_fpo(sal_regs_t *caller, const sal_win_t *win, const sal_regs_t *cal
     uint64_t esp, ebp, eip, old_eip;
     uint32_t size, slot;
 
-    if (!sal_reg_get(callee, ESP, &esp) || !sal_reg_get(callee, EIP, &old_eip)
-        || !frame_size(win, grand_params, &size)
-        || __builtin_add_overflow((uint32_t)esp, size, &slot)
-        || !sal_stack_load(stack, slot, &eip)) {
+    if (!sal_reg_get(callee, ESP, &esp) || !sal_reg_get(callee, EIP, &old_eip) ||
+        !frame_size(win, grand_params, &size) ||
+        __builtin_add_overflow((uint32_t)esp, size, &slot) || !sal_stack_load(stack, slot, &eip)) {
         return false;
     }
     if (!has_grand_callee && eip == old_eip) {
@@ -375,8 +372,8 @@ static uint32_t grand_callee_params(const sal_walk_t *w)
     if (!sal_symcache_lookup(symbols, offset, &hit, NULL, 0) || !hit.outer.function.len) {
         return 0;
     }
-    if (!hit.is_public && (sal_symcache_win(symbols, offset, false, &win)
-                           || sal_symcache_win(symbols, offset, true, &win))) {
+    if (!hit.is_public && (sal_symcache_win(symbols, offset, false, &win) ||
+                           sal_symcache_win(symbols, offset, true, &win))) {
         return win.params;
     }
     return hit.parameter_size;

@@ -13,8 +13,8 @@ static bool by_frame_pointer(const sal_walk_t *w, sal_regs_t *caller)
 {
     uint64_t bp, ip, up;
 
-    if (!sal_reg_get(&sal_walk_callee(w)->regs, EBP, &bp) || bp >= UINT32_MAX - 2 * WORD
-        || !sal_stack_load(&w->stack, bp + WORD, &ip) || !sal_stack_load(&w->stack, bp, &up)) {
+    if (!sal_reg_get(&sal_walk_callee(w)->regs, EBP, &bp) || bp >= UINT32_MAX - 2 * WORD ||
+        !sal_stack_load(&w->stack, bp + WORD, &ip) || !sal_stack_load(&w->stack, bp, &up)) {
         return false;
     }
     sal_reg_set(caller, EIP, ip);
@@ -34,8 +34,8 @@ static void scan_ebp(const sal_walk_t *w, const sal_scan_hit_t *hit, sal_regs_t 
         if (sal_stack_load(&w->stack, v, &unused)) {
             sal_reg_set(caller, EBP, v);
         }
-    } else if (sal_reg_get(&sal_walk_callee(w)->regs, EBP, &bp) && bp >= hit->address + WORD
-               && sal_stack_load(&w->stack, bp, &unused)) {
+    } else if (sal_reg_get(&sal_walk_callee(w)->regs, EBP, &bp) && bp >= hit->address + WORD &&
+               sal_stack_load(&w->stack, bp, &unused)) {
         sal_reg_set(caller, EBP, bp);
     }
 }
@@ -45,9 +45,8 @@ static bool by_scan(sal_walk_t *w, sal_regs_t *caller)
     sal_scan_hit_t hit;
     uint64_t sp;
 
-    if (!sal_reg_get(&sal_walk_callee(w)->regs, ESP, &sp)
-        || !sal_scan_find(w, sp, sal_scan_window(w), NULL, &hit)
-        || hit.address > UINT32_MAX - WORD) {
+    if (!sal_reg_get(&sal_walk_callee(w)->regs, ESP, &sp) ||
+        !sal_scan_find(w, sp, sal_scan_window(w), NULL, &hit) || hit.address > UINT32_MAX - WORD) {
         return false;
     }
     sal_reg_set(caller, EIP, hit.word);
@@ -60,8 +59,8 @@ static bool caller_of(sal_walk_t *w, sal_frame_t *out)
 {
     uint64_t unused;
 
-    if (sal_reg_get(&sal_walk_callee(w)->regs, ESP, &unused)
-        && (sal_walk_win(w, &out->regs) || sal_walk_cfi(w, &out->regs, saved, 0))) {
+    if (sal_reg_get(&sal_walk_callee(w)->regs, ESP, &unused) &&
+        (sal_walk_win(w, &out->regs) || sal_walk_cfi(w, &out->regs, saved, 0))) {
         out->trust = SAL_TRUST_CFI;
         return true;
     }

@@ -25,11 +25,11 @@ module AP_MODULE_DECLARE_DATA auth_crash_token_module;
 #define FORBIDDEN_FILTER "CRASH_TOKEN_FORBIDDEN"
 
 typedef struct {
-    int optional;                   /* -1: unset */
-    const char *methods;            /* "GET, HEAD", or NULL for any */
+    int optional;        /* -1: unset */
+    const char *methods; /* "GET, HEAD", or NULL for any */
 } dir_conf_t;
 
-static token_cache_t *cache;        /* of this child; NULL before child_init */
+static token_cache_t *cache; /* of this child; NULL before child_init */
 
 /* ---- refusing ---- */
 
@@ -42,11 +42,10 @@ static int refuse(request_rec *r, int status, const char *text)
 
 static int refuse_token(request_rec *r, sal_token_state_t state)
 {
-    static const char *const texts[] = {
-        [SAL_TOKEN_UNKNOWN] = "API Token not matched",
-        [SAL_TOKEN_EXPIRED] = "API Token found but expired",
-        [SAL_TOKEN_INACTIVE_USER] = "API Token matched but user not active"
-    };
+    static const char *const texts[] = { [SAL_TOKEN_UNKNOWN] = "API Token not matched",
+                                         [SAL_TOKEN_EXPIRED] = "API Token found but expired",
+                                         [SAL_TOKEN_INACTIVE_USER] =
+                                             "API Token matched but user not active" };
 
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL2001: refused: %s", texts[state]);
     web_drain(r, WEB_DRAIN_MAX);
@@ -107,8 +106,7 @@ static void accept_token(request_rec *r, const token_answer_t *a)
 {
     r->user = apr_pstrdup(r->pool, a->user);
     r->ap_auth_type = (char *)AUTH_TYPE;
-    apr_table_setn(r->notes, "crash-token-id",
-                   apr_psprintf(r->pool, "%" APR_INT64_T_FMT, a->id));
+    apr_table_setn(r->notes, "crash-token-id", apr_psprintf(r->pool, "%" APR_INT64_T_FMT, a->id));
     apr_table_setn(r->notes, "crash-token-user-id",
                    apr_psprintf(r->pool, "%" APR_INT64_T_FMT, a->user_id));
     apr_table_setn(r->notes, "crash-token-permissions",
@@ -126,7 +124,7 @@ static int check_token(request_rec *r, const char *header)
         return refuse_without_database(r, &err);
     }
     if (answer.state == SAL_TOKEN_OK && answer.expires && answer.expires < r->request_time) {
-        answer.state = SAL_TOKEN_EXPIRED;       /* since the answer was remembered */
+        answer.state = SAL_TOKEN_EXPIRED; /* since the answer was remembered */
     }
     if (answer.state != SAL_TOKEN_OK) {
         return refuse_token(r, answer.state);
@@ -236,8 +234,10 @@ static const char *parse_permissions(cmd_parms *cmd, const char *line, const voi
         int bit = sal_permission_bit(name);
 
         if (!bit) {
-            return apr_psprintf(cmd->pool, "Require crash-permission: \"%s\" is no permission; "
-                                "there are: %s", name, sal_permission_names(~0, cmd->pool));
+            return apr_psprintf(cmd->pool,
+                                "Require crash-permission: \"%s\" is no permission; "
+                                "there are: %s",
+                                name, sal_permission_names(~0, cmd->pool));
         }
         *bits |= bit;
     }
@@ -272,14 +272,14 @@ static apr_status_t forbidden_filter(ap_filter_t *f, apr_bucket_brigade *in)
 
     apr_brigade_cleanup(in);
     if (f->ctx) {
-        return APR_SUCCESS;                     /* said it; this is the rest of the page */
+        return APR_SUCCESS; /* said it; this is the rest of the page */
     }
     f->ctx = r;
     out = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     ap_set_content_type(r, "application/json");
     ap_set_content_length(r, sizeof(body) - 1);
-    APR_BRIGADE_INSERT_TAIL(out, apr_bucket_immortal_create(body, sizeof(body) - 1,
-                                                            out->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(out,
+                            apr_bucket_immortal_create(body, sizeof(body) - 1, out->bucket_alloc));
     APR_BRIGADE_INSERT_TAIL(out, apr_bucket_eos_create(out->bucket_alloc));
     return ap_pass_brigade(f->next, out);
 }
@@ -288,7 +288,8 @@ static void token_child_init(apr_pool_t *p, server_rec *s)
 {
     cache = token_cache_make(p);
     if (!cache) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "SAL2003: no memory to remember tokens; "
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "SAL2003: no memory to remember tokens; "
                      "each request asks the database");
     }
 }
@@ -323,8 +324,8 @@ static const char *add_method(cmd_parms *cmd, void *conf, const char *arg)
 }
 
 static const command_rec token_cmds[] = {
-    AP_INIT_FLAG("CrashTokenOptional", ap_set_flag_slot,
-                 (void *)APR_OFFSETOF(dir_conf_t, optional), RSRC_CONF | ACCESS_CONF,
+    AP_INIT_FLAG("CrashTokenOptional", ap_set_flag_slot, (void *)APR_OFFSETOF(dir_conf_t, optional),
+                 RSRC_CONF | ACCESS_CONF,
                  "on: a token that is sent is checked, a request without one stays anonymous"),
     AP_INIT_ITERATE("CrashTokenMethods", add_method, NULL, RSRC_CONF | ACCESS_CONF,
                     "methods allowed where AuthType is CrashToken; others are answered with 405 "

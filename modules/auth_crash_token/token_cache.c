@@ -11,7 +11,7 @@ enum { SETS = 128, WAYS = 4 };
 
 typedef struct {
     unsigned char digest[32];
-    apr_time_t until;               /* 0: empty */
+    apr_time_t until; /* 0: empty */
     token_answer_t answer;
 } slot_t;
 

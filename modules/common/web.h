@@ -71,8 +71,8 @@ int web_body_text(request_rec *r, apr_off_t max, char **out, apr_size_t *size);
 /* Decoded query or form parameters: first value or NULL; all values as an array of const char *. */
 const char *web_param(apr_table_t *params, const char *name);
 apr_array_header_t *web_param_all(apr_table_t *params, const char *name, apr_pool_t *p);
-apr_table_t *web_query(request_rec *r);                       /* repeated keys are kept */
-apr_table_t *web_form(request_rec *r, apr_size_t max);        /* urlencoded body */
+apr_table_t *web_query(request_rec *r);                /* repeated keys are kept */
+apr_table_t *web_form(request_rec *r, apr_size_t max); /* urlencoded body */
 
 /* ---- replies; each returns OK with r->status set ---- */
 
@@ -102,11 +102,11 @@ apr_status_t web_with_db(request_rec *r, web_db_fn fn, void *baton, sal_error_t 
  * "crash-token-permissions" (decimal bits), "crash-token-user-id".
  */
 typedef struct web_identity_t {
-    const char *user;             /* r->user, NULL for anonymous */
+    const char *user; /* r->user, NULL for anonymous */
     int by_token;
     apr_int64_t token_id;
-    apr_int64_t user_id;          /* 0 if unknown to the database */
-    int permissions;              /* enum sal_permission bits */
+    apr_int64_t user_id; /* 0 if unknown to the database */
+    int permissions;     /* enum sal_permission bits */
 } web_identity_t;
 void web_identity(request_rec *r, web_identity_t *out);
 

@@ -13,13 +13,13 @@
 /* One salvage.conf: shared by all servers that read it. The store is each child's own. */
 typedef struct collect_site_t {
     sal_conf_t *conf;
-    sal_crash_store_t *store;    /* NULL until child_init, or if it could not be opened */
-    sal_row_thread_t *rows;      /* NULL without a database key */
+    sal_crash_store_t *store; /* NULL until child_init, or if it could not be opened */
+    sal_row_thread_t *rows;   /* NULL without a database key */
     int tried;
 } collect_site_t;
 
 typedef struct collect_server_t {
-    collect_site_t *site;        /* NULL without SalvageConfig */
+    collect_site_t *site; /* NULL without SalvageConfig */
     apr_int64_t max_in_flight;
     apr_int64_t min_free;
 } collect_server_t;
@@ -57,10 +57,21 @@ int collect_health_handler(request_rec *r);
 
 /* ---- collect_reply.c ---- */
 typedef enum {
-    REFUSED_NO_CONTENT_TYPE, REFUSED_WRONG_CONTENT_TYPE, REFUSED_NO_BOUNDARY,
-    REFUSED_NO_CONTENT_LENGTH, REFUSED_ENCODING, REFUSED_BAD_GZIP, REFUSED_STRUCTURE,
-    REFUSED_JSON, REFUSED_JSON_VALUE, REFUSED_DUMP_NAME, REFUSED_NO_ANNOTATIONS,
-    REFUSED_TOO_LARGE, REFUSED_UUID, REFUSED_TOKEN, REFUSED_LATE
+    REFUSED_NO_CONTENT_TYPE,
+    REFUSED_WRONG_CONTENT_TYPE,
+    REFUSED_NO_BOUNDARY,
+    REFUSED_NO_CONTENT_LENGTH,
+    REFUSED_ENCODING,
+    REFUSED_BAD_GZIP,
+    REFUSED_STRUCTURE,
+    REFUSED_JSON,
+    REFUSED_JSON_VALUE,
+    REFUSED_DUMP_NAME,
+    REFUSED_NO_ANNOTATIONS,
+    REFUSED_TOO_LARGE,
+    REFUSED_UUID,
+    REFUSED_TOKEN,
+    REFUSED_LATE
 } collect_refusal_t;
 
 /* Each answers and returns OK. */

@@ -20,16 +20,16 @@ module AP_MODULE_DECLARE_DATA symbolicate_module;
 #define DEFAULT_DISK (INT64_C(20) << 30)
 
 typedef struct server_conf_t {
-    sal_conf_t *shared;           /* salvage.conf */
+    sal_conf_t *shared; /* salvage.conf */
 } server_conf_t;
 
 typedef struct dir_conf_t {
-    const char *base;             /* of the <Location>, no trailing slash */
-    apr_int64_t max_body, max_jobs;       /* -1: not set */
-    int strict_names, extensions;         /* -1: not set */
+    const char *base;               /* of the <Location>, no trailing slash */
+    apr_int64_t max_body, max_jobs; /* -1: not set */
+    int strict_names, extensions;   /* -1: not set */
 } dir_conf_t;
 
-static struct {                   /* the child's; set once in child_init */
+static struct { /* the child's; set once in child_init */
     sal_supplier_t *supplier;
     sal_error_t why_not;
 } child;
@@ -66,8 +66,7 @@ static int reply_options(request_rec *r)
         apr_table_setn(r->headers_out, "Access-Control-Allow-Methods", "POST");
         apr_table_setn(r->headers_out, "Access-Control-Allow-Headers", wanted ? wanted : "*");
         apr_table_setn(r->headers_out, "Access-Control-Max-Age", "86400");
-    }
-    else {
+    } else {
         apr_table_setn(r->headers_out, "Allow", "POST");
     }
     return web_reply(r, HTTP_OK, "application/json", "", 0);
@@ -102,7 +101,7 @@ static bool is_endpoint(const char *uri, const char *base)
     static const char usual[] = "/symbolicate";
     apr_size_t folder = strlen(uri) - 3;
 
-    if (base) {                   /* the Location may be the folder of both, or one of them */
+    if (base) { /* the Location may be the folder of both, or one of them */
         apr_size_t len = strlen(base);
 
         return strncmp(uri, base, len) == 0 && (folder == len || folder + 3 == len);
@@ -226,7 +225,7 @@ static void *make_dir_conf(apr_pool_t *p, char *path)
     dir_conf_t *cf = apr_pcalloc(p, sizeof(*cf));
     apr_size_t len;
 
-    path = path && *path == '^' ? path + 1 : path;        /* <LocationMatch "^/symbolicate/"> */
+    path = path && *path == '^' ? path + 1 : path; /* <LocationMatch "^/symbolicate/"> */
     len = path && *path == '/' && !path[strcspn(path, "$()[]{}*+?|\\")] ? strlen(path) : 0;
     while (len > 0 && path[len - 1] == '/') {
         len--;
@@ -339,7 +338,7 @@ static void symbolicate_child_init(apr_pool_t *p, server_rec *s)
 
     (void)p;
     if (!conf) {
-        return;                   /* not used on this server */
+        return; /* not used on this server */
     }
     web_log_to(s);
     opts.symcache_dir = sal_conf_get(conf, "symcache", NULL);
@@ -349,8 +348,7 @@ static void symbolicate_child_init(apr_pool_t *p, server_rec *s)
     if (!opts.symcache_dir) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                      "SAL3003: salvage.conf has no `symcache`: symbolication answers 503");
-    }
-    else if (sal_supplier_shared(&child.supplier, &opts, &child.why_not) != APR_SUCCESS) {
+    } else if (sal_supplier_shared(&child.supplier, &opts, &child.why_not) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL3004: symbolication answers 503: %s",
                      child.why_not.message);
     }
@@ -364,7 +362,7 @@ static void symbolicate_hooks(apr_pool_t *p)
     ap_hook_handler(symbolicate_handler, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
-AP_DECLARE_MODULE(symbolicate) = {
-    STANDARD20_MODULE_STUFF, make_dir_conf, merge_dir_conf, make_server_conf, merge_server_conf,
-    symbolicate_commands, symbolicate_hooks, 0
-};
+AP_DECLARE_MODULE(symbolicate) = { STANDARD20_MODULE_STUFF, make_dir_conf,
+                                   merge_dir_conf,          make_server_conf,
+                                   merge_server_conf,       symbolicate_commands,
+                                   symbolicate_hooks,       0 };

@@ -56,7 +56,7 @@ static const char *found_word(const symbolicate_module_t *m)
 
 /* A frame's numbers, as they were sent. */
 typedef struct frame_t {
-    const symbolicate_module_t *module;   /* NULL: index -1 */
+    const symbolicate_module_t *module; /* NULL: index -1 */
     js_int_t offset;
 } frame_t;
 
@@ -76,9 +76,9 @@ static frame_t frame_at(const writer_t *w, const symbolicate_job_t *job, const c
 
 static bool find_symbol(writer_t *w, const frame_t *f, sal_sym_hit_t *hit, uint32_t max)
 {
-    bool found = f->module && f->module->ref.cache && !f->offset.negative && !f->offset.big &&
-                 sal_symcache_lookup(f->module->ref.cache, f->offset.magnitude, hit, w->inlines,
-                                     max);
+    bool found =
+        f->module && f->module->ref.cache && !f->offset.negative && !f->offset.big &&
+        sal_symcache_lookup(f->module->ref.cache, f->offset.magnitude, hit, w->inlines, max);
 
     w->req->n_found += found;
     return found;
@@ -177,8 +177,7 @@ static void write_frame_v4(writer_t *w, const symbolicate_job_t *job, const char
     out_text(w->out, index ? ",\"" : "\"");
     if (find_symbol(w, &f, &hit, 0)) {
         out_inside(w->out, hit.outer.function.s, hit.outer.function.len);
-    }
-    else {
+    } else {
         write_offset(w, &f.offset);
     }
     out_text(w->out, " (in ");
@@ -195,12 +194,11 @@ static void write_stacks(writer_t *w, const symbolicate_job_t *job)
         unsigned f = 0;
 
         out_text(w->out, s ? ",[" : "[");
-        for (const char *frame = js_first(stack);
-             frame && !w->out->r->connection->aborted; frame = js_next(frame), f++) {
+        for (const char *frame = js_first(stack); frame && !w->out->r->connection->aborted;
+             frame = js_next(frame), f++) {
             if (w->req->version == 4) {
                 write_frame_v4(w, job, frame, f);
-            }
-            else {
+            } else {
                 write_frame(w, job, frame, f);
             }
         }
@@ -384,8 +382,8 @@ static void tally_jobs(writer_t *w, tally_t *t)
 
 static json_t *debug_object(writer_t *w, tally_t *t)
 {
-    json_t *cache = json_pack("{s:I,s:f}", "count", (json_int_t)t->count, "time",
-                              seconds(t->lookup));
+    json_t *cache =
+        json_pack("{s:I,s:f}", "count", (json_int_t)t->count, "time", seconds(t->lookup));
     json_t *parse = json_pack("{s:f}", "time", seconds(t->parse));
 
     if (t->hits) {
@@ -398,8 +396,8 @@ static json_t *debug_object(writer_t *w, tally_t *t)
                      "time", seconds(apr_time_now() - w->style->begun), "cache_lookups", cache,
                      "downloads", "count", 0, "size", 0, "time", 0.0, "parse_sym", parse,
                      "save_symcache", "time", 0.0, "modules", "count", (json_int_t)t->modules,
-                     "stacks_per_module", t->stacks_per_module, "index", "format", "symx1",
-                     "bytes", (json_int_t)t->bytes, "ranges", (json_int_t)t->ranges, "wait_time",
+                     "stacks_per_module", t->stacks_per_module, "index", "format", "symx1", "bytes",
+                     (json_int_t)t->bytes, "ranges", (json_int_t)t->ranges, "wait_time",
                      seconds(t->lookup));
 }
 
@@ -447,8 +445,7 @@ void symbolicate_write(symbolicate_request_t *req, const symbolicate_style_t *st
     w->p = r->pool;
     if (req->version == 4) {
         write_v4(w);
-    }
-    else {
+    } else {
         write_v5(w);
     }
     out_finish(w->out);

@@ -25,7 +25,7 @@ static bool is_digit(char c)
 
 static int hex_digit(char c)
 {
-    return is_digit(c)              ? c - '0'
+    return is_digit(c)            ? c - '0'
            : c >= 'a' && c <= 'f' ? c - 'a' + 10
            : c >= 'A' && c <= 'F' ? c - 'A' + 10
                                   : -1;
@@ -48,8 +48,7 @@ static const char *check_string(const char *p)
                 }
             }
             p += 4;
-        }
-        else if (*p == '\0' || !strchr("\"\\/bfnrt", *p)) {
+        } else if (*p == '\0' || !strchr("\"\\/bfnrt", *p)) {
             return NULL;
         }
     }
@@ -193,7 +192,7 @@ const char *js_skip(const char *p)
         p++;
         if (depth == 0 && p[-1] != ']' && p[-1] != '}') {
             while (*p && !strchr(",]} \t\r\n", *p)) {
-                p++;              /* the rest of a number or a word */
+                p++; /* the rest of a number or a word */
             }
         }
     } while (depth > 0);
@@ -242,8 +241,7 @@ const char *js_member(const char *object, const char *key, apr_pool_t *pool)
         bool plain = strncmp(p + 1, key, len) == 0 && p[len + 1] == '"';
 
         /* Only a name with an escape needs decoding. */
-        if (plain || (memchr(p, '\\', (size_t)(colon - p)) &&
-                      strcmp(js_text(p, pool), key) == 0)) {
+        if (plain || (memchr(p, '\\', (size_t)(colon - p)) && strcmp(js_text(p, pool), key) == 0)) {
             found = value;
         }
         p = js_space(js_skip(value));
@@ -262,17 +260,14 @@ static char *put_utf8(char *to, unsigned c)
 {
     if (c < 0x80) {
         *to++ = (char)c;
-    }
-    else if (c < 0x800) {
+    } else if (c < 0x800) {
         *to++ = (char)(0xc0 | c >> 6);
         *to++ = (char)(0x80 | (c & 0x3f));
-    }
-    else if (c < 0x10000) {
+    } else if (c < 0x10000) {
         *to++ = (char)(0xe0 | c >> 12);
         *to++ = (char)(0x80 | (c >> 6 & 0x3f));
         *to++ = (char)(0x80 | (c & 0x3f));
-    }
-    else {
+    } else {
         *to++ = (char)(0xf0 | c >> 18);
         *to++ = (char)(0x80 | (c >> 12 & 0x3f));
         *to++ = (char)(0x80 | (c >> 6 & 0x3f));
@@ -319,8 +314,7 @@ const char *js_text(const char *p, apr_pool_t *pool)
     for (p++; *p != '"'; p++) {
         if (*p == '\\') {
             p = take_escape(p + 1, &to);
-        }
-        else {
+        } else {
             *to++ = *p;
         }
     }
@@ -356,7 +350,7 @@ bool js_integer(const char *p, js_int_t *v)
 
 const char *js_big_hex(const char *digits, apr_pool_t *pool)
 {
-    enum { WORDS = MAX_DIGITS / 9 + 2 };          /* 9 digits fit into 32 bits with room */
+    enum { WORDS = MAX_DIGITS / 9 + 2 }; /* 9 digits fit into 32 bits with room */
     uint32_t words[WORDS] = { 0 };
     size_t n = 1;
     char *out;

@@ -37,8 +37,8 @@ const char *js_text(const char *p, apr_pool_t *pool);
 
 /* An integer: JSON's, without fraction or exponent. */
 typedef struct js_int_t {
-    bool negative;                /* never for 0 */
-    bool big;                     /* magnitude over 64 bits: read its digits */
+    bool negative; /* never for 0 */
+    bool big;      /* magnitude over 64 bits: read its digits */
     uint64_t magnitude;
     const char *digits;
 } js_int_t;

@@ -57,8 +57,7 @@ static void out_escape(out_t *o, unsigned char c)
 
     if (c != 0 && at) {
         snprintf(text, sizeof(text), "\\%c", letters[at - named]);
-    }
-    else {
+    } else {
         snprintf(text, sizeof(text), "\\u%04x", c);
     }
     out_text(o, text);

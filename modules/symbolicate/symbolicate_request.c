@@ -12,7 +12,7 @@
 typedef struct reader_t {
     symbolicate_request_t *req;
     const symbolicate_limits_t *limits;
-    apr_hash_t *seen;             /* "name/id" -> index + 1 */
+    apr_hash_t *seen; /* "name/id" -> index + 1 */
     apr_pool_t *p;
 } reader_t;
 
@@ -212,8 +212,7 @@ static const char *read_jobs(reader_t *rd, const char *jobs)
     }
     for (const char *job = js_first(jobs); job; job = js_next(job)) {
         if (++n > rd->limits->max_jobs) {
-            return apr_psprintf(rd->p,
-                                "please limit number of jobs in a single request to <= %d",
+            return apr_psprintf(rd->p, "please limit number of jobs in a single request to <= %d",
                                 rd->limits->max_jobs);
         }
     }

@@ -72,7 +72,8 @@ static void start_watchdog(server_rec *s, apr_pool_t *p)
         }
     }
     if (rv != APR_SUCCESS && rv != APR_EEXIST) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, rv, s, "SAL2024: missing symbols are not recorded: "
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, rv, s,
+                     "SAL2024: missing symbols are not recorded: "
                      "mod_watchdog is not loaded, or refused");
     }
 }
@@ -114,8 +115,7 @@ static void symbols_child_init(apr_pool_t *p, server_rec *s)
         }
         if (sal_symbol_store_open(&sc->store, root, p, &err) != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, v, "SAL2026: symbol store: %s", err.message);
-        }
-        else {
+        } else {
             sal_symbol_store_sweep(sc->store, scratch);
         }
         apr_pool_clear(scratch);
@@ -201,8 +201,10 @@ static const char *set_prefix(cmd_parms *cmd, void *conf, const char *arg)
     size_t n = strlen(arg);
 
     if (n == 0 || arg[0] != '/' || arg[n - 1] != '/') {
-        return apr_psprintf(cmd->pool, "%s: \"%s\" must begin and end with a slash, as in "
-                            "/symbols/ or /", cmd->cmd->name, arg);
+        return apr_psprintf(cmd->pool,
+                            "%s: \"%s\" must begin and end with a slash, as in "
+                            "/symbols/ or /",
+                            cmd->cmd->name, arg);
     }
     dc->prefix = arg;
     return NULL;
@@ -236,7 +238,11 @@ static void symbols_hooks(apr_pool_t *p)
     ap_hook_handler(symbols_handler, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
-AP_DECLARE_MODULE(symbols) = {
-    STANDARD20_MODULE_STUFF, make_dir_conf, merge_dir_conf, make_conf, merge_conf, symbols_cmds,
-    symbols_hooks, AP_MODULE_FLAG_NONE
-};
+AP_DECLARE_MODULE(symbols) = { STANDARD20_MODULE_STUFF,
+                               make_dir_conf,
+                               merge_dir_conf,
+                               make_conf,
+                               merge_conf,
+                               symbols_cmds,
+                               symbols_hooks,
+                               AP_MODULE_FLAG_NONE };

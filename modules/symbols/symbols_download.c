@@ -75,11 +75,10 @@ static int parse_path(wanted_t *w, request_rec *r)
         return 0;
     }
     path += n;
-    if (!strncmp(path, "try/", 4) && sal_symbol_key_parse(&key, path + 4, strlen(path + 4),
-                                                          r->pool)) {
+    if (!strncmp(path, "try/", 4) &&
+        sal_symbol_key_parse(&key, path + 4, strlen(path + 4), r->pool)) {
         w->with_try = 1;
-    }
-    else if (!sal_symbol_key_parse(&key, path, strlen(path), r->pool)) {
+    } else if (!sal_symbol_key_parse(&key, path, strlen(path), r->pool)) {
         return 0;
     }
     w->debug_file = key.debug_file;
@@ -151,9 +150,8 @@ static int redirect_code(request_rec *r, const wanted_t *w, sal_symbol_store_t *
         }
         return DECLINED;
     }
-    path = apr_pstrcat(r->pool, dc->prefix ? dc->prefix : SYMBOLS_PREFIX,
-                       w->with_try ? "try/" : "", c.found.debug_file, "/", c.found.debug_id, "/",
-                       c.found.leaf, NULL);
+    path = apr_pstrcat(r->pool, dc->prefix ? dc->prefix : SYMBOLS_PREFIX, w->with_try ? "try/" : "",
+                       c.found.debug_file, "/", c.found.debug_id, "/", c.found.leaf, NULL);
     path = ap_os_escape_path(r->pool, path, 1);
     apr_table_setn(r->headers_out, "Location",
                    r->args ? apr_pstrcat(r->pool, path, "?", r->args, NULL) : path);

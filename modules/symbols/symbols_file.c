@@ -63,8 +63,8 @@ static void describe(request_rec *r, apr_file_t *file, const char *leaf, int gzi
 {
     const char *etag = etag_of(r, file, inflating);
 
-    ap_set_content_type(r, sal_symbol_leaf_is_sym(leaf) ? "text/plain"
-                                                        : "application/octet-stream");
+    ap_set_content_type(r,
+                        sal_symbol_leaf_is_sym(leaf) ? "text/plain" : "application/octet-stream");
     if (gzipped) {
         apr_table_mergen(r->headers_out, "Vary", "Accept-Encoding");
         if (!inflating) {
@@ -115,7 +115,7 @@ static int inflate_round(request_rec *r, z_stream *z, apr_bucket_brigade *bb, un
         }
         if (z->avail_out < CHUNK) {
             APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_transient_create(
-                (char *)out, CHUNK - z->avail_out, bb->bucket_alloc));
+                                            (char *)out, CHUNK - z->avail_out, bb->bucket_alloc));
             if (!pass(r, bb)) {
                 return -1;
             }
@@ -161,8 +161,8 @@ static int send_inflated(request_rec *r, apr_file_t *file)
         }
         /* The status is out: only a cut connection tells the client that the text is not whole. */
         r->connection->keepalive = AP_CONN_CLOSE;
-        APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool,
-                                                           bb->bucket_alloc));
+        APR_BRIGADE_INSERT_TAIL(
+            bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, bb->bucket_alloc));
     }
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
     pass(r, bb);

@@ -27,8 +27,8 @@ typedef struct {
 } memo_t;
 
 struct symbols_missing_t {
-    apr_thread_mutex_t *lock;       /* guards all below; held for copying only */
-    server_rec *server;             /* whose database takes the notes */
+    apr_thread_mutex_t *lock; /* guards all below; held for copying only */
+    server_rec *server;       /* whose database takes the notes */
     int n;
     note_t notes[QUEUE];
     memo_t memo[MEMO];
@@ -39,7 +39,7 @@ symbols_missing_t *symbols_missing_make(apr_pool_t *p)
     symbols_missing_t *m = apr_pcalloc(p, sizeof(*m));
 
     return apr_thread_mutex_create(&m->lock, APR_THREAD_MUTEX_UNNESTED, p) == APR_SUCCESS ? m
-                                                                                         : NULL;
+                                                                                          : NULL;
 }
 
 /* FNV-1a over the texts with their ends. A collision only loses a note for a day. */
@@ -109,8 +109,8 @@ static apr_status_t write_notes(sal_db_t *db, const note_t *notes, int n, apr_po
             column[c][i] = notes[i].text[c];
         }
     }
-    list = (sal_missing_symbols_t){ (apr_size_t)n, column[0], column[1], column[2], column[3],
-                                    column[4] };
+    list = (sal_missing_symbols_t){ (apr_size_t)n, column[0], column[1],
+                                    column[2],     column[3], column[4] };
     return sal_missing_symbols_add(&list, db, p, err);
 }
 
@@ -127,8 +127,7 @@ static apr_status_t with_server_db(server_rec *s, const note_t *notes, int n, ap
     }
     if (strcmp(apr_dbd_name(dbd->driver), "pgsql")) {
         rv = sal_fail(err, SAL_E_NODB, "DBDriver is not pgsql");
-    }
-    else {
+    } else {
         rv = write_notes(sal_db_wrap(apr_dbd_native_handle(dbd->driver, dbd->handle), dbd->pool, p),
                          notes, n, p, err);
     }
@@ -157,8 +156,10 @@ void symbols_missing_flush(symbols_missing_t *m, apr_pool_t *p)
         return;
     }
     if (with_server_db(s, notes, n, p, &err) != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, "SAL2020: %d missing symbols wait for the "
-                     "database: %s", n, err.message);
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
+                     "SAL2020: %d missing symbols wait for the "
+                     "database: %s",
+                     n, err.message);
         if (err.code == SAL_E_NODB) {
             return;
         }

@@ -10,16 +10,16 @@
 
 extern module AP_MODULE_DECLARE_DATA symbols_module;
 
-typedef struct symbols_conf_t {         /* of a server; constant once children run */
+typedef struct symbols_conf_t { /* of a server; constant once children run */
     sal_conf_t *shared;
-    apr_int64_t max_upload;             /* bytes of a request body; 0: unset */
-    apr_array_header_t *snippets;       /* const char *; NULL: unset */
-    sal_symbol_store_t *store;          /* NULL: not configured, or could not be opened */
+    apr_int64_t max_upload;       /* bytes of a request body; 0: unset */
+    apr_array_header_t *snippets; /* const char *; NULL: unset */
+    sal_symbol_store_t *store;    /* NULL: not configured, or could not be opened */
 } symbols_conf_t;
 
 typedef struct symbols_dir_conf_t {
-    const char *prefix;                 /* of download URLs, with both slashes; NULL: unset */
-    int always_gzip;                    /* -1: unset */
+    const char *prefix; /* of download URLs, with both slashes; NULL: unset */
+    int always_gzip;    /* -1: unset */
 } symbols_dir_conf_t;
 
 #define SYMBOLS_MAX_UPLOAD (INT64_C(8) << 30)

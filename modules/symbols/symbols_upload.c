@@ -22,8 +22,8 @@ APLOG_USE_MODULE(symbols);
 /* More parts than these are an attack, not an upload (Tecken takes 100 files and 1000 texts). */
 enum { PARTS_MAX = 1100, FIELD_MAX = 2048 };
 
-static const apr_size_t text_total_max = 5 << 19;   /* 2.5 MiB of text fields */
-static const apr_off_t form_overhead = 4 << 20;     /* of a body, beside its archive */
+static const apr_size_t text_total_max = 5 << 19; /* 2.5 MiB of text fields */
+static const apr_off_t form_overhead = 4 << 20;   /* of a body, beside its archive */
 
 static const char no_file[] = "Must be multipart form data with at least one file";
 
@@ -39,8 +39,8 @@ typedef struct {
     request_rec *r;
     sal_symbol_store_t *store;
     sal_multipart_t *parser;
-    part_kind_t part;               /* the one that is being received */
-    const char *field;              /* name of the first file field; NULL: no file yet */
+    part_kind_t part;  /* the one that is being received */
+    const char *field; /* name of the first file field; NULL: no file yet */
     const char *archive_name;
     int fd;
     apr_size_t text_total;
@@ -72,19 +72,19 @@ static apr_status_t begin_archive(form_t *f, const sal_part_t *part, sal_error_t
         return APR_SUCCESS;
     }
     f->field = apr_pstrdup(f->r->pool, name);
-    f->archive_name = apr_pstrdup(f->r->pool, is_zip_name(name) || !is_zip_name(part->filename)
-                                                  ? name : part->filename);
+    f->archive_name = apr_pstrdup(
+        f->r->pool, is_zip_name(name) || !is_zip_name(part->filename) ? name : part->filename);
     f->part = PART_ARCHIVE;
     if (f->fd >= 0) {
         return ftruncate(f->fd, 0) || lseek(f->fd, 0, SEEK_SET)
-                   ? sal_fail_os(err, errno, "cannot begin the archive again") : APR_SUCCESS;
+                   ? sal_fail_os(err, errno, "cannot begin the archive again")
+                   : APR_SUCCESS;
     }
     f->fd = sal_symbol_store_spool(f->store, f->r->pool, err);
     if (f->fd < 0) {
         return err->code;
     }
-    apr_pool_cleanup_register(f->r->pool, (void *)(intptr_t)f->fd, close_fd,
-                              apr_pool_cleanup_null);
+    apr_pool_cleanup_register(f->r->pool, (void *)(intptr_t)f->fd, close_fd, apr_pool_cleanup_null);
     /* No byte of a wrongly named archive needs to be received. */
     return sal_upload_name_check(f->archive_name, f->r->pool, err);
 }
@@ -100,8 +100,7 @@ static apr_status_t part_begin(void *baton, const sal_part_t *part, sal_error_t 
     if (part->name && !strcmp(part->name, "try")) {
         f->part = PART_TRY;
         f->try_field = (field_t){ .sent = 1 };
-    }
-    else if (part->name && !strcmp(part->name, "url")) {
+    } else if (part->name && !strcmp(part->name, "url")) {
         f->part = PART_URL;
         f->url_field = (field_t){ .sent = 1 };
     }
@@ -148,7 +147,8 @@ static apr_status_t part_end(void *baton, sal_error_t *err)
 }
 
 static const sal_multipart_events_t form_events = { .part_begin = part_begin,
-                                                    .part_data = part_data, .part_end = part_end };
+                                                    .part_data = part_data,
+                                                    .part_end = part_end };
 
 /* The boundary parameter of a multipart/form-data type, or NULL for another type. */
 static const char *boundary_of(request_rec *r)
@@ -184,8 +184,8 @@ static int read_multipart(form_t *f, const char *boundary, apr_off_t max)
     apr_off_t total;
     int rc;
 
-    if (sal_multipart_make(&f->parser, boundary, PARTS_MAX, &form_events, f, f->r->pool,
-                           &f->err) != APR_SUCCESS) {
+    if (sal_multipart_make(&f->parser, boundary, PARTS_MAX, &form_events, f, f->r->pool, &f->err) !=
+        APR_SUCCESS) {
         return HTTP_BAD_REQUEST;
     }
     rc = web_body_pump(f->r, max, feed, f, &total, &sink_status);
@@ -252,9 +252,10 @@ static int fail_with(request_rec *r, int status, const sal_error_t *err)
         return fail(r, status, ap_get_status_line(status) + 4);
     }
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "SAL2011: upload failed: %s", err->message);
-    return fail(r, status, status == HTTP_SERVICE_UNAVAILABLE
-                               ? "The upload cannot be stored now, try again later"
-                               : "Internal Server Error");
+    return fail(r, status,
+                status == HTTP_SERVICE_UNAVAILABLE
+                    ? "The upload cannot be stored now, try again later"
+                    : "Internal Server Error");
 }
 
 /*
@@ -300,10 +301,14 @@ static int store_archive(form_t *f, const web_identity_t *who, bool is_try)
     request_rec *r = f->r;
     const symbols_conf_t *sc = symbols_conf(r);
     sal_upload_limits_t limits = sal_upload_limits;
-    sal_upload_opts_t opts = { .archive_name = f->archive_name, .user = who->user,
-                               .address = r->useragent_ip, .user_id = who->user_id,
-                               .token_id = who->token_id, .is_try = is_try,
-                               .received = r->request_time, .limits = &limits };
+    sal_upload_opts_t opts = { .archive_name = f->archive_name,
+                               .user = who->user,
+                               .address = r->useragent_ip,
+                               .user_id = who->user_id,
+                               .token_id = who->token_id,
+                               .is_try = is_try,
+                               .received = r->request_time,
+                               .limits = &limits };
     json_t *answer = NULL;
     sal_upload_t *up;
     apr_status_t rv;
@@ -317,9 +322,9 @@ static int store_archive(form_t *f, const web_identity_t *who, bool is_try)
         (rv = web_with_db(r, sal_upload_compare, up, &f->err)) == APR_SUCCESS &&
         (rv = sal_upload_publish(up, &f->err)) == APR_SUCCESS &&
         (rv = web_with_db(r, sal_upload_record, up, &f->err)) == APR_SUCCESS) {
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL2012: upload %" APR_INT64_T_FMT
-                      ": %d files, %" APR_UINT64_T_FMT " bytes", up->id, up->files->nelts,
-                      (apr_uint64_t)up->archive_size);
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      "SAL2012: upload %" APR_INT64_T_FMT ": %d files, %" APR_UINT64_T_FMT " bytes",
+                      up->id, up->files->nelts, (apr_uint64_t)up->archive_size);
         answer = sal_upload_json(up);
     }
     /* Before the answer: whoever reads it finds nothing of a refused archive on the disk. */
@@ -353,8 +358,7 @@ static int check_caller(request_rec *r, const web_identity_t *who)
                                  sal_utf8_clean(r->uri, strlen(r->uri), r->pool)));
     }
     if (!who->by_token) {
-        return fail(r, HTTP_FORBIDDEN,
-                    "This requires an Auth-Token to authenticate the request");
+        return fail(r, HTTP_FORBIDDEN, "This requires an Auth-Token to authenticate the request");
     }
     if (!(who->permissions & (SAL_PERM_UPLOAD_SYMBOLS | SAL_PERM_UPLOAD_TRY_SYMBOLS))) {
         return fail(r, HTTP_FORBIDDEN, "Forbidden");

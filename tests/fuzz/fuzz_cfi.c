@@ -42,9 +42,8 @@ static void run_cfi(sal_str_t text, sal_cpu_t cpu)
     }
     if (sal_cfi_apply(&caller, &rules, &env, 0x5555)) {
         for (int i = 0; i < SAL_MAX_REGS; i++) {
-            if (caller.valid >> i & 1
-                && (i >= desc->n_regs
-                    || (desc->pointer_size == 4 && caller.value[i] > UINT32_MAX))) {
+            if (caller.valid >> i & 1 &&
+                (i >= desc->n_regs || (desc->pointer_size == 4 && caller.value[i] > UINT32_MAX))) {
                 abort();
             }
         }

@@ -128,7 +128,8 @@ static apr_status_t parse(sum_t *s, const char *boundary, const char *data, size
 /* The document must survive being written and read. */
 static void check_document(sal_annotations_t *a, apr_pool_t *p)
 {
-    sal_raw_meta_t meta = { .throttle_rule = "r", .dump_checksums = sal_json_own(json_object(), p) };
+    sal_raw_meta_t meta = { .throttle_rule = "r",
+                            .dump_checksums = sal_json_own(json_object(), p) };
     json_t *raw, *again;
     const char *text;
 

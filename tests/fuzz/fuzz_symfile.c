@@ -40,7 +40,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-typedef struct sum_t { uint64_t records, sum; } sum_t;
+typedef struct sum_t {
+    uint64_t records, sum;
+} sum_t;
 
 static apr_status_t add_up(void *baton, const sal_symrec_t *r)
 {

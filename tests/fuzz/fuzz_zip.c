@@ -75,7 +75,8 @@ static void read_all(sal_upload_zip_t *zip, apr_pool_t *p)
 
         check_member(m);
         if (sal_upload_zip_read(zip, m, m->deflated ? take_packed : NULL, take_plain, &s, p,
-                                &err) == APR_SUCCESS && s.plain != m->size) {
+                                &err) == APR_SUCCESS &&
+            s.plain != m->size) {
             abort();
         }
     }

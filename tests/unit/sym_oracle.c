@@ -5,7 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct line_t { uint64_t start, size; long file; unsigned line; } line_t;
+typedef struct line_t {
+    uint64_t start, size;
+    long file;
+    unsigned line;
+} line_t;
 typedef struct inline_t {
     uint64_t start, size;
     unsigned depth, call_line;
@@ -23,11 +27,19 @@ typedef struct func_t {
     size_t n_lines;
     inline_t *inlines;
     size_t n_inlines;
-    int *chain;                   /* per address, ORACLE_MAX_DEPTH indexes into inlines, -1 ends */
+    int *chain; /* per address, ORACLE_MAX_DEPTH indexes into inlines, -1 ends */
 } func_t;
 
-typedef struct public_t { uint64_t start; unsigned params; bool multiple; const char *name; } public_t;
-typedef struct name_t { unsigned number; const char *name; } name_t;
+typedef struct public_t {
+    uint64_t start;
+    unsigned params;
+    bool multiple;
+    const char *name;
+} public_t;
+typedef struct name_t {
+    unsigned number;
+    const char *name;
+} name_t;
 
 struct oracle_t {
     char *text;
@@ -49,8 +61,9 @@ static void *more(void *array, size_t n, size_t size)
     }
     return array;
 }
-#define PUSH(array, n) ((array) = more((array), (n), sizeof(*(array))), \
-                        memset(&(array)[n], 0, sizeof(*(array))), &(array)[(n)++])
+#define PUSH(array, n)                                                                             \
+    ((array) = more((array), (n), sizeof(*(array))), memset(&(array)[n], 0, sizeof(*(array))),     \
+     &(array)[(n)++])
 
 static char *skip(char *s)
 {
@@ -126,7 +139,7 @@ static void read_name(name_t **names, size_t *n, char *s, bool origin)
     name->number = (unsigned)strtoul(s, &s, 10);
     s = skip(s);
     if (origin && (strtol(s, &end, 10), end != s) && (*end == ' ' || *end == '\t')) {
-        s = skip(end);            /* the old form's file */
+        s = skip(end); /* the old form's file */
     }
     name->name = origin ? or_unknown(s) : s;
 }
@@ -170,21 +183,16 @@ oracle_t *oracle_make(const char *text)
         if (key(&s, "FUNC")) {
             read_func(o, s);
             in_func = true;
-        }
-        else if (key(&s, "PUBLIC")) {
+        } else if (key(&s, "PUBLIC")) {
             read_public(o, s);
             in_func = false;
-        }
-        else if (key(&s, "FILE")) {
+        } else if (key(&s, "FILE")) {
             read_name(&o->files, &o->n_files, s, false);
-        }
-        else if (key(&s, "INLINE_ORIGIN")) {
+        } else if (key(&s, "INLINE_ORIGIN")) {
             read_name(&o->origins, &o->n_origins, s, true);
-        }
-        else if (in_func && key(&s, "INLINE")) {
+        } else if (in_func && key(&s, "INLINE")) {
             read_inline(&o->funcs[o->n_funcs - 1], s);
-        }
-        else if (in_func && *s && strchr("0123456789abcdefABCDEF", *s)) {
+        } else if (in_func && *s && strchr("0123456789abcdefABCDEF", *s)) {
             read_line(&o->funcs[o->n_funcs - 1], s);
         }
     }
@@ -308,8 +316,11 @@ static void ask_func(oracle_t *o, func_t *f, uint64_t x, oracle_hit_t *hit)
         make_chains(f);
     }
     chain = f->chain + (x - f->start) * ORACLE_MAX_DEPTH;
-    *hit = (oracle_hit_t){ .found = true, .multiple = f->multiple, .start = f->start,
-                           .size = f->size, .params = f->params };
+    *hit = (oracle_hit_t){ .found = true,
+                           .multiple = f->multiple,
+                           .start = f->start,
+                           .size = f->size,
+                           .params = f->params };
     while (n < ORACLE_MAX_DEPTH && chain[n] >= 0) {
         n++;
     }
@@ -322,8 +333,12 @@ static void ask_func(oracle_t *o, func_t *f, uint64_t x, oracle_hit_t *hit)
 
         frame(o, out,
               self ? last_name(o->origins, o->n_origins, self->origin, "<unknown>") : f->name,
-              callee ? callee->call_file : l ? l->file : -1,
-              callee ? callee->call_line : l ? l->line : 0);
+              callee ? callee->call_file
+              : l    ? l->file
+                     : -1,
+              callee ? callee->call_line
+              : l    ? l->line
+                     : 0);
     }
 }
 
@@ -348,8 +363,11 @@ static void ask_public(const oracle_t *o, uint64_t x, oracle_hit_t *hit)
         }
     }
     if (best) {
-        *hit = (oracle_hit_t){ .found = true, .is_public = true, .multiple = best->multiple,
-                               .start = best->start, .params = best->params };
+        *hit = (oracle_hit_t){ .found = true,
+                               .is_public = true,
+                               .multiple = best->multiple,
+                               .start = best->start,
+                               .params = best->params };
         frame(o, &hit->outer, best->name, -1, 0);
     }
 }
@@ -368,8 +386,7 @@ void oracle_ask(oracle_t *o, uint64_t x, oracle_hit_t *hit)
     }
     if (best) {
         ask_func(o, best, x, hit);
-    }
-    else {
+    } else {
         ask_public(o, x, hit);
     }
 }

@@ -15,7 +15,7 @@ enum { ORACLE_MAX_DEPTH = 64 };
 
 typedef struct oracle_frame_t {
     const char *function;
-    const char *file;             /* "" unknown */
+    const char *file; /* "" unknown */
     unsigned line;
 } oracle_frame_t;
 
@@ -25,7 +25,7 @@ typedef struct oracle_hit_t {
     unsigned params;
     oracle_frame_t outer;
     unsigned n_inlines;
-    oracle_frame_t inlines[ORACLE_MAX_DEPTH];     /* innermost first */
+    oracle_frame_t inlines[ORACLE_MAX_DEPTH]; /* innermost first */
 } oracle_hit_t;
 
 /* Takes well-formed text apart (other lines are ignored). Aborts on lack of memory. */

@@ -29,7 +29,8 @@ static inline void temp_make(apr_pool_t *p)
 
 static inline void temp_remove(apr_pool_t *p)
 {
-    char *command = apr_pstrcat(p, "chmod -R u+rwx '", temp_dir, "'; rm -rf '", temp_dir, "'", NULL);
+    char *command =
+        apr_pstrcat(p, "chmod -R u+rwx '", temp_dir, "'; rm -rf '", temp_dir, "'", NULL);
 
     if (system(command) != 0) {
         perror(command);

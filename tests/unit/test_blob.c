@@ -91,8 +91,9 @@ static void test_life(void **state)
 
 static void test_keys(void **state)
 {
-    static const char *const bad[] = { "", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/.",
-                                       "a b", "a\\b", "a%2fb", "a\n", "\xc3\xa4", NULL };
+    static const char *const bad[] = { "",     "/a",    "a/",     "a//b",     ".",
+                                       "..",   "../a",  "a/../b", "a/.",      "a b",
+                                       "a\\b", "a%2fb", "a\n",    "\xc3\xa4", NULL };
     sal_blob_writer_t *w;
     int before = files();
 

@@ -42,8 +42,11 @@ static int set_up(void **state)
 
 static sal_cfi_env_t env(void)
 {
-    return (sal_cfi_env_t){ .cpu = sal_cpu_desc(SAL_CPU_AMD64), .callee = &regs,
-                            .stack = &stack, .cfa = 0x1010, .has_cfa = true };
+    return (sal_cfi_env_t){ .cpu = sal_cpu_desc(SAL_CPU_AMD64),
+                            .callee = &regs,
+                            .stack = &stack,
+                            .cfa = 0x1010,
+                            .has_cfa = true };
 }
 
 static void gives(const char *expr, uint64_t expected)
@@ -99,20 +102,20 @@ static void test_failures(void **state)
 {
     (void)state;
     fails("");
-    fails("1 2");               /* two values left */
+    fails("1 2"); /* two values left */
     fails("+");
     fails("1 +");
     fails("^");
     fails("1 0 /");
     fails("1 0 %");
-    fails("1 3 @");             /* not a power of two */
+    fails("1 3 @"); /* not a power of two */
     fails("1 0 @");
-    fails("$rsp 249 + ^");      /* the load ends behind the stack */
-    fails("4095 ^");            /* and before it */
+    fails("$rsp 249 + ^"); /* the load ends behind the stack */
+    fails("4095 ^");       /* and before it */
     fails("-1 ^");
     fails(".undef");
     fails("1 .undef +");
-    fails("$r12");              /* known, but not valid */
+    fails("$r12"); /* known, but not valid */
     fails("$nonsense");
     fails("nonsense");
     fails("9223372036854775808");
@@ -177,10 +180,10 @@ static void test_rules(void **state)
     assert_true(rules(&r, ".cfa: $rsp 16 + $rbx: .cfa -16 + ^"));
     assert_memory_equal(r.cfa.s, "$rsp 16 +", r.cfa.len);
     assert_true(r.has >> RBX & 1);
-    assert_true(rules(&r, "rbp: 5 $xmm0: 7"));  /* with or without '$'; unknown names dropped */
+    assert_true(rules(&r, "rbp: 5 $xmm0: 7")); /* with or without '$'; unknown names dropped */
     assert_true(r.has >> RBP & 1);
-    assert_false(rules(&r, "$rsp 8 +"));        /* no rule begins */
-    assert_false(rules(&r, ".cfa: .ra: 5"));    /* an empty expression */
+    assert_false(rules(&r, "$rsp 8 +"));     /* no rule begins */
+    assert_false(rules(&r, ".cfa: .ra: 5")); /* an empty expression */
     assert_false(rules(&r, ".cfa: 5 .ra:"));
     assert_false(rules(&r, ""));
 }
@@ -204,17 +207,17 @@ static void test_apply(void **state)
     assert_int_equal(c.value[RSP], 0x1010);
     assert_int_equal(c.value[RIP], 0x101);
     assert_int_equal(c.value[RBP], 0x100);
-    assert_int_equal(c.value[RBX], 7);          /* preserved, and valid */
+    assert_int_equal(c.value[RBX], 7); /* preserved, and valid */
     assert_int_equal(c.valid, 1u << RSP | 1u << RIP | 1u << RBP | 1u << RBX);
 
-    assert_false(apply(&c, ".cfa: $rsp 16 +"));                 /* no .ra */
-    assert_false(apply(&c, ".ra: 5"));                          /* no .cfa */
+    assert_false(apply(&c, ".cfa: $rsp 16 +")); /* no .ra */
+    assert_false(apply(&c, ".ra: 5"));          /* no .cfa */
     assert_false(apply(&c, ".cfa: .undef .ra: 5"));
     assert_false(apply(&c, ".cfa: $rsp .ra: .undef"));
     assert_true(apply(&c, ".cfa: $rsp 8 + .ra: 9 $rbx: .undef"));
-    assert_false(c.valid >> RBX & 1);                           /* a failing rule clears */
+    assert_false(c.valid >> RBX & 1); /* a failing rule clears */
     assert_true(apply(&c, ".cfa: $rsp 8 + .ra: 9 $rsp: 77"));
-    assert_int_equal(c.value[RSP], 77);                         /* a rule of its own wins */
+    assert_int_equal(c.value[RSP], 77); /* a rule of its own wins */
 }
 
 /* arm64's fp has two names: a failing rule under the alias leaves the value kept under its own. */
@@ -311,32 +314,46 @@ static void test_win_program(void **state)
     assert_int_equal(c.value[EIP], 0x400009);
     assert_int_equal(c.value[EBP], 0x400008);
     assert_int_equal(c.value[ESP], 0x1028);
-    assert_int_equal(c.value[ESI], 0x51);       /* kept, as nothing says otherwise */
+    assert_int_equal(c.value[ESI], 0x51); /* kept, as nothing says otherwise */
     assert_false(c.valid >> EBX & 1);
 
     /* .raSearch: esp + locals + saved + what the callee's callee left; ebp + 4 after alignment */
     assert_true(run(&c, "$eip .raSearch ="));
     assert_int_equal(c.value[EIP], 0x1000 + 8 + 4 + 4);
-    assert_int_equal(c.value[ESP], 0x1000);     /* not assigned: the callee's */
+    assert_int_equal(c.value[ESP], 0x1000); /* not assigned: the callee's */
     assert_true(run(&c, "$T0 .raSearchStart = $eip $T0 = $T1 $ebp 16 @ ="));
     assert_int_equal(c.value[EIP], 0x1024);
 
     assert_true(run(&c, "$eip .cbParams .cbCalleeParams + .cbSavedRegs + .cbLocals + ="));
     assert_int_equal(c.value[EIP], 12 + 4 + 4 + 8);
-    assert_true(run(&c, "$T0 17 =$T1 5 =$eip $T0 $T1 / ="));    /* "=" grown to the next token */
+    assert_true(run(&c, "$T0 17 =$T1 5 =$eip $T0 $T1 / =")); /* "=" grown to the next token */
     assert_int_equal(c.value[EIP], 3);
-    assert_true(run(&c, "$eip -1 2 * ="));      /* 32-bit wrapping */
+    assert_true(run(&c, "$eip -1 2 * =")); /* 32-bit wrapping */
     assert_int_equal(c.value[EIP], 0xfffffffe);
     assert_true(run(&c, "$esi .undef = $eip 5 ="));
-    assert_true(run(&c, "1 2 3 $eip 5 ="));     /* what is left over does not matter */
+    assert_true(run(&c, "1 2 3 $eip 5 =")); /* what is left over does not matter */
 }
 
 static void test_win_failures(void **state)
 {
     static const char *const bad[] = {
-        "$eip =", "=", "5 6 =", "$eip $T9 =", "$eip 1 0 / =", "$eip 1 0 % =",
-        "$eip 1 3 @ =", "$eip 0 ^ =", "$eip 4294967296 =", "$eip 2147483648 =", "$eip eax =",
-        "$eip 5 ==", "$eip + =", "$esp .undef =", "^", "$eip 0x5 =", "$eip .undef 1 + =",
+        "$eip =",
+        "=",
+        "5 6 =",
+        "$eip $T9 =",
+        "$eip 1 0 / =",
+        "$eip 1 0 % =",
+        "$eip 1 3 @ =",
+        "$eip 0 ^ =",
+        "$eip 4294967296 =",
+        "$eip 2147483648 =",
+        "$eip eax =",
+        "$eip 5 ==",
+        "$eip + =",
+        "$esp .undef =",
+        "^",
+        "$eip 0x5 =",
+        "$eip .undef 1 + =",
     };
     sal_regs_t c, callee;
     sal_win_t win;
@@ -349,10 +366,10 @@ static void test_win_failures(void **state)
     }
     assert_false(run(&c, ""));
     set_up_win(&callee, &win, "$eip 5 =");
-    sal_reg_clear(&callee, EBP);                /* both must be known */
+    sal_reg_clear(&callee, EBP); /* both must be known */
     assert_false(sal_win_program(&c, &win, &callee, &stack, 0));
     set_up_win(&callee, &win, "$eip 5 =");
-    win.locals = UINT32_MAX;                    /* sizes that overflow */
+    win.locals = UINT32_MAX; /* sizes that overflow */
     assert_false(sal_win_program(&c, &win, &callee, &stack, 1));
 }
 
@@ -366,28 +383,28 @@ static void test_win_fpo(void **state)
     win.locals = 8;
     win.saved = 4;
     assert_true(sal_win_fpo(&c, &win, &callee, &stack, 4, true));
-    assert_int_equal(c.value[EIP], 0x400004);   /* the word at esp + 16 */
+    assert_int_equal(c.value[EIP], 0x400004); /* the word at esp + 16 */
     assert_int_equal(c.value[ESP], 0x1014);
-    assert_int_equal(c.value[EBP], 0x1020);     /* the function had no use for it */
+    assert_int_equal(c.value[EBP], 0x1020); /* the function had no use for it */
 
     win.allocates_base_pointer = true;
     win.saved = 12;
     win.locals = 0;
     assert_true(sal_win_fpo(&c, &win, &callee, &stack, 4, true));
-    assert_int_equal(c.value[EBP], 0x400002);   /* the word at esp + 4 + 12 - 8 */
+    assert_int_equal(c.value[EBP], 0x400002); /* the word at esp + 4 + 12 - 8 */
 
-    win.saved = 0;                              /* would lie below the stack */
+    win.saved = 0; /* would lie below the stack */
     assert_false(sal_win_fpo(&c, &win, &callee, &stack, 0, true));
 
     win.allocates_base_pointer = false;
-    words32[0] = 0x401000;                      /* our own eip: left over from a call before */
+    words32[0] = 0x401000; /* our own eip: left over from a call before */
     assert_true(sal_win_fpo(&c, &win, &callee, &stack, 0, false));
     assert_int_equal(c.value[EIP], 0x400001);
     assert_int_equal(c.value[ESP], 0x1008);
     assert_true(sal_win_fpo(&c, &win, &callee, &stack, 0, true));
-    assert_int_equal(c.value[EIP], 0x401000);   /* not the first frame: taken at its word */
+    assert_int_equal(c.value[EIP], 0x401000); /* not the first frame: taken at its word */
 
-    win.locals = 0x10000;                       /* outside the stack */
+    win.locals = 0x10000; /* outside the stack */
     assert_false(sal_win_fpo(&c, &win, &callee, &stack, 0, true));
 }
 

@@ -16,16 +16,16 @@ static const struct {
     bool valid;
 } cases[] = {
     { "de1bb258-cbbf-4589-a673-34f800160918", true },
-    { "de1bb258-cbbf-4589-a673-34f801160918", true },          /* deferred */
-    { "de1bb258-cbbf-4589-a673-34f802160918", false },         /* other throttle digits */
+    { "de1bb258-cbbf-4589-a673-34f801160918", true },  /* deferred */
+    { "de1bb258-cbbf-4589-a673-34f802160918", false }, /* other throttle digits */
     { "de1bb258-cbbf-4589-a673-34f80a160918", false },
-    { "DE1BB258-cbbf-4589-a673-34f800160918", false },         /* upper case */
-    { "00000000-0000-0000-0000-000000000000", false },         /* no such date (ours) */
-    { "de1bb258-cbbf-4589-a673-34f800161318", false },         /* month 13 */
-    { "de1bb258-cbbf-4589-a673-34f800160931", false },         /* 31 September */
-    { "de1bb258-cbbf-4589-a673-34f800160229", true },          /* leap year */
+    { "DE1BB258-cbbf-4589-a673-34f800160918", false }, /* upper case */
+    { "00000000-0000-0000-0000-000000000000", false }, /* no such date (ours) */
+    { "de1bb258-cbbf-4589-a673-34f800161318", false }, /* month 13 */
+    { "de1bb258-cbbf-4589-a673-34f800160931", false }, /* 31 September */
+    { "de1bb258-cbbf-4589-a673-34f800160229", true },  /* leap year */
     { "de1bb258-cbbf-4589-a673-34f800170229", false },
-    { "de1bb258-cbbf-1589-a673-34f800160918", true },          /* version nibble is unchecked */
+    { "de1bb258-cbbf-1589-a673-34f800160918", true }, /* version nibble is unchecked */
     { "de1bb258cbbf-4589-a673-34f8001609180", false },
     { "de1bb258-cbbf-4589-a673-34f800160918\n", false },
     { " de1bb258-cbbf-4589-a673-34f800160918", false },

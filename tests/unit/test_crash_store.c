@@ -21,7 +21,8 @@
 #include "crash/store_private.h"
 #include "temp_dir.h"
 
-#define SHA256_ABC "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" /* FIPS 180-2 */
+#define SHA256_ABC                                                                                 \
+    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" /* FIPS 180-2 */
 
 static apr_pool_t *pool;
 static sal_crash_store_t *store;
@@ -136,8 +137,8 @@ static void test_foreign_readers(void **state)
     id = put_crash(NULL, dump, 3000000, &rv);
     ok(rv);
     snprintf(command, sizeof(command),
-             "unzip -tqq %s && unzip -p %s upload_file_minidump.zst | zstd -dq >%s/got", path_of(id),
-             path_of(id), temp_dir);
+             "unzip -tqq %s && unzip -p %s upload_file_minidump.zst | zstd -dq >%s/got",
+             path_of(id), path_of(id), temp_dir);
     assert_int_equal(system(command), 0);
     FILE *f = fopen(temp_path("got", pool), "rb");
     char *got = apr_palloc(pool, 3000001);
@@ -404,7 +405,8 @@ static void test_full(void **state)
     }
     assert_int_equal(rv, ENOSPC);
     apr_pool_destroy(p);
-    snprintf(command, sizeof(command), "[ -z \"$(find %s/pending %s/crash -type f)\" ]", root, root);
+    snprintf(command, sizeof(command), "[ -z \"$(find %s/pending %s/crash -type f)\" ]", root,
+             root);
     assert_int_equal(system(command), 0);
 
     apr_pool_create(&p, pool);
@@ -419,13 +421,12 @@ static void test_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_foreign_readers),
-        cmocka_unit_test(test_drop_large),      cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_existing),        cmocka_unit_test(test_absent),
-        cmocka_unit_test(test_abandoned),       cmocka_unit_test(test_opening),
-        cmocka_unit_test(test_named_files),
-        cmocka_unit_test(test_admission),       cmocka_unit_test(test_processed),
-        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_foreign_readers),
+        cmocka_unit_test(test_drop_large),  cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_existing),    cmocka_unit_test(test_absent),
+        cmocka_unit_test(test_abandoned),   cmocka_unit_test(test_opening),
+        cmocka_unit_test(test_named_files), cmocka_unit_test(test_admission),
+        cmocka_unit_test(test_processed),   cmocka_unit_test(test_full),
     };
     int failed;
 

@@ -39,8 +39,14 @@ typedef struct case_t {
     const char *want; /* {"a": annotations, "n": notes, "d": dumps} without what is empty */
 } case_t;
 
-#define GOOD(what, body, want) { what, body, sizeof(body) - 1, SAL_FAULT_NONE, want }
-#define BAD(what, body, fault) { what, body, sizeof(body) - 1, fault, NULL }
+#define GOOD(what, body, want)                                                                     \
+    {                                                                                              \
+        what, body, sizeof(body) - 1, SAL_FAULT_NONE, want                                         \
+    }
+#define BAD(what, body, fault)                                                                     \
+    {                                                                                              \
+        what, body, sizeof(body) - 1, fault, NULL                                                  \
+    }
 
 static const case_t cases[] = {
     /* ---- 3.2: dispatch ---- */
@@ -64,16 +70,18 @@ static const case_t cases[] = {
     GOOD("text with a filename is a dump", TEXT("a", "1") PART("f", "x", "text/plain", "2") END,
          "{\"a\":{\"a\":\"1\"},\"d\":{\"f\":\"2\"},"
          "\"n\":[\"unknown content type: f text/plain\"]}"),
-    GOOD("types without regard to case",
-         D DISP "a\r\nContent-Type: Text/Plain\r\n\r\n1\r\n" END, "{\"a\":{\"a\":\"1\"}}"),
+    GOOD("types without regard to case", D DISP "a\r\nContent-Type: Text/Plain\r\n\r\n1\r\n" END,
+         "{\"a\":{\"a\":\"1\"}}"),
     GOOD("text/plainX is a dump",
          TEXT("a", "1") D DISP "b\r\nContent-Type: text/plainX\r\n\r\n2\r\n" END,
-         "{\"a\":{\"a\":\"1\"},\"d\":{\"b\":\"2\"},\"n\":[\"unknown content type: b text/plainX\"]}"),
+         "{\"a\":{\"a\":\"1\"},\"d\":{\"b\":\"2\"},\"n\":[\"unknown content type: b "
+         "text/plainX\"]}"),
     GOOD("octet-stream without filename is a dump",
          TEXT("a", "1") D DISP "b\r\nContent-Type: application/octet-stream\r\n\r\n2\r\n" END,
          "{\"a\":{\"a\":\"1\"},\"d\":{\"b\":\"2\"}}"),
-    GOOD("memory report", TEXT("a", "1") PART("memory_report", "m", "application/gzip", "\x1f\x8b")
-         END, "{\"a\":{\"a\":\"1\"},\"d\":{\"memory_report\":\"\\u001f\xef\xbf\xbd\"},"
+    GOOD("memory report",
+         TEXT("a", "1") PART("memory_report", "m", "application/gzip", "\x1f\x8b") END,
+         "{\"a\":{\"a\":\"1\"},\"d\":{\"memory_report\":\"\\u001f\xef\xbf\xbd\"},"
          "\"n\":[\"unknown content type: memory_report application/gzip\"]}"),
     GOOD("Crashpad sends no type for files",
          TEXT("a", "1") D DISP "\"upload_file_minidump\"; filename=\"u.dmp\"\r\n\r\nMDMP\r\n" END,
@@ -88,8 +96,9 @@ static const case_t cases[] = {
     GOOD("no dump, empty value", TEXT("a", "") END, "{\"a\":{\"a\":\"\"}}"),
     GOOD("duplicate field", TEXT("a", "1") TEXT("a", "2") END,
          "{\"a\":{\"a\":\"2\"},\"n\":[\"duplicate annotation: a\"]}"),
-    GOOD("duplicate dump", TEXT("a", "1") DUMP("upload_file_minidump", "MDMP1")
-         DUMP("upload-file_minidump", "x") DUMP("upload_file_minidump", "MDMP2") END,
+    GOOD("duplicate dump",
+         TEXT("a", "1") DUMP("upload_file_minidump", "MDMP1") DUMP("upload-file_minidump", "x")
+             DUMP("upload_file_minidump", "MDMP2") END,
          "{\"a\":{\"a\":\"1\"},\"d\":{\"upload_file_minidump\":\"MDMP1\",\"uploadfile_minidump\":"
          "\"x\",\"upload_file_minidump_2\":\"MDMP2\"},\"n\":[\"duplicate dump "
          "upload_file_minidump stored as upload_file_minidump_2\"]}"),
@@ -103,8 +112,9 @@ static const case_t cases[] = {
     GOOD("latin-1", D DISP "b\r\nContent-Type: text/plain; charset=latin1\r\n\r\n\xe4\r\n" END,
          "{\"a\":{\"b\":\"\xc3\xa4\"}}"),
     GOOD("value over its limit (100 bytes here)",
-         TEXT("a", "1") TEXT("b", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-                                  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx") END,
+         TEXT("a", "1")
+             TEXT("b", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+                       "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx") END,
          "{\"a\":{\"a\":\"1\"},\"n\":[\"extract payload text part exception: body part is too "
          "large\"]}"),
     BAD("type is not ASCII", TEXT("a", "1") D DISP "b\r\nContent-Type: \xc3\xa4\r\n\r\n2\r\n" END,
@@ -132,13 +142,14 @@ static const case_t cases[] = {
          "\"n\":[\"dump compressed with zstd: upload_file_minidump_b\"]}"),
     GOOD("delimiter without line break",
          TEXT("a", "1") D DISP "\"upload_file_minidump\"; filename=x\r\n"
-         "Content-Type: application/octet-stream\r\n\r\nMDMPx" END,
+                               "Content-Type: application/octet-stream\r\n\r\nMDMPx" END,
          "{\"a\":{\"a\":\"1\"},\"d\":{\"upload_file_minidump\":\"MDMPx\"},"
          "\"n\":[\"delimiter without line break\"]}"),
     GOOD("a form inside the dump",
-         TEXT("a", "1") DUMP("upload_file_minidump",
-         "--in\r\n" DISP "\"b\"\r\n\r\n2\r\n--in\r\n" DISP "\"upload_file_minidump\"; filename=y"
-         "\r\n\r\nMDMPinner\r\n--in--\r\n") END,
+         TEXT("a", "1")
+             DUMP("upload_file_minidump", "--in\r\n" DISP "\"b\"\r\n\r\n2\r\n--in\r\n" DISP
+                                          "\"upload_file_minidump\"; filename=y"
+                                          "\r\n\r\nMDMPinner\r\n--in--\r\n") END,
          "{\"a\":{\"a\":\"1\"},\"d\":{\"upload_file_minidump\":\"MDMPinner\"},\"n\":[\"dump is "
          "itself a form, its minidump taken: upload_file_minidump\"]}"),
     GOOD("a dump that only begins like a form",
@@ -158,8 +169,9 @@ static const case_t cases[] = {
     BAD("JSON array", JSON("[1]") END, SAL_FAULT_JSON_VALUE),
     BAD("JSON null", JSON("null") END, SAL_FAULT_JSON_VALUE),
     GOOD("BOM", JSON("\xef\xbb\xbf{\"a\":\"1\"}") END, "{\"a\":{\"a\":\"1\"}}"),
-    GOOD("surrogates", JSON("{\"a\":\"\xed\xa0\x80\",\"b\":\"\\ud83d\\ude00\",\"c\":\"\\ud83dx\"}")
-         END, "{\"a\":{\"a\":\"\xef\xbf\xbd\",\"b\":\"\xf0\x9f\x98\x80\",\"c\":\"\xef\xbf\xbdx\"}}"),
+    GOOD("surrogates",
+         JSON("{\"a\":\"\xed\xa0\x80\",\"b\":\"\\ud83d\\ude00\",\"c\":\"\\ud83dx\"}") END,
+         "{\"a\":{\"a\":\"\xef\xbf\xbd\",\"b\":\"\xf0\x9f\x98\x80\",\"c\":\"\xef\xbf\xbdx\"}}"),
     GOOD("scalars become text as written",
          JSON("{\"i\":18446744073709551615,\"f\":1.50,\"e\":-1e5,\"t\":true,\"n\":null}") END,
          "{\"a\":{\"i\":\"18446744073709551615\",\"f\":\"1.50\",\"e\":\"-1e5\",\"t\":\"true\"},"
@@ -172,11 +184,12 @@ static const case_t cases[] = {
     GOOD("NUL in value and key", JSON("{\"a\\u0000b\":\"1\\u0000\"}") END,
          "{\"a\":{\"ab\":\"1\\u0000\"},\"n\":[\"NUL in the name of annotation: ab\","
          "\"NUL in annotation: ab\"]}"),
-    GOOD("duplicate keys, two parts",
-         JSON("{\"z\":\"0\"}") JSON("{\"a\":\"1\",\"a\":\"2\"}") END, "{\"a\":{\"a\":\"2\"}}"),
+    GOOD("duplicate keys, two parts", JSON("{\"z\":\"0\"}") JSON("{\"a\":\"1\",\"a\":\"2\"}") END,
+         "{\"a\":{\"a\":\"2\"}}"),
     GOOD("client keys of ours are overwritten",
          JSON("{\"Version\":\"9\",\"version\":\"8\",\"metadata\":\"x\",\"submitted_timestamp\":"
-              "\"y\"}") END, "{\"a\":{\"Version\":\"9\"}}"),
+              "\"y\"}") END,
+         "{\"a\":{\"Version\":\"9\"}}"),
     /* ---- 4.2, 4.3 ---- */
     GOOD("removed annotations", TEXT("Email", "x@y") TEXT("email_", "z") END,
          "{\"a\":{\"email_\":\"z\"},\"n\":[\"Removed Email from raw crash.\"]}"),
@@ -333,8 +346,10 @@ static void test_json_bounds(void **state)
     struct {
         int depth, digits;
         sal_fault_t fault;
-    } bounds[] = { { 62, 1, SAL_FAULT_NONE }, { 64, 1, SAL_FAULT_JSON },
-                   { 100000, 1, SAL_FAULT_JSON }, { 1, 4300, SAL_FAULT_NONE },
+    } bounds[] = { { 62, 1, SAL_FAULT_NONE },
+                   { 64, 1, SAL_FAULT_JSON },
+                   { 100000, 1, SAL_FAULT_JSON },
+                   { 1, 4300, SAL_FAULT_NONE },
                    { 1, 4301, SAL_FAULT_JSON } };
 
     (void)state;
@@ -343,8 +358,9 @@ static void test_json_bounds(void **state)
         char *open = memset(apr_pcalloc(pool, (apr_size_t)n + 1), '[', (size_t)n);
         char *close = memset(apr_pcalloc(pool, (apr_size_t)n + 1), ']', (size_t)n);
         char *digits = memset(apr_pcalloc(pool, (apr_size_t)d + 1), '7', (size_t)d);
-        char *body = apr_pstrcat(pool, D DISP "x\r\nContent-Type: application/json\r\n\r\n{\"a\":",
-                                 open, digits, close, "}\r\n" END, NULL);
+        char *body =
+            apr_pstrcat(pool, D DISP "x\r\nContent-Type: application/json\r\n\r\n{\"a\":", open,
+                        digits, close, "}\r\n" END, NULL);
 
         assert_int_equal(sal_intake_fault(take(body, strlen(body), cut_none, pool)),
                          bounds[i].fault);
@@ -354,8 +370,7 @@ static void test_json_bounds(void **state)
 /* The main dump over its limit ends the report; another file is dropped, the rest stays whole. */
 static void test_dump_limit(void **state)
 {
-    static const char side[] = TEXT("a", "1") DUMP("log", "0123456789") DUMP("ok", "12345678")
-        END;
+    static const char side[] = TEXT("a", "1") DUMP("log", "0123456789") DUMP("ok", "12345678") END;
     static const char main_dump[] = TEXT("a", "1") DUMP("upload_file_minidump", "0123456789") END;
     sal_intake_limits_t limits = SAL_INTAKE_LIMITS;
     sal_raw_meta_t meta = { .throttle_rule = "x" };

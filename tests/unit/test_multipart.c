@@ -141,7 +141,7 @@ static void expect(const char *boundary, const char *body, apr_status_t status, 
 
 #define OK APR_SUCCESS
 #define BAD SAL_E_MALFORMED
-#define LONG "0123456789abcdef"  /* long enough for delimiters without line break */
+#define LONG "0123456789abcdef" /* long enough for delimiters without line break */
 #define DISP "Content-Disposition: form-data; "
 
 static void test_grammar(void **state)
@@ -151,8 +151,9 @@ static void test_grammar(void **state)
     expect("B", "--B\r\n" DISP "name=a\r\n\r\n1\r\n--B--", OK, "[a|-|text/plain|utf-8]1,");
     expect("B", "preamble --B\r\n" DISP "name=a\r\n\r\n1\r\n--B--epilogue --B\r\n", OK,
            "[a|-|text/plain|utf-8]1,");
-    expect("B", "--B \t padding\r\n" DISP "name=a\r\n\r\n1\r\n--B-x\r\n" DISP
-           "name=b\r\n\r\n2\r\n--B--", OK, "[a|-|text/plain|utf-8]1,[b|-|text/plain|utf-8]2,");
+    expect("B",
+           "--B \t padding\r\n" DISP "name=a\r\n\r\n1\r\n--B-x\r\n" DISP "name=b\r\n\r\n2\r\n--B--",
+           OK, "[a|-|text/plain|utf-8]1,[b|-|text/plain|utf-8]2,");
     expect("B", "--B\r\n" DISP "name=a\r\n\r\n\r\n--B--", OK, "[a|-|text/plain|utf-8],");
     expect("B", "--B--", OK, "");
     expect("B", "--B--\r\n", OK, "");
@@ -162,7 +163,8 @@ static void test_grammar(void **state)
     /* Crashpad: the boundary begins and ends with dashes. */
     expect("---MultipartBoundary-x---",
            "-----MultipartBoundary-x---\r\n" DISP "name=a\r\n\r\n-----\r\n"
-           "-----MultipartBoundary-x-----\r\n", OK, "[a|-|text/plain|utf-8]-----,");
+           "-----MultipartBoundary-x-----\r\n",
+           OK, "[a|-|text/plain|utf-8]-----,");
     /* A boundary of bytes beyond ASCII is compared as bytes. */
     expect("\xe4\xf6", "--\xe4\xf6\r\n" DISP "name=a\r\n\r\n1\r\n--\xe4\xf6--", OK,
            "[a|-|text/plain|utf-8]1,");
@@ -176,16 +178,16 @@ static void test_broken(void **state)
     expect("B", "", BAD, "");
     expect("B", "no delimiter here", BAD, "");
     expect("B", "--B", BAD, NULL);
-    expect("B", "--B\r\n" DISP "name=a\r\n\r\n1\r\n", BAD, NULL);           /* no closing one */
+    expect("B", "--B\r\n" DISP "name=a\r\n\r\n1\r\n", BAD, NULL); /* no closing one */
     expect("B", "--B\r\n" DISP "name=a\r\n\r\n1\r\n--B", BAD, NULL);
     expect("B", "--B\r\n" DISP "name=a\r\n\r\n1\r\n--B-", BAD, NULL);
     expect("B", "--B\r\n" DISP "name=a\r\n", BAD, NULL);
-    expect("B", "--B\n" DISP "name=a\n\n1\n--B--\n", BAD, NULL);            /* LF only */
-    expect("B", "--C\r\n" DISP "name=a\r\n\r\n1\r\n--C--\r\n", BAD, NULL);  /* wrong boundary */
+    expect("B", "--B\n" DISP "name=a\n\n1\n--B--\n", BAD, NULL);           /* LF only */
+    expect("B", "--C\r\n" DISP "name=a\r\n\r\n1\r\n--C--\r\n", BAD, NULL); /* wrong boundary */
     /* Headers: 8192 bytes are fine, one more is not. */
     for (int over = 0; over < 2; over++) {
-        int n = snprintf(big, 20000, "--B\r\n%s%.*s\r\n\r\n1\r\n--B--", DISP "name=a\r\nX: ",
-                         8192 - (int)strlen(DISP "name=a\r\nX: ") + over,
+        int n = snprintf(big, 20000, "--B\r\n%s%.*s\r\n\r\n1\r\n--B--",
+                         DISP "name=a\r\nX: ", 8192 - (int)strlen(DISP "name=a\r\nX: ") + over,
                          (char *)memset(apr_pcalloc(pool, 9001), 'x', 9000));
 
         expect_sized("B", big, (size_t)n, over ? BAD : OK, NULL, 0);
@@ -215,8 +217,8 @@ static void test_headers(void **state)
         { DISP "name=a; filename*=klingon''x\r\n", NULL },
         { DISP "name=a; filename*=x\r\n", NULL },
         { DISP "name=\"\xc3\xa4\"\r\n", "[\xc3\xa4|-|text/plain|utf-8]1," },
-        { DISP "name=\"\xe4\"\r\n", NULL },                                  /* not UTF-8 */
-        { DISP "name=a\r\nContent-Type: text/\xc3\xa4\r\n", NULL },          /* not ASCII */
+        { DISP "name=\"\xe4\"\r\n", NULL },                         /* not UTF-8 */
+        { DISP "name=a\r\nContent-Type: text/\xc3\xa4\r\n", NULL }, /* not ASCII */
         { DISP "name=a\r\nContent-Type: text/plain; charset=\"latin-1\"\r\n",
           "[a|-|text/plain; charset=\"latin-1\"|latin-1]1," },
         { DISP "name=a\r\nContent-Transfer-Encoding: binary\r\n", "[a|-|text/plain|utf-8]1," },
@@ -224,7 +226,7 @@ static void test_headers(void **state)
         { DISP "name=a; name=b\r\n", "[b|-|text/plain|utf-8]1," },
         { "Content-Type: application/json\r\n", "[-|-|application/json|utf-8]1," },
         { DISP "name=\"open\r\n", "[open|-|text/plain|utf-8]1," },
-        { "", "[-|-|text/plain|utf-8]1," },                                   /* none at all */
+        { "", "[-|-|text/plain|utf-8]1," }, /* none at all */
     };
 
     (void)state;
@@ -238,9 +240,10 @@ static void test_lax(void **state)
 {
     (void)state;
     /* Breakpad on Windows: the dump is followed by the delimiter at once. */
-    expect(LONG, "--" LONG "\r\n" DISP "name=a\r\n\r\nMDMP--" LONG "\r\n" DISP
-           "name=b\r\n\r\n2--" LONG "--\r\n", OK,
-           "[a|-|text/plain|utf-8]MDMP!,[b|-|text/plain|utf-8]2!,");
+    expect(LONG,
+           "--" LONG "\r\n" DISP "name=a\r\n\r\nMDMP--" LONG "\r\n" DISP "name=b\r\n\r\n2--" LONG
+           "--\r\n",
+           OK, "[a|-|text/plain|utf-8]MDMP!,[b|-|text/plain|utf-8]2!,");
     /* Breakpad on macOS: an extra line break belongs to the value. */
     expect(LONG, "--" LONG "\r\n" DISP "name=a\r\n\r\n1\r\n\r\n--" LONG "--\r\n", OK,
            "[a|-|text/plain|utf-8]1\r\n,");

@@ -67,8 +67,12 @@ static const char *put_crash(void)
 
 static int rows_of(const char *table, const char *id)
 {
-    return (int)strtol(fixture_sql(db, pool, apr_psprintf(pool, "SELECT count(*) FROM %s WHERE "
-                                                          "crash_id = '%s'", table, id)), NULL, 10);
+    return (int)strtol(fixture_sql(db, pool,
+                                   apr_psprintf(pool,
+                                                "SELECT count(*) FROM %s WHERE "
+                                                "crash_id = '%s'",
+                                                table, id)),
+                       NULL, 10);
 }
 
 static void expect_rows(const char *id, int raw, int jobs)
@@ -91,15 +95,22 @@ static void test_enqueue(void **state)
         assert_false(exists(pending_of(ids[i])));
         assert_true(exists(final_of(ids[i])));
     }
-    assert_string_equal(fixture_sql(db, pool, apr_psprintf(pool, "SELECT submitted AT TIME ZONE "
-                        "'UTC' FROM raw_crash WHERE crash_id = '%s'", ids[0])),
+    assert_string_equal(fixture_sql(db, pool,
+                                    apr_psprintf(pool,
+                                                 "SELECT submitted AT TIME ZONE "
+                                                 "'UTC' FROM raw_crash WHERE crash_id = '%s'",
+                                                 ids[0])),
                         "2026-01-31 10:20:30.123456");
     /* Without a time of receipt the day of the id stands for it. */
-    day = fixture_sql(db, pool, apr_psprintf(pool, "SELECT to_char(submitted AT TIME ZONE 'UTC', "
-                      "'YYMMDD') FROM raw_crash WHERE crash_id = '%s'", ids[2]));
+    day = fixture_sql(db, pool,
+                      apr_psprintf(pool,
+                                   "SELECT to_char(submitted AT TIME ZONE 'UTC', "
+                                   "'YYMMDD') FROM raw_crash WHERE crash_id = '%s'",
+                                   ids[2]));
     assert_string_equal(day, ids[2] + 30);
     /* Twice has the effect of once, also when the job has been done meanwhile. */
-    fixture_sql(db, pool, apr_psprintf(pool, "DELETE FROM crash_job WHERE crash_id = '%s'", ids[0]));
+    fixture_sql(db, pool,
+                apr_psprintf(pool, "DELETE FROM crash_job WHERE crash_id = '%s'", ids[0]));
     ok(sal_pending_enqueue(store, ids, 2, false, db, pool, &err));
     expect_rows(ids[0], 1, 0);
     expect_rows(ids[1], 1, 1);
@@ -180,8 +191,11 @@ static void test_poisoned(void **state)
         apr_cpystrn(rows[i].id, put_crash(), sizeof(rows[i].id));
         rows[i].submitted = apr_time_now();
     }
-    fixture_sql(db, pool, apr_psprintf(pool, "ALTER TABLE raw_crash ADD CONSTRAINT poison CHECK "
-                                       "(crash_id <> '%s')", rows[4].id));
+    fixture_sql(db, pool,
+                apr_psprintf(pool,
+                             "ALTER TABLE raw_crash ADD CONSTRAINT poison CHECK "
+                             "(crash_id <> '%s')",
+                             rows[4].id));
     ok(sal_pending_insert(store, rows, 7, false, &refused, db, pool, &err));
     fixture_sql(db, pool, "ALTER TABLE raw_crash DROP CONSTRAINT poison");
     assert_int_equal(refused, 1);
@@ -318,9 +332,8 @@ int main(void)
     sal_log_sink(silent, NULL);
     temp_make(pool);
     db = fixture_connect(db_pool);
-    if (sal_schema_migrate(&applied, db, pool, &err) != APR_SUCCESS
-        || sal_crash_store_open(&store, temp_path("store", pool), true, pool, &err)
-               != APR_SUCCESS) {
+    if (sal_schema_migrate(&applied, db, pool, &err) != APR_SUCCESS ||
+        sal_crash_store_open(&store, temp_path("store", pool), true, pool, &err) != APR_SUCCESS) {
         fprintf(stderr, "%s\n", err.message);
         return 99;
     }

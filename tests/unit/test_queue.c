@@ -175,15 +175,15 @@ static void test_a_claim_takes_no_more_than_it_may(void **state)
     for (int i = 0; i < 10; i++) { /* the server settles on a generic plan after five */
         assert_null(claim(db, p));
     }
-    fixture_sql(db, p, "INSERT INTO crash_job (crash_id, queue) SELECT "
-                       "lpad(to_hex(i), 8, '0') || '-0000-4000-8000-000000260101', 1 "
-                       "FROM generate_series(1, 1500) i");
+    fixture_sql(db, p,
+                "INSERT INTO crash_job (crash_id, queue) SELECT "
+                "lpad(to_hex(i), 8, '0') || '-0000-4000-8000-000000260101', 1 "
+                "FROM generate_series(1, 1500) i");
     for (int i = 1; i <= 12; i++) {
         assert_int_equal(sal_queue_claim(&jobs, &n, 1, "test", 60, db, p, NULL), APR_SUCCESS);
         assert_int_equal(n, 1);
     }
-    assert_string_equal(fixture_sql(db, p, "SELECT count(*) FROM crash_job WHERE state = 1"),
-                        "12");
+    assert_string_equal(fixture_sql(db, p, "SELECT count(*) FROM crash_job WHERE state = 1"), "12");
 }
 
 static void test_put_again_only_raises(void **state)

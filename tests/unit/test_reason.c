@@ -32,14 +32,34 @@ static const case_t windows[] = {
     { SAL_OS_WINDOWS, ANY, 0xc0000005, 0, 1, { 8 }, "EXCEPTION_ACCESS_VIOLATION_EXEC" },
     { SAL_OS_WINDOWS, ANY, 0xc0000005, 0, 2, { 2, 5 }, "EXCEPTION_ACCESS_VIOLATION" },
     { SAL_OS_WINDOWS, ANY, 0xc0000005, 0, 0, { 0 }, "EXCEPTION_ACCESS_VIOLATION" },
-    { SAL_OS_WINDOWS, ANY, 0xc0000006, 0, 3, { 0, 5, UINT64_C(0xffffffffc000009c) },
+    { SAL_OS_WINDOWS,
+      ANY,
+      0xc0000006,
+      0,
+      3,
+      { 0, 5, UINT64_C(0xffffffffc000009c) },
       "EXCEPTION_IN_PAGE_ERROR_READ / STATUS_DEVICE_DATA_ERROR" },
-    { SAL_OS_WINDOWS, ANY, 0xc0000006, 0, 3, { 1, 5, 0xc0edcafe },
+    { SAL_OS_WINDOWS,
+      ANY,
+      0xc0000006,
+      0,
+      3,
+      { 1, 5, 0xc0edcafe },
       "EXCEPTION_IN_PAGE_ERROR_WRITE / 0xc0edcafe" },
     { SAL_OS_WINDOWS, ANY, 0xc0000006, 0, 2, { 1, 5 }, "EXCEPTION_IN_PAGE_ERROR" },
-    { SAL_OS_WINDOWS, ANY, 0xc0000409, 0, 1, { 7 },
+    { SAL_OS_WINDOWS,
+      ANY,
+      0xc0000409,
+      0,
+      1,
+      { 7 },
       "EXCEPTION_STACK_BUFFER_OVERRUN / FAST_FAIL_FATAL_APP_EXIT" },
-    { SAL_OS_WINDOWS, ANY, 0xc0000409, 0, 1, { 0xffff },
+    { SAL_OS_WINDOWS,
+      ANY,
+      0xc0000409,
+      0,
+      1,
+      { 0xffff },
       "EXCEPTION_STACK_BUFFER_OVERRUN / 0x0000ffff" },
     { SAL_OS_WINDOWS, ANY, 0xc0000409, 0, 0, { 0 }, "STATUS_STACK_BUFFER_OVERRUN" },
     { SAL_OS_WINDOWS, ANY, 0xe0000008, 0, 0, { 0 }, "Out of Memory" },
@@ -86,40 +106,110 @@ static const case_t mac[] = {
     { SAL_OS_MACOS, ANY, 4, 9, 0, { 0 }, "EXC_EMULATION / 0x00000009" },
     { SAL_OS_MACOS, ANY, 0x43507378, 9, 0, { 0 }, "Simulated Exception" },
     { SAL_OS_MACOS, ANY, 10, 0, 0, { 0 }, "unknown 0x0000000a / 0x00000000" },
-    { SAL_OS_MACOS, ANY, 11, RES(1u), 3, { 0, UINT64_C(1) << 58 | 60 << 7 | 5, 6 },
+    { SAL_OS_MACOS,
+      ANY,
+      11,
+      RES(1u),
+      3,
+      { 0, UINT64_C(1) << 58 | 60 << 7 | 5, 6 },
       "EXC_RESOURCE / RESOURCE_TYPE_CPU / FLAVOR_CPU_MONITOR interval: 60s CPU limit: 5% "
       "CPU consumed: 6%" },
-    { SAL_OS_MACOS, ANY, 11, RES(2u), 3, { 0, UINT64_C(1) << 58 | 300 << 20 | 150, 200 },
+    { SAL_OS_MACOS,
+      ANY,
+      11,
+      RES(2u),
+      3,
+      { 0, UINT64_C(1) << 58 | 300 << 20 | 150, 200 },
       "EXC_RESOURCE / RESOURCE_TYPE_WAKEUPS / FLAVOR_WAKEUPS_MONITOR interval: 300s wakeups "
       "permitted: 150 wakeups observed: 200" },
-    { SAL_OS_MACOS, ANY, 11, RES(3u), 3, { 0, UINT64_C(1) << 58 | 2048, 0 },
+    { SAL_OS_MACOS,
+      ANY,
+      11,
+      RES(3u),
+      3,
+      { 0, UINT64_C(1) << 58 | 2048, 0 },
       "EXC_RESOURCE / RESOURCE_TYPE_MEMORY / FLAVOR_HIGH_WATERMARK high watermark limit: "
       "2048MiB" },
-    { SAL_OS_MACOS, ANY, 11, RES(4u), 3, { 0, UINT64_C(2) << 58 | 5 << 15 | 7, 9 },
+    { SAL_OS_MACOS,
+      ANY,
+      11,
+      RES(4u),
+      3,
+      { 0, UINT64_C(2) << 58 | 5 << 15 | 7, 9 },
       "EXC_RESOURCE / RESOURCE_TYPE_IO / FLAVOR_IO_LOGICAL_WRITES interval: 5s I/O limit: 7% "
       "I/O observed: 9%" },
-    { SAL_OS_MACOS, ANY, 11, RES(5u), 3, { 0, UINT64_C(1) << 58 | 500, 0 },
+    { SAL_OS_MACOS,
+      ANY,
+      11,
+      RES(5u),
+      3,
+      { 0, UINT64_C(1) << 58 | 500, 0 },
       "EXC_RESOURCE / RESOURCE_TYPE_THREADS / FLAVOR_THREADS_HIGH_WATERMARK high watermark "
       "limit: 500" },
-    { SAL_OS_MACOS, ANY, 11, RES(3u), 3, { 0, UINT64_C(7) << 58, 1 },
+    { SAL_OS_MACOS,
+      ANY,
+      11,
+      RES(3u),
+      3,
+      { 0, UINT64_C(7) << 58, 1 },
       "EXC_RESOURCE / RESOURCE_TYPE_MEMORY / 0x1c00000000000000 / 0x0000000000000001" },
     { SAL_OS_MACOS, ANY, 11, RES(7u), 0, { 0 }, "EXC_RESOURCE / 0xe0000000" },
     { SAL_OS_MACOS, ANY, 12, RES(0u), 3, { 0, 1, 2 }, "EXC_GUARD / GUARD_TYPE_NONE" },
-    { SAL_OS_MACOS, ANY, 12, RES(1u), 3, { 0, UINT64_C(2) << 32 | 77, 0 },
+    { SAL_OS_MACOS,
+      ANY,
+      12,
+      RES(1u),
+      3,
+      { 0, UINT64_C(2) << 32 | 77, 0 },
       "EXC_GUARD / GUARD_TYPE_MACH_PORT / GUARD_EXC_MOD_REFS port name: 77" },
-    { SAL_OS_MACOS, ANY, 12, RES(1u), 3, { 0, UINT64_C(2) << 32 | 77, 4 },
+    { SAL_OS_MACOS,
+      ANY,
+      12,
+      RES(1u),
+      3,
+      { 0, UINT64_C(2) << 32 | 77, 4 },
       "EXC_GUARD / GUARD_TYPE_MACH_PORT / GUARD_EXC_MOD_REFS port name: 77 subcode: 4" },
-    { SAL_OS_MACOS, ANY, 12, RES(2u), 3, { 0, UINT64_C(1) << 32 | 3, 9 },
+    { SAL_OS_MACOS,
+      ANY,
+      12,
+      RES(2u),
+      3,
+      { 0, UINT64_C(1) << 32 | 3, 9 },
       "EXC_GUARD / GUARD_TYPE_FD / GUARD_EXC_CLOSE file descriptor: 3 guard identifier: 9" },
-    { SAL_OS_MACOS, ANY, 12, RES(3u), 3, { 0, UINT64_C(1) << 32 | 3, 9 },
+    { SAL_OS_MACOS,
+      ANY,
+      12,
+      RES(3u),
+      3,
+      { 0, UINT64_C(1) << 32 | 3, 9 },
       "EXC_GUARD / GUARD_TYPE_USER/ namespace: 3 guard identifier: 9" },
-    { SAL_OS_MACOS, ANY, 12, RES(4u), 3, { 0, UINT64_C(4) << 32 | 3, 9 },
+    { SAL_OS_MACOS,
+      ANY,
+      12,
+      RES(4u),
+      3,
+      { 0, UINT64_C(4) << 32 | 3, 9 },
       "EXC_GUARD / GUARD_TYPE_VN / GUARD_EXC_UNLINK pid: 3 guard identifier: 9" },
-    { SAL_OS_MACOS, ANY, 12, RES(5u), 3, { 0, UINT64_C(1) << 32, 9 },
+    { SAL_OS_MACOS,
+      ANY,
+      12,
+      RES(5u),
+      3,
+      { 0, UINT64_C(1) << 32, 9 },
       "EXC_GUARD / GUARD_TYPE_VIRT_MEMORY / GUARD_EXC_DEALLOC_GAP offset: 9" },
-    { SAL_OS_MACOS, ANY, 12, RES(6u), 3, { 0, 0, 9 },
+    { SAL_OS_MACOS,
+      ANY,
+      12,
+      RES(6u),
+      3,
+      { 0, 0, 9 },
       "EXC_GUARD / GUARD_TYPE_REJECTED_SC / GUARD_EXC_MACH_TRAP syscall: 9" },
-    { SAL_OS_MACOS, ANY, 12, RES(2u), 3, { 0, UINT64_C(3) << 32, 9 },
+    { SAL_OS_MACOS,
+      ANY,
+      12,
+      RES(2u),
+      3,
+      { 0, UINT64_C(3) << 32, 9 },
       "EXC_GUARD / GUARD_TYPE_FD / 0x0000000300000000 / 0x0000000000000009" },
 };
 
@@ -127,8 +217,9 @@ static void check(const case_t *cases, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const case_t *c = &cases[i];
-        sal_md_exception_t e = { .present = true, .code = c->code, .flags = c->flags,
-                                 .parameter_count = c->n };
+        sal_md_exception_t e = {
+            .present = true, .code = c->code, .flags = c->flags, .parameter_count = c->n
+        };
 
         memcpy(e.parameters, c->p, sizeof(c->p));
         assert_string_equal(sal_reason_text(&e, c->os, c->cpu, pool), c->text);
@@ -164,7 +255,9 @@ static void test_last_error(void **state)
 
 static void test_address(void **state)
 {
-    sal_md_exception_t e = { .present = true, .code = 0xc0000005, .address = 0x401000,
+    sal_md_exception_t e = { .present = true,
+                             .code = 0xc0000005,
+                             .address = 0x401000,
                              .parameter_count = 2,
                              .parameters = { 0, UINT64_C(0xffffffff80000004) } };
 
@@ -181,7 +274,8 @@ static void test_address(void **state)
 
 static void test_protection_fault(void **state)
 {
-    sal_md_exception_t win = { .code = 0xc0000005, .parameter_count = 2,
+    sal_md_exception_t win = { .code = 0xc0000005,
+                               .parameter_count = 2,
                                .parameters = { 0, UINT64_MAX } };
     sal_md_exception_t lin = { .code = 11, .flags = 0x80 };
     sal_md_exception_t osx = { .code = 1, .flags = 13 };
@@ -227,8 +321,7 @@ static void test_tables(void **state)
 
     (void)state;
     folder = shared ? apr_pstrcat(pool, shared, "/data/error-codes", NULL)
-                    : apr_pstrcat(pool, srcdir ? srcdir : ".", "/../shared/data/error-codes",
-                                  NULL);
+                    : apr_pstrcat(pool, srcdir ? srcdir : ".", "/../shared/data/error-codes", NULL);
     f = fopen(apr_pstrcat(pool, folder, "/ntstatus.tsv", NULL), "r");
     if (!f) {
         print_message("SKIPPED LOUDLY: the shared tables are not at %s\n", folder);
@@ -253,9 +346,10 @@ static int group_setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_windows), cmocka_unit_test(test_linux), cmocka_unit_test(test_mac),
-        cmocka_unit_test(test_last_error), cmocka_unit_test(test_address),
-        cmocka_unit_test(test_protection_fault), cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_windows), cmocka_unit_test(test_linux),
+        cmocka_unit_test(test_mac),     cmocka_unit_test(test_last_error),
+        cmocka_unit_test(test_address), cmocka_unit_test(test_protection_fault),
+        cmocka_unit_test(test_tables),
     };
 
     return cmocka_run_group_tests(tests, group_setup, NULL);

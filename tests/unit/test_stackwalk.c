@@ -42,8 +42,9 @@ typedef struct {
 
 static dump_t blank(void)
 {
-    dump_t d = { .arch = ARCH_AMD64, .platform = OS_LINUX, .exception_code = 11,
-                 .exception_flags = 1 };
+    dump_t d = {
+        .arch = ARCH_AMD64, .platform = OS_LINUX, .exception_code = 11, .exception_flags = 1
+    };
 
     d.regs[RSP] = STACK;
     d.regs[RIP] = CODE;
@@ -85,8 +86,10 @@ static json_t *walk(const dump_t *d)
     sal_mdw_system_t system = { .arch = d->arch, .platform = d->platform };
     uint64_t stack[16] = { CODE + 0x100 };
     sal_mdw_thread_t thread = { .id = 1, .stack_start = STACK };
-    sal_mdw_exception_t e = { .thread_id = 1, .code = d->exception_code,
-                              .flags = d->exception_flags, .address = d->exception_address,
+    sal_mdw_exception_t e = { .thread_id = 1,
+                              .code = d->exception_code,
+                              .flags = d->exception_flags,
+                              .address = d->exception_address,
                               .parameter_count = d->n_parameters };
 
     memcpy(e.parameters, d->parameters, sizeof(d->parameters));
@@ -134,7 +137,7 @@ static void test_instruction(void **state)
           "[{\"access_type\":\"readwrite\",\"address\":\"0x0000000000002ff8\",\"size\":4}]",
           "null" },
         { I("\x48\x8d\x03"), "lea rax, qword [rbx]", "[]", "null" },
-        { I("\x8b\x05\x10\0\0\0"), "mov eax, dword [rip + 0x10]",   /* from the next instruction */
+        { I("\x8b\x05\x10\0\0\0"), "mov eax, dword [rip + 0x10]", /* from the next instruction */
           "[{\"access_type\":\"read\",\"address\":\"0x0000000000401016\",\"size\":4}]", "null" },
         { I("\xff\xd3"), "call rbx",
           "[{\"access_type\":\"write\",\"address\":\"0x000000007ffefff8\",\"size\":8}]",
@@ -148,10 +151,11 @@ static void test_instruction(void **state)
         { I("\x77\x05"), "ja $+0x5", "[]", "null" },
         { I("\xf3\xa4"), "rep movs byte es:[rdi], byte ds:[rsi]",
           "[{\"address\":\"0x0000000000005000\",\"size\":1},"
-          "{\"address\":\"0x0000000000004000\",\"size\":1}]", "null" },
-        { I("\x67\x8b\x03"), "mov eax, dword [ebx]", "null", "null" },  /* half a register */
+          "{\"address\":\"0x0000000000004000\",\"size\":1}]",
+          "null" },
+        { I("\x67\x8b\x03"), "mov eax, dword [ebx]", "null", "null" }, /* half a register */
         { I("\x0f\x0b"), "ud2", "[]", "null" },
-        { I("\x06"), NULL, "null", "null" },                            /* no instruction */
+        { I("\x06"), NULL, "null", "null" }, /* no instruction */
 #undef I
     };
 
@@ -218,7 +222,7 @@ static void test_guard_page(void **state)
     is(walk(&d), "crash_info.memory_accesses",
        "[{\"access_type\":\"read\",\"address\":\"0x0000000000500800\","
        "\"is_likely_guard_page\":true,\"size\":4}]");
-    d.regs[RBX] = 0x600800;  /* too large, and alone */
+    d.regs[RBX] = 0x600800; /* too large, and alone */
     is(walk(&d), "crash_info.memory_accesses",
        "[{\"access_type\":\"read\",\"address\":\"0x0000000000600800\",\"size\":4}]");
 }
@@ -255,11 +259,11 @@ static void test_bit_flip_hints(void **state)
     CODE_OF(&d, "\x8b\x03");
     d.maps = maps;
     d.exception_address = d.regs[RBX] = UINT64_C(0x100405000);
-    d.regs[RDX] = 0x405800;                      /* near by: more likely */
+    d.regs[RDX] = 0x405800; /* near by: more likely */
     one = flip(walk(&d));
     assert_int_equal(json_integer_value(sal_json_path(one, "details.nearby_registers")), 1);
     assert_true(json_real_value(json_object_get(one, "confidence")) == 0.625);
-    d.regs[RCX] = UINT64_C(0xe5e5e5e5e5e5e5e5);  /* freed memory: less */
+    d.regs[RCX] = UINT64_C(0xe5e5e5e5e5e5e5e5); /* freed memory: less */
     one = flip(walk(&d));
     assert_true(json_is_true(sal_json_path(one, "details.poison_registers")));
     assert_true(json_real_value(json_object_get(one, "confidence")) == 0.3125);
@@ -268,7 +272,7 @@ static void test_bit_flip_hints(void **state)
     assert_null(flip(walk(&d)));
     d.exception_address = d.regs[RBX] = 0x410002; /* off by a little */
     assert_null(flip(walk(&d)));
-    d.exception_address = d.regs[RBX] = 0x1000;   /* one bit from null */
+    d.exception_address = d.regs[RBX] = 0x1000; /* one bit from null */
     one = flip(walk(&d));
     assert_true(json_is_true(sal_json_path(one, "details.is_null")));
     assert_true(json_is_true(sal_json_path(one, "details.was_low")));
@@ -307,7 +311,7 @@ static void test_inconsistencies(void **state)
     contradicts(&d, "[]");
     d.parameters[1] = 0x6000;
     contradicts(&d, "[\"crashing_access_not_found_in_memory_accesses\"]");
-    d.parameters[0] = 1;      /* it does not write at all */
+    d.parameters[0] = 1; /* it does not write at all */
     d.parameters[1] = 0x5000;
     contradicts(&d, "[\"crashing_access_not_found_in_memory_accesses\"]");
     d.parameters[0] = 8;
@@ -315,7 +319,7 @@ static void test_inconsistencies(void **state)
     d.parameters[1] = CODE;
     contradicts(&d, "[]");
 
-    d.parameters[0] = 0;      /* the form of a protection fault, but all is canonical */
+    d.parameters[0] = 0; /* the form of a protection fault, but all is canonical */
     d.parameters[1] = UINT64_MAX;
     contradicts(&d, "[\"non_canonical_address_falsely_reported\"]");
     d.regs[RBX] = UINT64_C(0xdead000000000000);
@@ -323,8 +327,8 @@ static void test_inconsistencies(void **state)
 
     CODE_OF(&d, "\x90");
     d.exception_code = 0xc00000fd;
-    contradicts(&d, "[]");    /* nop is not an opcode of which all is known */
-    CODE_OF(&d, "\x89\xd8");  /* mov eax, ebx: no memory, no overflow */
+    contradicts(&d, "[]");   /* nop is not an opcode of which all is known */
+    CODE_OF(&d, "\x89\xd8"); /* mov eax, ebx: no memory, no overflow */
     contradicts(&d, "[\"crashing_access_not_found_in_memory_accesses\"]");
 }
 
@@ -349,7 +353,7 @@ static void test_allowed_access(void **state)
 typedef struct {
     uint32_t ids[4];
     unsigned n;
-    int64_t exception;            /* -1: no exception stream */
+    int64_t exception; /* -1: no exception stream */
     uint32_t validity, dumper, requester;
 } threads_t;
 
@@ -364,13 +368,15 @@ static json_t *walk_threads(const threads_t *t)
     other[RIP] = 0x2222;
     sal_mdw_system(w, &system);
     for (unsigned i = 0; i < t->n; i++) {
-        sal_mdw_thread_t thread = { .id = t->ids[i], .context = put_context(w, regs),
+        sal_mdw_thread_t thread = { .id = t->ids[i],
+                                    .context = put_context(w, regs),
                                     .name = apr_psprintf(pool, "t%u", i) };
 
         sal_mdw_thread(w, &thread);
     }
     if (t->exception >= 0) {
-        sal_mdw_exception_t e = { .thread_id = (uint32_t)t->exception, .code = 11,
+        sal_mdw_exception_t e = { .thread_id = (uint32_t)t->exception,
+                                  .code = 11,
                                   .context = put_context(w, other) };
 
         sal_mdw_exception(w, &e);
@@ -394,7 +400,7 @@ static void test_crashing_thread(void **state)
     json_t *doc = walk_threads(&t);
 
     (void)state;
-    is(doc, "crash_info.crashing_thread", "2");  /* the exception's, not the requester */
+    is(doc, "crash_info.crashing_thread", "2"); /* the exception's, not the requester */
     is(doc, "crashing_thread.threads_index", "2");
     is(doc, "crashing_thread.thread_id", "12");
     /* its context is the exception's */
@@ -404,8 +410,8 @@ static void test_crashing_thread(void **state)
        "\"0x0000000000001111\"");
     is(json_array_get(sal_json_path(doc, "crashing_thread.frames"), 0), "registers.rip",
        "\"0x0000000000002222\"");
-    assert_null(sal_json_path(json_array_get(json_object_get(thread(doc, 2), "frames"), 0),
-                              "registers"));
+    assert_null(
+        sal_json_path(json_array_get(json_object_get(thread(doc, 2), "frames"), 0), "registers"));
 
     t.exception = 11;
     is(walk_threads(&t), "crash_info.crashing_thread", "3"); /* the last of that id */
@@ -415,7 +421,7 @@ static void test_crashing_thread(void **state)
     assert_null(json_object_get(doc, "crashing_thread"));
     t.exception = -1;
     doc = walk_threads(&t);
-    is(doc, "crash_info.crashing_thread", "0");              /* the requester */
+    is(doc, "crash_info.crashing_thread", "0"); /* the requester */
     is(doc, "crash_info.type", "null");
     is(doc, "crash_info.crash_inconsistencies", "null");
     t.validity = 1;
@@ -450,14 +456,16 @@ static void test_linux_streams(void **state)
     sal_mdw_thread(w, &t);
     put_text(w, 0x47670005, "DISTRIB_ID=Ubuntu\n VERSION_ID = \"20.04\" \nnonsense\nID=debian\n");
     put_text(w, 0x47670004, "Name:\tapp\nPid:\t4711\n");
-    put_text(w, 0x4d7a0003, "Limit                     Soft Limit  Hard Limit  Units\n\n"
-                            "Max cpu time              unlimited   77          seconds\n"
-                            "Max nice priority         0           nonsense    \n"
-                            "short  1\n");
+    put_text(w, 0x4d7a0003,
+             "Limit                     Soft Limit  Hard Limit  Units\n\n"
+             "Max cpu time              unlimited   77          seconds\n"
+             "Max nice priority         0           nonsense    \n"
+             "short  1\n");
     put_text(w, 0x4d7a0004, "[{\"one\": null}]");
     doc = finish(w);
-    is(doc, "lsb_release", "{\"codename\":\"\",\"description\":\"\",\"id\":\"debian\","
-                           "\"release\":\"20.04\"}");
+    is(doc, "lsb_release",
+       "{\"codename\":\"\",\"description\":\"\",\"id\":\"debian\","
+       "\"release\":\"20.04\"}");
     is(doc, "pid", "4711");
     is(doc, "proc_limits",
        "{\"limits\":[{\"hard\":77,\"name\":\"Max cpu time\",\"soft\":\"unlimited\","
@@ -672,14 +680,22 @@ static int group_teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_instruction), cmocka_unit_test(test_other_cpus_have_no_instruction),
-        cmocka_unit_test(test_adjusted_address), cmocka_unit_test(test_guard_page),
-        cmocka_unit_test(test_bit_flips), cmocka_unit_test(test_bit_flip_hints),
-        cmocka_unit_test(test_inconsistencies), cmocka_unit_test(test_allowed_access),
-        cmocka_unit_test(test_crashing_thread), cmocka_unit_test(test_dump_thread),
-        cmocka_unit_test(test_linux_streams), cmocka_unit_test(test_mac_streams),
-        cmocka_unit_test(test_certificates), cmocka_unit_test(test_hostile_threads),
-        cmocka_unit_test(test_hostile_names), cmocka_unit_test(test_missing_streams),
+        cmocka_unit_test(test_instruction),
+        cmocka_unit_test(test_other_cpus_have_no_instruction),
+        cmocka_unit_test(test_adjusted_address),
+        cmocka_unit_test(test_guard_page),
+        cmocka_unit_test(test_bit_flips),
+        cmocka_unit_test(test_bit_flip_hints),
+        cmocka_unit_test(test_inconsistencies),
+        cmocka_unit_test(test_allowed_access),
+        cmocka_unit_test(test_crashing_thread),
+        cmocka_unit_test(test_dump_thread),
+        cmocka_unit_test(test_linux_streams),
+        cmocka_unit_test(test_mac_streams),
+        cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_hostile_threads),
+        cmocka_unit_test(test_hostile_names),
+        cmocka_unit_test(test_missing_streams),
     };
 
     return cmocka_run_group_tests(tests, group_setup, group_teardown);

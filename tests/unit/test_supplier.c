@@ -60,8 +60,9 @@ static const char *put_symbols(const char *name, const char *id, const char *tag
 static sal_supplier_t *make(const char *symcache, apr_uint64_t max_mapped, apr_pool_t *p)
 {
     const char **paths = apr_pcalloc(p, 2 * sizeof(*paths));
-    sal_supplier_opts_t opts = { .symcache_dir = symcache, .paths = paths,
-                                 .max_mapped = max_mapped, .negative_seconds = 1 };
+    sal_supplier_opts_t opts = {
+        .symcache_dir = symcache, .paths = paths, .max_mapped = max_mapped, .negative_seconds = 1
+    };
     sal_supplier_t *s;
     sal_error_t err;
 
@@ -100,8 +101,8 @@ static void *ask(void *data)
     apr_pool_create_unmanaged_ex(&p, NULL, NULL);
     pthread_barrier_wait(a->start);
     sal_supplier_get(&ref, a->s, a->name, ID, p);
-    a->good = ref.state == SAL_SYM_FOUND &&
-              sal_symcache_lookup(ref.cache, 0x1009, &hit, NULL, 0) && hit.outer.line == 2;
+    a->good = ref.state == SAL_SYM_FOUND && sal_symcache_lookup(ref.cache, 0x1009, &hit, NULL, 0) &&
+              hit.outer.line == 2;
     sal_supplier_release(a->s, &ref);
     apr_pool_destroy(p);
     return NULL;
@@ -166,7 +167,7 @@ static void many_processes_one_build(void **state)
             char go;
 
             close(gate[1]);
-            (void)!read(gate[0], &go, 1);             /* ends when the parent closes */
+            (void)!read(gate[0], &go, 1); /* ends when the parent closes */
             if (ask_from_threads(s, "processes.so") != THREADS) {
                 _exit(100);
             }
@@ -226,7 +227,7 @@ static void killed_builders(void **state)
         sal_supplier_release(s, &ref);
         apr_pool_destroy(p);
     }
-    assert_in_range(cut_short, 1, 40);                /* some were killed before they were done */
+    assert_in_range(cut_short, 1, 40); /* some were killed before they were done */
 }
 
 static void what_killed_builders_left_goes(void **state)
@@ -250,7 +251,7 @@ static void what_killed_builders_left_goes(void **state)
     leftover = apr_pstrcat(pool, g.gl_pathv[0], ".tmp.abcdef", NULL);
     fclose(fopen(leftover, "w"));
     assert_int_equal(utimensat(AT_FDCWD, leftover, old, 0), 0);
-    assert_int_equal(truncate(g.gl_pathv[0], 100), 0);        /* and what a power cut tore */
+    assert_int_equal(truncate(g.gl_pathv[0], 100), 0); /* and what a power cut tore */
     globfree(&g);
     apr_pool_create(&p, pool);
     s = make(in_dir("cache4"), 0, p);
@@ -287,11 +288,11 @@ static void kinds_of_no(void **state)
     f = fopen(put_symbols("corrupt.so", ID, "f", 1), "w");
     fprintf(f, "<html>no symbols today</html>\n");
     fclose(f);
-    for (int i = 0; i < 2; i++) {                     /* the same when looked at again */
+    for (int i = 0; i < 2; i++) { /* the same when looked at again */
         sal_supplier_get(&ref, s, "corrupt.so", ID, p);
         assert_int_equal(ref.state, SAL_SYM_CORRUPT);
         assert_non_null(strstr(ref.reason, "MODULE"));
-        sal_supplier_release(s, &ref);                /* harmless without a map */
+        sal_supplier_release(s, &ref); /* harmless without a map */
         apr_sleep(apr_time_from_msec(1100));
     }
     put_symbols("corrupt.so", ID, "mended", 1);
@@ -415,7 +416,7 @@ static void the_bound_holds(void **state)
         assert_string_equal(first_function(&held), "held_0");
     }
     assert_in_range(stats.evictions, 10, 20);
-    sal_supplier_get(&ref, s, "many0.so", ID, p);     /* evicted, so mapped again: not built again */
+    sal_supplier_get(&ref, s, "many0.so", ID, p); /* evicted, so mapped again: not built again */
     assert_int_equal(ref.state, SAL_SYM_FOUND);
     assert_false(ref.built);
     sal_supplier_release(s, &ref);
@@ -458,7 +459,11 @@ static void a_folder_that_cannot_be_written(void **state)
 /* A folder over its bound loses what was used longest ago, other versions first, nothing new. */
 static void the_folder_is_trimmed(void **state)
 {
-    static const struct { const char *name; int age; bool stays; } files[] = {
+    static const struct {
+        const char *name;
+        int age;
+        bool stays;
+    } files[] = {
         { "v0/aa/x/NEW.symx", 1, false },
         { "v1/aa/x/OLDEST.symx", 90000, false },
         { "v1/aa/x/OLDER.symx", 80000, false },
@@ -478,9 +483,10 @@ static void the_folder_is_trimmed(void **state)
                                     { .tv_sec = time(NULL) - files[i].age } };
         FILE *f;
 
-        assert_int_equal(sal_dir_make(apr_pstrmemdup(pool, path,
-                                                     (apr_size_t)(strrchr(path, '/') - path)),
-                                      0755, 0, pool, NULL), APR_SUCCESS);
+        assert_int_equal(
+            sal_dir_make(apr_pstrmemdup(pool, path, (apr_size_t)(strrchr(path, '/') - path)), 0755,
+                         0, pool, NULL),
+            APR_SUCCESS);
         f = fopen(path, "w");
         assert_int_equal(fwrite(block, 1, sizeof(block), f), sizeof(block));
         fclose(f);

@@ -86,8 +86,8 @@ static const char *look(const char *file, const char *id, const char *leaf, bool
     bool gzipped;
     char *text = apr_pcalloc(pool, 256);
     sal_error_t err = { 0 };
-    apr_status_t rv = sal_symbol_store_find(&path, &gzipped, store, file, id, leaf, with_try, pool,
-                                            &err);
+    apr_status_t rv =
+        sal_symbol_store_find(&path, &gzipped, store, file, id, leaf, with_try, pool, &err);
     int fd;
 
     if (rv != APR_SUCCESS) {
@@ -125,7 +125,7 @@ static void test_exact(void **state)
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_ino, blob.st_ino);
     fd = open(path, O_RDONLY);
-    if (sal_symbol_store_digest(mark, fd)) {        /* not on every file system */
+    if (sal_symbol_store_digest(mark, fd)) { /* not on every file system */
         assert_string_equal(mark, sha);
     }
     close(fd);
@@ -185,8 +185,8 @@ static void test_leaf_spellings(void **state)
     keep("ntdll.DLL/5F3C1A2B12000/ntdll.sym", false, GZ "dll");
     found("ntdll.dll", "5F3C1A2B12000", "ntdll.dll.sym", GZ "dll");
     keep("a.pdb.pdb/" ID "/a.pdb.sym", false, GZ "two");
-    found("a.pdb.pdb", ID, "a.sym", GZ "two");              /* all of a row of .pdb are cut */
-    assert_null(look("libc.so.6", ID, "libc.sym", true));   /* .so is nobody's to cut */
+    found("a.pdb.pdb", ID, "a.sym", GZ "two");            /* all of a row of .pdb are cut */
+    assert_null(look("libc.so.6", ID, "libc.sym", true)); /* .so is nobody's to cut */
 }
 
 static void test_try(void **state)
@@ -206,18 +206,18 @@ static void test_replace(void **state)
     keep("a.pdb/" ID "/a.sym", false, GZ "first");
     keep("a.pdb/" ID "/a.sym", false, GZ "second");
     found("a.pdb", ID, "a.sym", GZ "second");
-    keep("a.pdb/" ID "/a.sym", false, GZ "second");         /* once more: one blob, no leftovers */
+    keep("a.pdb/" ID "/a.sym", false, GZ "second"); /* once more: one blob, no leftovers */
     found("a.pdb", ID, "a.sym", GZ "second");
-    keep("a.pdb/" ID "/a.sym", false, GZ "first");          /* back to a blob that is there */
+    keep("a.pdb/" ID "/a.sym", false, GZ "first"); /* back to a blob that is there */
     found("a.pdb", ID, "a.sym", GZ "first");
-    assert_int_equal(rmdir(apr_pstrcat(pool, root, "/tmp", NULL)), 0);  /* empty */
+    assert_int_equal(rmdir(apr_pstrcat(pool, root, "/tmp", NULL)), 0); /* empty */
 }
 
 static void test_raw_kinds(void **state)
 {
     (void)state;
     keep("a.debug/" ID "/a.dbg.gz", false, GZ "raw");
-    found("a.debug", ID, "a.dbg.gz", GZ "raw");             /* gzip, but that is what was asked */
+    found("a.debug", ID, "a.dbg.gz", GZ "raw"); /* gzip, but that is what was asked */
     assert_null(look("a.debug", ID, "a.dbg", true));
 }
 
@@ -257,9 +257,10 @@ static void test_sweep(void **state)
 static void test_keys(void **state)
 {
     static const char *const good[] = { "a/1/b", "a b/aF/c:?*&+~@", "\xe2\x82\xac/1/x" };
-    static const char *const bad[] = { "", "a", "a/1", "a/1/", "/1/b", "a//b", "a/1/b/c", "a/g/b",
-                                       "./1/b", "a/1/..", "a\x7f/1/b", "\xc3\xa9/1/b", "a/00/b",
-                                       "a|/1/b", "\xff/1/b" };
+    static const char *const bad[] = { "",       "a",      "a/1",       "a/1/",
+                                       "/1/b",   "a//b",   "a/1/b/c",   "a/g/b",
+                                       "./1/b",  "a/1/..", "a\x7f/1/b", "\xc3\xa9/1/b",
+                                       "a/00/b", "a|/1/b", "\xff/1/b" };
     sal_symbol_key_t key;
 
     (void)state;

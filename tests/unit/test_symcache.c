@@ -25,7 +25,10 @@
 static apr_pool_t *pool;
 static char dir[] = "/tmp/test_symcache.XXXXXX";
 
-typedef struct text_t { char *s; size_t len, room; } text_t;
+typedef struct text_t {
+    char *s;
+    size_t len, room;
+} text_t;
 
 static void add(text_t *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void add(text_t *t, const char *fmt, ...)
@@ -61,8 +64,8 @@ static void random_func(text_t *t, unsigned space)
     unsigned start = rnd(space);
     unsigned size = rnd(8) ? rnd(80) : 0;
 
-    add(t, "FUNC %s%x %X %x%s%s%s", rnd(5) ? "" : "m ", start, size, rnd(32),
-        rnd(20) ? " fn_" : "", rnd(20) ? "a b" : "", eol());
+    add(t, "FUNC %s%x %X %x%s%s%s", rnd(5) ? "" : "m ", start, size, rnd(32), rnd(20) ? " fn_" : "",
+        rnd(20) ? "a b" : "", eol());
     for (unsigned n = rnd(12); n > 0; n--) {
         unsigned from = start + rnd(90) - rnd(10);
 
@@ -71,8 +74,7 @@ static void random_func(text_t *t, unsigned space)
 
             if (rnd(8) == 0) {
                 add(t, "INLINE %u %u %u %x %x%s", depth, rnd(99), rnd(6), from, rnd(40), eol());
-            }
-            else {
+            } else {
                 add(t, "INLINE %u %u %d %u %x %x", depth, rnd(99), (int)rnd(5) - 1, rnd(6), from,
                     rnd(60));
                 for (unsigned k = rnd(3); k > 0; k--) {
@@ -80,8 +82,7 @@ static void random_func(text_t *t, unsigned space)
                 }
                 add(t, "%s", eol());
             }
-        }
-        else {
+        } else {
             add(t, "%x %x %u\t%u%s", from & 0xffff, rnd(6) ? rnd(24) : 0, rnd(200), rnd(5), eol());
         }
     }
@@ -165,8 +166,8 @@ static void check_address(const sal_symcache_t *c, oracle_t *o, uint64_t x, cons
         print_frame("got outer", got.outer.function, got.outer.file, got.outer.line);
     }
     for (unsigned i = 0; want.found && i < want.n_inlines; i++) {
-        print_error("  want inline %s at '%s':%u\n", want.inlines[i].function,
-                    want.inlines[i].file, want.inlines[i].line);
+        print_error("  want inline %s at '%s':%u\n", want.inlines[i].function, want.inlines[i].file,
+                    want.inlines[i].line);
     }
     if (want.found) {
         print_error("  want outer %s at '%s':%u\n", want.outer.function, want.outer.file,
@@ -191,9 +192,8 @@ static sal_symcache_t *build(const char *text, size_t len, apr_pool_t *p)
 static void random_files_answer_as_the_text(void **state)
 {
     text_t t = { 0 };
-    unsigned rounds = getenv("SYMCACHE_ROUNDS") ? (unsigned)strtoul(getenv("SYMCACHE_ROUNDS"),
-                                                                    NULL, 10)
-                                                : 1000;
+    unsigned rounds =
+        getenv("SYMCACHE_ROUNDS") ? (unsigned)strtoul(getenv("SYMCACHE_ROUNDS"), NULL, 10) : 1000;
 
     (void)state;
     for (unsigned i = 1; i <= rounds; i++) {
@@ -255,9 +255,9 @@ static const char *shared_data(void)
     const char *shared = getenv("SALVAGE_SHARED");
     const char *srcdir = getenv("srcdir");
 
-    return apr_pstrcat(pool, shared ? shared : apr_pstrcat(pool, srcdir ? srcdir : ".",
-                                                           "/../shared", NULL),
-                       "/data/minidumps", NULL);
+    return apr_pstrcat(
+        pool, shared ? shared : apr_pstrcat(pool, srcdir ? srcdir : ".", "/../shared", NULL),
+        "/data/minidumps", NULL);
 }
 
 static void real_files_answer_as_the_text(void **state)
@@ -271,32 +271,31 @@ static void real_files_answer_as_the_text(void **state)
     assert_in_range(files_seen, 10, 1000);
 }
 
-static const char small[] =
-    "MODULE windows x86 5A9832E5287241C1838ED98914E9B7FF1 test app.pdb\n"
-    "INFO CODE_ID 5A9832E51000 test app.exe\n"
-    "INFO GENERATOR dump_syms 2.0\n"
-    "INFO URL http://a.test/x.sym\n"
-    "FILE 3 c:\\a b.c\n"
-    "FUNC 1000 20 8 f\n"
-    "1000 10 7 3\n"
-    "1010 10 4294967294 3\n"
-    "FUNC zz 20 0 damaged\n"
-    "1040 10 9 3\n"
-    "PUBLIC 2000 c g\n"
-    "2000 4 1 3\n"
-    "STACK CFI INIT 1000 20 .cfa: $rsp 8 + .ra: .cfa -8 + ^\n"
-    "STACK CFI 1004 .cfa: $rsp 16 +\n"
-    "STACK CFI 1001 $rbp: .cfa -16 + ^\n"
-    "STACK CFI 1004 $a: 1\n"
-    "STACK CFI INIT 1010 20 .cfa: overlaps\n"
-    "STACK CFI INIT 1020 8 .cfa: second\n"
-    "STACK WIN 4 1000 10 1 2 8 4 c 0 1 $T0 .raSearch = $eip $T0 ^ =\n"
-    "STACK WIN 4 1008 10 0 0 0 0 0 0 1 later\n"
-    "STACK WIN 4 1004 2 0 0 0 0 0 0 1 earlier but overlapping nothing\n"
-    "STACK WIN 0 1000 10 1 2 8 4 c 5 0 1\n"
-    "STACK WIN 0 1010 10 1 2 8 4 c 5 0 0\n"
-    "STACK WIN 0 1020 10 1 2 8 4 c 5 1 1\n"
-    "STACK WIN 3 3000 10 1 2 8 4 c 5 0 1\n";
+static const char small[] = "MODULE windows x86 5A9832E5287241C1838ED98914E9B7FF1 test app.pdb\n"
+                            "INFO CODE_ID 5A9832E51000 test app.exe\n"
+                            "INFO GENERATOR dump_syms 2.0\n"
+                            "INFO URL http://a.test/x.sym\n"
+                            "FILE 3 c:\\a b.c\n"
+                            "FUNC 1000 20 8 f\n"
+                            "1000 10 7 3\n"
+                            "1010 10 4294967294 3\n"
+                            "FUNC zz 20 0 damaged\n"
+                            "1040 10 9 3\n"
+                            "PUBLIC 2000 c g\n"
+                            "2000 4 1 3\n"
+                            "STACK CFI INIT 1000 20 .cfa: $rsp 8 + .ra: .cfa -8 + ^\n"
+                            "STACK CFI 1004 .cfa: $rsp 16 +\n"
+                            "STACK CFI 1001 $rbp: .cfa -16 + ^\n"
+                            "STACK CFI 1004 $a: 1\n"
+                            "STACK CFI INIT 1010 20 .cfa: overlaps\n"
+                            "STACK CFI INIT 1020 8 .cfa: second\n"
+                            "STACK WIN 4 1000 10 1 2 8 4 c 0 1 $T0 .raSearch = $eip $T0 ^ =\n"
+                            "STACK WIN 4 1008 10 0 0 0 0 0 0 1 later\n"
+                            "STACK WIN 4 1004 2 0 0 0 0 0 0 1 earlier but overlapping nothing\n"
+                            "STACK WIN 0 1000 10 1 2 8 4 c 5 0 1\n"
+                            "STACK WIN 0 1010 10 1 2 8 4 c 5 0 0\n"
+                            "STACK WIN 0 1020 10 1 2 8 4 c 5 1 1\n"
+                            "STACK WIN 3 3000 10 1 2 8 4 c 5 0 1\n";
 
 static void heads_and_counts(void **state)
 {
@@ -321,7 +320,7 @@ static void heads_and_counts(void **state)
     /* The damaged FUNC, and the line after the PUBLIC; not the lines of the damaged FUNC. */
     assert_int_equal(info.skipped_lines, 2);
     assert_true(sal_symcache_lookup(c, 0x1011, &hit, NULL, 0));
-    assert_int_equal(hit.outer.line, 0);              /* too large to be a line */
+    assert_int_equal(hit.outer.line, 0); /* too large to be a line */
     assert_false(sal_symcache_lookup(c, 0x1041, &hit, NULL, 0));
     assert_false(sal_symcache_lookup(c, UINT64_C(0x100001000), &hit, NULL, 0));
 }
@@ -336,9 +335,9 @@ static void unwind_records(void **state)
     assert_false(sal_symcache_cfi(c, 0xfff, &cfi));
     assert_true(sal_symcache_cfi(c, 0x1000, &cfi));
     assert_int_equal(cfi.n_deltas, 0);
-    assert_true(sal_symcache_cfi(c, 0x1010, &cfi));   /* the later one overlaps and is dropped */
+    assert_true(sal_symcache_cfi(c, 0x1010, &cfi)); /* the later one overlaps and is dropped */
     assert_true(same_text(cfi.init, ".cfa: $rsp 8 + .ra: .cfa -8 + ^"));
-    assert_int_equal(cfi.n_deltas, 3);                /* by address, then by text */
+    assert_int_equal(cfi.n_deltas, 3); /* by address, then by text */
     assert_true(same_text(sal_symcache_cfi_delta(c, &cfi, 0), "$rbp: .cfa -16 + ^"));
     assert_true(same_text(sal_symcache_cfi_delta(c, &cfi, 1), "$a: 1"));
     assert_true(same_text(sal_symcache_cfi_delta(c, &cfi, 2), ".cfa: $rsp 16 +"));
@@ -350,7 +349,7 @@ static void unwind_records(void **state)
     assert_false(sal_symcache_cfi(c, 0x1028, &cfi));
 
     assert_true(sal_symcache_win(c, 0x1007, false, &win));
-    assert_int_equal(win.size, 8);                    /* cut by the next */
+    assert_int_equal(win.size, 8); /* cut by the next */
     assert_int_equal(win.params, 8);
     assert_int_equal(win.saved, 4);
     assert_int_equal(win.locals, 0xc);
@@ -364,28 +363,27 @@ static void unwind_records(void **state)
     assert_false(win.has_program);
     assert_true(sal_symcache_win(c, 0x1015, true, &win));
     assert_false(win.allocates_base_pointer);
-    assert_false(sal_symcache_win(c, 0x1025, true, &win));    /* type 0 with a program: ignored */
+    assert_false(sal_symcache_win(c, 0x1025, true, &win)); /* type 0 with a program: ignored */
     assert_false(sal_symcache_win(c, 0x3000, true, &win));
 }
 
 /* Where "file : line + offset" counts from. */
 static void line_bases(void **state)
 {
-    static const char text[] =
-        "MODULE Linux x86_64 C3B913878AFB017237A4A08B325905C70 x\n"
-        "FUNC 100 40 0 f\n"
-        "INLINE 0 5 0 0 108 10\n"
-        "INLINE 1 6 0 0 10c 4\n"
-        "100 20 1 0\n"
-        "120 8 2 0\n";
+    static const char text[] = "MODULE Linux x86_64 C3B913878AFB017237A4A08B325905C70 x\n"
+                               "FUNC 100 40 0 f\n"
+                               "INLINE 0 5 0 0 108 10\n"
+                               "INLINE 1 6 0 0 10c 4\n"
+                               "100 20 1 0\n"
+                               "120 8 2 0\n";
     sal_symcache_t *c = build(text, sizeof(text) - 1, pool);
 
     (void)state;
     assert_int_equal(sal_symcache_line_base(c, 0x104), 0x100);
     assert_int_equal(sal_symcache_line_base(c, 0x109), 0x108);
-    assert_int_equal(sal_symcache_line_base(c, 0x10d), 0x108);    /* of the outermost call */
+    assert_int_equal(sal_symcache_line_base(c, 0x10d), 0x108); /* of the outermost call */
     assert_int_equal(sal_symcache_line_base(c, 0x112), 0x108);
-    assert_int_equal(sal_symcache_line_base(c, 0x11a), 0x100);    /* the line goes on after it */
+    assert_int_equal(sal_symcache_line_base(c, 0x11a), 0x100); /* the line goes on after it */
     assert_int_equal(sal_symcache_line_base(c, 0x121), 0x120);
     assert_int_equal(sal_symcache_line_base(c, 0x500), UINT32_MAX);
 }
@@ -397,10 +395,12 @@ static void not_symbols(void **state)
     sal_error_t err;
 
     (void)state;
-    assert_int_equal(sal_symcache_build_mem(path, (sal_span_t){ (const uint8_t *)text, 20, false },
-                                            pool, &err), SAL_E_MALFORMED);
-    assert_int_equal(sal_symcache_build_mem(path, (sal_span_t){ (const uint8_t *)text, 0, false },
-                                            pool, &err), SAL_E_MALFORMED);
+    assert_int_equal(
+        sal_symcache_build_mem(path, (sal_span_t){ (const uint8_t *)text, 20, false }, pool, &err),
+        SAL_E_MALFORMED);
+    assert_int_equal(
+        sal_symcache_build_mem(path, (sal_span_t){ (const uint8_t *)text, 0, false }, pool, &err),
+        SAL_E_MALFORMED);
     assert_int_not_equal(access(path, F_OK), 0);
     assert_true(APR_STATUS_IS_ENOENT(sal_symcache_build(path, "/nonexistent/x.sym", pool, &err)));
 }
@@ -460,9 +460,10 @@ static void compressed_sources_build_the_same(void **state)
         const char *out = apr_psprintf(pool, "%s/same%d.symx", dir, i);
         sal_span_t mem = { (const uint8_t *)t.s, t.len, false };
 
-        assert_int_equal(i < 3 ? sal_symcache_build(out, apr_pstrcat(pool, plain, ends[i], NULL),
-                                                    pool, NULL)
-                               : sal_symcache_build_mem(out, mem, pool, NULL), APR_SUCCESS);
+        assert_int_equal(
+            i < 3 ? sal_symcache_build(out, apr_pstrcat(pool, plain, ends[i], NULL), pool, NULL)
+                  : sal_symcache_build_mem(out, mem, pool, NULL),
+            APR_SUCCESS);
         index[i] = read_index(out, &size[i]);
         assert_int_equal(size[i], size[0]);
         assert_memory_equal(index[i] + AFTER_STAMP, index[0] + AFTER_STAMP, size[0] - AFTER_STAMP);
@@ -481,7 +482,7 @@ static int set_up(void **state)
     (void)state;
     apr_initialize();
     apr_pool_create(&pool, NULL);
-    sal_log_threshold(SAL_LOG_ERROR);                 /* the random files are damaged on purpose */
+    sal_log_threshold(SAL_LOG_ERROR); /* the random files are damaged on purpose */
     return mkdtemp(dir) ? 0 : -1;
 }
 

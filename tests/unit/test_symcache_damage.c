@@ -1,6 +1,7 @@
 /*
  * Damaged symcaches: whatever bytes they hold, opening says no or lookups answer something; none
- * faults and none hangs. Run under AddressSanitizer too (each file lies in a block of its own size).
+ * faults and none hangs. Run under AddressSanitizer too (each file lies in a block of its own
+ * size).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,20 +24,19 @@ static char path[] = "/tmp/test_damage.XXXXXX";
 static char *good;
 static apr_size_t good_size;
 
-static const char text[] =
-    "MODULE Linux x86_64 C3B913878AFB017237A4A08B325905C70 lib.so\n"
-    "INFO CODE_ID 8713B9C38AFB72013 lib.so\n"
-    "FILE 0 a.c\nFILE 1 b.c\n"
-    "INLINE_ORIGIN 0 one\nINLINE_ORIGIN 1 two\n"
-    "FUNC 1000 100 0 f\n"
-    "INLINE 0 5 0 0 1010 40 1060 10\nINLINE 1 6 1 1 1020 10\n"
-    "1000 20 1 0\n1020 30 2 1\n1050 b0 3 0\n"
-    "FUNC 2000 40 8 g\n2000 40 9 1\n"
-    "PUBLIC 3000 0 h\n"
-    "STACK CFI INIT 1000 100 .cfa: $rsp 8 + .ra: .cfa -8 + ^\n"
-    "STACK CFI 1001 .cfa: $rsp 16 +\nSTACK CFI 1004 $rbp: .cfa -16 + ^\n"
-    "STACK WIN 4 2000 40 1 2 3 4 5 6 1 $eip 4 =\n"
-    "STACK WIN 0 1000 40 1 2 3 4 5 6 0 1\n";
+static const char text[] = "MODULE Linux x86_64 C3B913878AFB017237A4A08B325905C70 lib.so\n"
+                           "INFO CODE_ID 8713B9C38AFB72013 lib.so\n"
+                           "FILE 0 a.c\nFILE 1 b.c\n"
+                           "INLINE_ORIGIN 0 one\nINLINE_ORIGIN 1 two\n"
+                           "FUNC 1000 100 0 f\n"
+                           "INLINE 0 5 0 0 1010 40 1060 10\nINLINE 1 6 1 1 1020 10\n"
+                           "1000 20 1 0\n1020 30 2 1\n1050 b0 3 0\n"
+                           "FUNC 2000 40 8 g\n2000 40 9 1\n"
+                           "PUBLIC 3000 0 h\n"
+                           "STACK CFI INIT 1000 100 .cfa: $rsp 8 + .ra: .cfa -8 + ^\n"
+                           "STACK CFI 1001 .cfa: $rsp 16 +\nSTACK CFI 1004 $rbp: .cfa -16 + ^\n"
+                           "STACK WIN 4 2000 40 1 2 3 4 5 6 1 $eip 4 =\n"
+                           "STACK WIN 0 1000 40 1 2 3 4 5 6 0 1\n";
 
 /* Reads every byte of what a lookup gives, so that a bad pointer shows. */
 static unsigned eat(sal_str_t s)
@@ -94,12 +94,10 @@ static bool try_bytes(const char *data, size_t size)
     assert_non_null(copy);
     memcpy(copy, data, size);
     apr_pool_create(&p, pool);
-    accepted = sal_symcache_open_mem(&c, (sal_span_t){ copy, size, false }, p, &err) ==
-               APR_SUCCESS;
+    accepted = sal_symcache_open_mem(&c, (sal_span_t){ copy, size, false }, p, &err) == APR_SUCCESS;
     if (accepted) {
         ask_everything(c);
-    }
-    else {
+    } else {
         assert_int_equal(err.code, SAL_E_MALFORMED);
     }
     apr_pool_destroy(p);
@@ -138,10 +136,9 @@ static void every_header_byte(void **state)
             bad[i] ^= (char)(1 << bit);
             assert_false(try_bytes(bad, good_size));
             sign(bad);
-            if (i < 16) {                             /* magic, version, total */
+            if (i < 16) { /* magic, version, total */
                 assert_false(try_bytes(bad, good_size));
-            }
-            else {
+            } else {
                 try_bytes(bad, good_size);
             }
         }
@@ -149,8 +146,8 @@ static void every_header_byte(void **state)
     free(bad);
 }
 
-static const uint32_t nasty[] = { 0, 1, 2, 0x7f, 0xff, 0x7fffffff, 0x80000000, 0xfffffffe,
-                                  0xffffffff, 1 << 30 };
+static const uint32_t nasty[] = { 0,          1,          2,          0x7f,       0xff,
+                                  0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff, 1 << 30 };
 
 static void every_header_word(void **state)
 {
@@ -177,7 +174,7 @@ static void every_word_behind_the_header(void **state)
         for (size_t k = 0; k < sizeof(nasty) / sizeof(nasty[0]); k++) {
             memcpy(bad, good, good_size);
             memcpy(bad + i, &nasty[k], 4);
-            assert_true(try_bytes(bad, good_size));   /* found out when used, not before */
+            assert_true(try_bytes(bad, good_size)); /* found out when used, not before */
         }
     }
     free(bad);
@@ -244,12 +241,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_length),
-        cmocka_unit_test(every_header_byte),
-        cmocka_unit_test(every_header_word),
-        cmocka_unit_test(every_word_behind_the_header),
-        cmocka_unit_test(random_bytes),
-        cmocka_unit_test(another_version_is_to_be_rebuilt),
+        cmocka_unit_test(every_length),      cmocka_unit_test(every_header_byte),
+        cmocka_unit_test(every_header_word), cmocka_unit_test(every_word_behind_the_header),
+        cmocka_unit_test(random_bytes),      cmocka_unit_test(another_version_is_to_be_rebuilt),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

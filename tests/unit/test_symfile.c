@@ -1,4 +1,5 @@
-/* The .sym parser: the same records however the text is cut; damaged lines counted, not believed. */
+/* The .sym parser: the same records however the text is cut; damaged lines counted, not believed.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,10 @@
 
 static apr_pool_t *pool;
 
-typedef struct log_t { char *s; size_t len, room; } log_t;
+typedef struct log_t {
+    char *s;
+    size_t len, room;
+} log_t;
 
 static apr_status_t note(void *baton, const sal_symrec_t *r)
 {
@@ -57,23 +61,22 @@ static char *parse(const char *text, size_t len, size_t piece, sal_symfile_stats
     return log.s;
 }
 
-static const char text[] =
-    "MODULE windows x86 ABC1 a b.pdb\r\n"
-    "\n\r\n"
-    "INFO CODE_ID 5F 77\n"
-    "FILE 1 c:\\a.c\n"
-    "INLINE_ORIGIN 4 -1 old name\n"
-    "INLINE_ORIGIN 5\n"
-    "FUNC m 1000\t10   4 f(int, char)\r\r\n"
-    "INLINE 0 7 2 4 1000 4 1008 2\n"
-    "INLINE 0 7 4 1000 4\n"
-    "1000 4 42 1\n"
-    "1004 4 -1 -1\n"
-    "PUBLIC m 2000 0 p q\n"
-    "STACK CFI INIT 1000 10 .cfa: $rsp 8 +\n"
-    "STACK CFI 1001 .cfa: $rsp 16 +\n"
-    "STACK WIN 4 1000 10 1 2 3 4 5 6 1 $eip 4 =\n"
-    "FUNC 3000 1 0";
+static const char text[] = "MODULE windows x86 ABC1 a b.pdb\r\n"
+                           "\n\r\n"
+                           "INFO CODE_ID 5F 77\n"
+                           "FILE 1 c:\\a.c\n"
+                           "INLINE_ORIGIN 4 -1 old name\n"
+                           "INLINE_ORIGIN 5\n"
+                           "FUNC m 1000\t10   4 f(int, char)\r\r\n"
+                           "INLINE 0 7 2 4 1000 4 1008 2\n"
+                           "INLINE 0 7 4 1000 4\n"
+                           "1000 4 42 1\n"
+                           "1004 4 -1 -1\n"
+                           "PUBLIC m 2000 0 p q\n"
+                           "STACK CFI INIT 1000 10 .cfa: $rsp 8 +\n"
+                           "STACK CFI 1001 .cfa: $rsp 16 +\n"
+                           "STACK WIN 4 1000 10 1 2 3 4 5 6 1 $eip 4 =\n"
+                           "FUNC 3000 1 0";
 
 static void cuts_do_not_matter(void **state)
 {
@@ -95,24 +98,22 @@ static void records(void **state)
     char *got = parse(text, sizeof(text) - 1, 7, &stats);
 
     (void)state;
-    assert_string_equal(
-        got,
-        "0 0 0 0 0 0 0 0 0 w0 0 0 0 0 0 0 <ABC1> <a b.pdb>\n"
-        "1 0 0 0 0 0 0 0 0 w0 0 0 0 0 0 0 <CODE_ID> <5F 77>\n"
-        "2 0 0 0 0 1 0 0 0 w0 0 0 0 0 0 0 <> <c:\\a.c>\n"
-        "3 0 0 0 0 4 0 0 0 w0 0 0 0 0 0 0 <> <old name>\n"
-        "3 0 0 0 0 5 0 0 0 w0 0 0 0 0 0 0 <> <>\n"
-        "4 1000 10 4 1 0 0 0 0 w0 0 0 0 0 0 0 <> <f(int, char)>\n"
-        "6 1000 4 0 0 4 7 2 0 w0 0 0 0 0 0 0 <> <>\n"
-        "6 1008 2 0 0 4 7 2 0 w0 0 0 0 0 0 0 <> <>\n"
-        "6 1000 4 0 0 4 7 4294967295 0 w0 0 0 0 0 0 0 <> <>\n"
-        "5 1000 4 0 0 0 42 1 0 w0 0 0 0 0 0 0 <> <>\n"
-        "5 1004 4 0 0 0 0 4294967295 0 w0 0 0 0 0 0 0 <> <>\n"
-        "7 2000 0 0 1 0 0 0 0 w0 0 0 0 0 0 0 <> <p q>\n"
-        "8 1000 10 0 0 0 0 0 0 w0 0 0 0 0 0 0 <> <.cfa: $rsp 8 +>\n"
-        "9 1001 0 0 0 0 0 0 0 w0 0 0 0 0 0 0 <> <.cfa: $rsp 16 +>\n"
-        "10 1000 10 3 0 0 0 0 0 w4 1 2 4 5 6 1 <> <$eip 4 =>\n"
-        "4 3000 1 0 0 0 0 0 0 w0 0 0 0 0 0 0 <> <>\n");
+    assert_string_equal(got, "0 0 0 0 0 0 0 0 0 w0 0 0 0 0 0 0 <ABC1> <a b.pdb>\n"
+                             "1 0 0 0 0 0 0 0 0 w0 0 0 0 0 0 0 <CODE_ID> <5F 77>\n"
+                             "2 0 0 0 0 1 0 0 0 w0 0 0 0 0 0 0 <> <c:\\a.c>\n"
+                             "3 0 0 0 0 4 0 0 0 w0 0 0 0 0 0 0 <> <old name>\n"
+                             "3 0 0 0 0 5 0 0 0 w0 0 0 0 0 0 0 <> <>\n"
+                             "4 1000 10 4 1 0 0 0 0 w0 0 0 0 0 0 0 <> <f(int, char)>\n"
+                             "6 1000 4 0 0 4 7 2 0 w0 0 0 0 0 0 0 <> <>\n"
+                             "6 1008 2 0 0 4 7 2 0 w0 0 0 0 0 0 0 <> <>\n"
+                             "6 1000 4 0 0 4 7 4294967295 0 w0 0 0 0 0 0 0 <> <>\n"
+                             "5 1000 4 0 0 0 42 1 0 w0 0 0 0 0 0 0 <> <>\n"
+                             "5 1004 4 0 0 0 0 4294967295 0 w0 0 0 0 0 0 0 <> <>\n"
+                             "7 2000 0 0 1 0 0 0 0 w0 0 0 0 0 0 0 <> <p q>\n"
+                             "8 1000 10 0 0 0 0 0 0 w0 0 0 0 0 0 0 <> <.cfa: $rsp 8 +>\n"
+                             "9 1001 0 0 0 0 0 0 0 w0 0 0 0 0 0 0 <> <.cfa: $rsp 16 +>\n"
+                             "10 1000 10 3 0 0 0 0 0 w4 1 2 4 5 6 1 <> <$eip 4 =>\n"
+                             "4 3000 1 0 0 0 0 0 0 w0 0 0 0 0 0 0 <> <>\n");
     assert_int_equal(stats.lines, 17);
     assert_int_equal(stats.skipped, 0);
     assert_int_equal(stats.bytes, sizeof(text) - 1);
@@ -122,13 +123,38 @@ static void records(void **state)
 static void damaged_lines(void **state)
 {
     static const char *const bad[] = {
-        "MODULE windows x86", "FILE x a.c", "FILE 1", "FILE 4294967295 a.c", "FILE 99999999999 a",
-        "FUNC 1000 10", "FUNC 1000 10 x f", "FUNC 12345678901234567 1 0 f", "FUNC 1 1 123456789 f",
-        "FUNCTION 1 1 0 f", "1000 4 42", "1000 4 42 1 9", "1000 4 4x 1", "10001 4.2 42 1", "xyz",
-        "INLINE 0 7 4", "INLINE 0 7 2 4", "INLINE 0 7 2 4 1000 zz", "INLINE x 7 2 4 1000 4",
-        "PUBLIC 2000", "PUBLIC g 0 p", "STACK", "STACK CFI", "STACK CFI INIT 1000 10",
-        "STACK CFI INIT 1000 rules", "STACK CFI x .cfa: 1", "STACK WIN 4 1000 10 1 2 3 4 5 6",
-        "STACK WIN 44 1000 10 1 2 3 4 5 6 1 x", "STACK NEW 1", "INLINE_ORIGIN", "INFO2 x", "-1 1 1 1",
+        "MODULE windows x86",
+        "FILE x a.c",
+        "FILE 1",
+        "FILE 4294967295 a.c",
+        "FILE 99999999999 a",
+        "FUNC 1000 10",
+        "FUNC 1000 10 x f",
+        "FUNC 12345678901234567 1 0 f",
+        "FUNC 1 1 123456789 f",
+        "FUNCTION 1 1 0 f",
+        "1000 4 42",
+        "1000 4 42 1 9",
+        "1000 4 4x 1",
+        "10001 4.2 42 1",
+        "xyz",
+        "INLINE 0 7 4",
+        "INLINE 0 7 2 4",
+        "INLINE 0 7 2 4 1000 zz",
+        "INLINE x 7 2 4 1000 4",
+        "PUBLIC 2000",
+        "PUBLIC g 0 p",
+        "STACK",
+        "STACK CFI",
+        "STACK CFI INIT 1000 10",
+        "STACK CFI INIT 1000 rules",
+        "STACK CFI x .cfa: 1",
+        "STACK WIN 4 1000 10 1 2 3 4 5 6",
+        "STACK WIN 44 1000 10 1 2 3 4 5 6 1 x",
+        "STACK NEW 1",
+        "INLINE_ORIGIN",
+        "INFO2 x",
+        "-1 1 1 1",
     };
 
     (void)state;
@@ -173,14 +199,14 @@ static void long_lines(void **state)
     memcpy(line, "FUNC 1 1 0 ", 11);
     memcpy(line + max, "\nFILE 1 a\n", 10);
     got = parse(line, max + 10, 8191, &stats);
-    assert_int_equal(stats.skipped, 0);               /* exactly the limit is good */
+    assert_int_equal(stats.skipped, 0); /* exactly the limit is good */
     assert_non_null(strstr(got, "<a>"));
     free(got);
     memset(line + max, 'n', 10);
     memcpy(line + max + 1, "\nFILE 1 a\n", 10);
     for (size_t piece = 8191; piece <= max + 100; piece += max + 100 - 8191) {
         got = parse(line, max + 11, piece, &stats);
-        assert_int_equal(stats.skipped, 1);           /* a byte more is not */
+        assert_int_equal(stats.skipped, 1); /* a byte more is not */
         assert_int_equal(stats.lines, 2);
         assert_non_null(strstr(got, "<a>"));
         free(got);
@@ -190,7 +216,9 @@ static void long_lines(void **state)
 
 static void ids(void **state)
 {
-    static const struct { const char *in, *out; } cases[] = {
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
         { "c3b913878afb017237a4a08b325905c70", "C3B913878AFB017237A4A08B325905C70" },
         { "C3B913878AFB017237A4A08B325905C7", "C3B913878AFB017237A4A08B325905C70" },
         { "C3B913878AFB017237A4A08B325905C7A", "C3B913878AFB017237A4A08B325905C7a" },
@@ -200,14 +228,20 @@ static void ids(void **state)
         { "c3b91387-8afb-0172-37a4-a08b325905c7-a", "C3B913878AFB017237A4A08B325905C7a" },
         { "5F8599C48000", "5F8599C48000" },
         { "5f8599c40001", "5F8599C41" },
-        { "abcde", NULL }, { "12345678", NULL }, { "12345678901234567", NULL }, { "", NULL },
-        { "C3B913878AFB017237A4A08B325905C", NULL }, { "000000000000000000000000000000000", NULL },
-        { "C3B913878AFB017237A4A08B325905G70", NULL }, { "5F85-99C48000", NULL },
+        { "abcde", NULL },
+        { "12345678", NULL },
+        { "12345678901234567", NULL },
+        { "", NULL },
+        { "C3B913878AFB017237A4A08B325905C", NULL },
+        { "000000000000000000000000000000000", NULL },
+        { "C3B913878AFB017237A4A08B325905G70", NULL },
+        { "5F85-99C48000", NULL },
         { "C3B913878AFB017237A4A08B325905C7-", "C3B913878AFB017237A4A08B325905C70" },
     };
     char out[SAL_DEBUG_ID_SIZE];
-    static const unsigned char build_id[] = { 0x87, 0x13, 0xb9, 0xc3, 0xfb, 0x8a, 0x72, 0x01, 0x37,
-        0xa4, 0xa0, 0x8b, 0x32, 0x59, 0x05, 0xc7, 0xaa, 0xf8, 0x42, 0x9d };
+    static const unsigned char build_id[] = { 0x87, 0x13, 0xb9, 0xc3, 0xfb, 0x8a, 0x72,
+                                              0x01, 0x37, 0xa4, 0xa0, 0x8b, 0x32, 0x59,
+                                              0x05, 0xc7, 0xaa, 0xf8, 0x42, 0x9d };
     char id[34];
 
     (void)state;
@@ -218,12 +252,12 @@ static void ids(void **state)
             fail_msg("%s gave %s", cases[i].in, good ? out : "nothing");
         }
     }
-    sal_debug_id_of_build_id(id, build_id, sizeof(build_id));     /* symbols.md section 1 */
+    sal_debug_id_of_build_id(id, build_id, sizeof(build_id)); /* symbols.md section 1 */
     assert_string_equal(id, "C3B913878AFB017237A4A08B325905C70");
     sal_debug_id_of_build_id(id, build_id, 4);
     assert_string_equal(id, "C3B913870000000000000000000000000");
-    assert_true(sal_debug_id_same("c3b913878afb017237a4a08b325905c7",
-                                  "C3B913878AFB017237A4A08B325905C70"));
+    assert_true(
+        sal_debug_id_same("c3b913878afb017237a4a08b325905c7", "C3B913878AFB017237A4A08B325905C70"));
     assert_false(sal_debug_id_same("C3B913878AFB017237A4A08B325905C71",
                                    "C3B913878AFB017237A4A08B325905C70"));
     assert_false(sal_debug_id_valid("000"));
@@ -246,7 +280,7 @@ static void names(void **state)
     assert_false(sal_symbols_name_valid("..", 2));
     assert_true(sal_symbols_name_valid("...", 3));
     assert_false(sal_symbols_name_valid("", 0));
-    assert_false(sal_symbols_name_valid("\xc3\xa9", 2));  /* U+00E9 */
+    assert_false(sal_symbols_name_valid("\xc3\xa9", 2)); /* U+00E9 */
     assert_false(sal_symbols_name_valid("\xff", 1));
 }
 
@@ -260,9 +294,12 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cuts_do_not_matter), cmocka_unit_test(records),
-        cmocka_unit_test(damaged_lines),      cmocka_unit_test(only_a_few_samples),
-        cmocka_unit_test(long_lines),         cmocka_unit_test(ids),
+        cmocka_unit_test(cuts_do_not_matter),
+        cmocka_unit_test(records),
+        cmocka_unit_test(damaged_lines),
+        cmocka_unit_test(only_a_few_samples),
+        cmocka_unit_test(long_lines),
+        cmocka_unit_test(ids),
         cmocka_unit_test(names),
     };
 

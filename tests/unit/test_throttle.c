@@ -62,8 +62,8 @@ static void test_rules(void **state)
 /* Without a draw of the caller's the chance is real: neither always nor never. */
 static void test_chance(void **state)
 {
-    static const sal_throttle_rule_t half = { "half", is_present, (void *)"a", 50,
-                                              SAL_THROTTLE_ACCEPT, SAL_THROTTLE_REJECT };
+    static const sal_throttle_rule_t half = { "half", is_present,          (void *)"a",
+                                              50,     SAL_THROTTLE_ACCEPT, SAL_THROTTLE_REJECT };
     sal_throttle_rules_t rules = { &half, 1, SAL_THROTTLE_REJECT };
     sal_annotations_t *a = sal_annotations_make(1000, pool);
     int accepted = 0;

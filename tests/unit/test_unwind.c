@@ -74,8 +74,9 @@ static size_t walk(fixture_t *f, sal_frame_t **frames, size_t max)
     sal_error_t err;
     size_t n;
 
-    assert_int_equal(sal_unwind(frames, &n, f->md, &f->md->threads[0], &f->regs, f->syms, max,
-                                pool, &err), APR_SUCCESS);
+    assert_int_equal(
+        sal_unwind(frames, &n, f->md, &f->md->threads[0], &f->regs, f->syms, max, pool, &err),
+        APR_SUCCESS);
     return n;
 }
 
@@ -93,11 +94,11 @@ static void test_frame_pointers(void **state)
     fixture_t f;
 
     (void)state;
-    s[4] = STACK + 10 * 8;        /* rbp of frame 1 */
+    s[4] = STACK + 10 * 8; /* rbp of frame 1 */
     s[5] = BASE + 0x2000;
-    s[10] = STACK + 20 * 8;       /* rbp of frame 2 */
+    s[10] = STACK + 20 * 8; /* rbp of frame 2 */
     s[11] = BASE + 0x3000;
-    s[20] = 0;                    /* the end */
+    s[20] = 0; /* the end */
     f = make(ARCH_AMD64, OS_LINUX, s, sizeof(s), NULL);
     amd64(&f, BASE + 0x1000, STACK, STACK + 4 * 8);
     assert_int_equal(walk(&f, &frames, 0), 3);
@@ -123,7 +124,7 @@ static void test_windows_probes(void **state)
     s[10] = STACK + 30 * 8;
     s[11] = BASE + 0x2000;
     f = make(ARCH_AMD64, OS_WINDOWS, s, sizeof(s), NULL);
-    amd64(&f, BASE + 0x1000, STACK, STACK + 4 * 8);     /* 48 bytes too low */
+    amd64(&f, BASE + 0x1000, STACK, STACK + 4 * 8); /* 48 bytes too low */
     assert_int_equal(walk(&f, &frames, 0), 2);
     assert_int_equal(frames[1].trust, SAL_TRUST_FRAME_POINTER);
     assert_int_equal(frames[1].regs.value[RSP], STACK + 12 * 8);
@@ -140,17 +141,17 @@ static void test_scan(void **state)
     fixture_t f;
 
     (void)state;
-    s[3] = 0x1234;                /* in no module */
-    s[159] = BASE + 0x2000;       /* the last of the wide window */
-    s[160 + 39] = BASE + 0x3000;  /* the last of the narrow one */
-    s[200 + 40] = BASE + 0x4000;  /* beyond */
+    s[3] = 0x1234;               /* in no module */
+    s[159] = BASE + 0x2000;      /* the last of the wide window */
+    s[160 + 39] = BASE + 0x3000; /* the last of the narrow one */
+    s[200 + 40] = BASE + 0x4000; /* beyond */
     f = make(ARCH_AMD64, OS_LINUX, s, sizeof(s), NULL);
     amd64(&f, BASE + 0x1000, STACK, 0);
     assert_int_equal(walk(&f, &frames, 0), 3);
     assert_int_equal(frames[1].trust, SAL_TRUST_SCAN);
     assert_int_equal(frames[1].regs.value[RSP], STACK + 160 * 8);
     assert_int_equal(frames[2].instruction, BASE + 0x3000 - 1);
-    f.regs.valid &= ~(1u << RSP);  /* nothing can be found without sp */
+    f.regs.valid &= ~(1u << RSP); /* nothing can be found without sp */
     assert_int_equal(walk(&f, &frames, 0), 1);
 }
 
@@ -163,11 +164,11 @@ static void test_scan_keeps_frame_pointer(void **state)
     (void)state;
     s[8] = BASE + 0x2000;
     f = make(ARCH_AMD64, OS_LINUX, s, sizeof(s), NULL);
-    amd64(&f, BASE + 0x1000, STACK, STACK + 40 * 8);    /* rbp above: the caller's, untouched */
+    amd64(&f, BASE + 0x1000, STACK, STACK + 40 * 8); /* rbp above: the caller's, untouched */
     assert_int_equal(walk(&f, &frames, 0), 2);
     assert_true(frames[1].regs.valid >> RBP & 1);
     assert_int_equal(frames[1].regs.value[RBP], STACK + 40 * 8);
-    amd64(&f, BASE + 0x1000, STACK, STACK + 2 * 8);     /* below: worthless */
+    amd64(&f, BASE + 0x1000, STACK, STACK + 2 * 8); /* below: worthless */
     assert_int_equal(walk(&f, &frames, 0), 2);
     assert_false(frames[1].regs.valid >> RBP & 1);
 }
@@ -186,7 +187,7 @@ static void test_x86(void **state)
     set(&f, EIP, BASE + 0x1000);
     set(&f, ESP, STACK);
     set(&f, EBP, STACK + 4 * 4);
-    assert_int_equal(walk(&f, &frames, 0), 2);          /* *(ebp + 4) is taken at its word: 0 */
+    assert_int_equal(walk(&f, &frames, 0), 2); /* *(ebp + 4) is taken at its word: 0 */
     assert_int_equal(frames[1].trust, SAL_TRUST_FRAME_POINTER);
     assert_int_equal(frames[1].instruction, BASE + 0x2000 - 1);
     f.regs.valid &= ~(1u << EBP);
@@ -257,7 +258,8 @@ static sal_supplier_t *supplier(const char *text)
     assert_int_equal(sal_dir_make(folder, 0755, 0, pool, &err), APR_SUCCESS);
     assert_int_equal(sal_dir_make(opts.symcache_dir, 0755, 0, pool, &err), APR_SUCCESS);
     assert_int_equal(sal_file_publish(apr_pstrcat(pool, folder, "/app.sym", NULL), text,
-                                      strlen(text), 0644, pool, &err), APR_SUCCESS);
+                                      strlen(text), 0644, pool, &err),
+                     APR_SUCCESS);
     paths[0] = tree;
     opts.paths = paths;
     assert_int_equal(sal_supplier_make(&s, &opts, pool, &err), APR_SUCCESS);
@@ -285,7 +287,7 @@ static void test_cfi(void **state)
     assert_int_equal(frames[1].regs.value[RSP], STACK + 32);
     assert_int_equal(frames[1].regs.value[RBX], 0xb0b);
     assert_int_equal(frames[1].instruction, BASE + 0x2000 - 1);
-    amd64(&f, BASE + 0x1002, STACK + 24, 0);            /* before the delta */
+    amd64(&f, BASE + 0x1002, STACK + 24, 0); /* before the delta */
     assert_int_equal(walk(&f, &frames, 0), 2);
     assert_int_equal(frames[1].regs.value[RSP], STACK + 32);
     assert_int_equal(frames[1].regs.value[RBX], 1);
@@ -350,7 +352,7 @@ static void test_cycle_ends(void **state)
     (void)state;
     s[4] = STACK + 8 * 8;
     s[5] = BASE + 0x2000;
-    s[8] = STACK + 4 * 8;         /* back down */
+    s[8] = STACK + 4 * 8; /* back down */
     s[9] = BASE + 0x2000;
     f = make(ARCH_AMD64, OS_LINUX, s, sizeof(s), NULL);
     amd64(&f, BASE + 0x1000, STACK, STACK + 4 * 8);
@@ -421,7 +423,7 @@ static void test_without_stack(void **state)
     amd64(&f, BASE + 0x1000, STACK, 0);
     assert_int_equal(walk(&f, &frames, 0), 1);
     f.md->threads[0].stack.size = 8;
-    f.md->threads[0].stack_start = UINT64_MAX - 3;      /* overflows */
+    f.md->threads[0].stack_start = UINT64_MAX - 3; /* overflows */
     assert_int_equal(walk(&f, &frames, 0), 1);
 }
 
@@ -434,8 +436,9 @@ static void test_without_pc(void **state)
     size_t n;
 
     (void)state;
-    assert_int_equal(sal_unwind(&frames, &n, f.md, &f.md->threads[0], &f.regs, f.syms, 0, pool,
-                                &err), SAL_E_UNSUPPORTED);
+    assert_int_equal(
+        sal_unwind(&frames, &n, f.md, &f.md->threads[0], &f.regs, f.syms, 0, pool, &err),
+        SAL_E_UNSUPPORTED);
     assert_int_equal(n, 0);
 }
 
@@ -464,14 +467,22 @@ static int group_teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_frame_pointers), cmocka_unit_test(test_windows_probes),
-        cmocka_unit_test(test_scan), cmocka_unit_test(test_scan_keeps_frame_pointer),
-        cmocka_unit_test(test_x86), cmocka_unit_test(test_arm64_strips_signatures),
-        cmocka_unit_test(test_arm), cmocka_unit_test(test_cfi),
-        cmocka_unit_test(test_scan_asks_symbols), cmocka_unit_test(test_arm64_guessed_lr),
-        cmocka_unit_test(test_cycle_ends), cmocka_unit_test(test_no_progress_ends),
-        cmocka_unit_test(test_low_pc_ends), cmocka_unit_test(test_frame_cap),
-        cmocka_unit_test(test_without_stack), cmocka_unit_test(test_without_pc),
+        cmocka_unit_test(test_frame_pointers),
+        cmocka_unit_test(test_windows_probes),
+        cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_scan_keeps_frame_pointer),
+        cmocka_unit_test(test_x86),
+        cmocka_unit_test(test_arm64_strips_signatures),
+        cmocka_unit_test(test_arm),
+        cmocka_unit_test(test_cfi),
+        cmocka_unit_test(test_scan_asks_symbols),
+        cmocka_unit_test(test_arm64_guessed_lr),
+        cmocka_unit_test(test_cycle_ends),
+        cmocka_unit_test(test_no_progress_ends),
+        cmocka_unit_test(test_low_pc_ends),
+        cmocka_unit_test(test_frame_cap),
+        cmocka_unit_test(test_without_stack),
+        cmocka_unit_test(test_without_pc),
     };
 
     return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -22,8 +22,9 @@
 
 #define ID "C3B913878AFB017237A4A08B325905C70"
 #define GOOD "xul.pdb/" ID "/xul.sym"
-#define PATTERN "Unrecognized file pattern. Should only be <module>/<hex>/<file> or " \
-                "<name>-symbols.txt and nothing else. (First unrecognized pattern was "
+#define PATTERN                                                                                    \
+    "Unrecognized file pattern. Should only be <module>/<hex>/<file> or "                          \
+    "<name>-symbols.txt and nothing else. (First unrecognized pattern was "
 
 static apr_pool_t *pool;
 
@@ -48,15 +49,17 @@ static void refused(const zw_member_t *m, size_t n, apr_status_t status, const c
     assert_string_equal(err.message, text);
 }
 
-#define REFUSED(status, text, ...)                                                                \
-    do {                                                                                          \
-        const zw_member_t made_[] = { __VA_ARGS__ };                                              \
-        refused(made_, sizeof(made_) / sizeof(made_[0]), (status), (text));                       \
+#define REFUSED(status, text, ...)                                                                 \
+    do {                                                                                           \
+        const zw_member_t made_[] = { __VA_ARGS__ };                                               \
+        refused(made_, sizeof(made_) / sizeof(made_[0]), (status), (text));                        \
     } while (0)
 
 static void test_extension(void **state)
 {
-    static const struct { const char *name, *text; } bad[] = {
+    static const struct {
+        const char *name, *text;
+    } bad[] = {
         { "a.rar", "Unrecognized archive file extension \".rar\"" },
         { "a.zip.gz", "Unrecognized archive file extension \".gz\"" },
         { "archive", "Unrecognized archive file extension \"\"" },
@@ -95,7 +98,7 @@ static void test_not_a_zip(void **state)
     (void)state;
     not_a_zip("", 0);
     not_a_zip("MODULE windows x86_64 0 a\n", 26);
-    not_a_zip(zip.data, zip.size - 22);     /* cut short: the end record is gone */
+    not_a_zip(zip.data, zip.size - 22); /* cut short: the end record is gone */
     not_a_zip(zip.data, zip.size / 2);
     free(zip.data);
 }
@@ -124,7 +127,7 @@ static void test_good(void **state)
     assert_string_equal(got[0].key.leaf, "xul.sym");
     assert_true(got[0].deflated);
     assert_int_equal(got[0].size, 15);
-    assert_string_equal(got[1].key.debug_id, "ABCDEF0");    /* upper-case once parsed */
+    assert_string_equal(got[1].key.debug_id, "ABCDEF0"); /* upper-case once parsed */
     assert_int_equal(zip->unpacked, 16);
 }
 
@@ -155,9 +158,10 @@ static void test_twice(void **state)
     sal_error_t err = { 0 };
 
     (void)state;
-    REFUSED(SAL_E_MALFORMED, "The zipfile buffer contains two files both called " GOOD " and they "
-            "have difference sizes (3 != 5)", { .name = GOOD, .data = "12345" },
-            { .name = GOOD, .data = "123" });
+    REFUSED(SAL_E_MALFORMED,
+            "The zipfile buffer contains two files both called " GOOD " and they "
+            "have difference sizes (3 != 5)",
+            { .name = GOOD, .data = "12345" }, { .name = GOOD, .data = "123" });
     assert_int_equal(open_made(&zip, same, 2, &sal_upload_limits, &err), APR_SUCCESS);
     assert_int_equal(zip->members->nelts, 1);
     assert_int_equal(((const sal_upload_member_t *)zip->members->elts)->index, 1);
@@ -174,7 +178,9 @@ static void test_snippet(void **state)
 static void test_names(void **state)
 {
     /* name, and its Python repr as CPython 3.11 prints it */
-    static const struct { const char *name, *repr; } bad[] = {
+    static const struct {
+        const char *name, *repr;
+    } bad[] = {
         { "../../etc/passwd", "'../../etc/passwd'" },
         { "xul.pdb/" ID "/..", "'xul.pdb/" ID "/..'" },
         { "../" ID "/xul.sym", "'../" ID "/xul.sym'" },
@@ -203,7 +209,7 @@ static void test_names(void **state)
 
         assert_string_equal(sal_upload_repr(bad[i].name, pool), bad[i].repr);
         if (bad[i].name[strlen(bad[i].name) - 1] == '/') {
-            continue;                       /* a directory entry: dropped */
+            continue; /* a directory entry: dropped */
         }
         REFUSED(SAL_E_MALFORMED, text, { .name = GOOD, .data = "x" },
                 { .name = bad[i].name, .data = "x" });
@@ -226,7 +232,7 @@ static void test_long_names(void **state)
         assert_int_equal(open_made(&zip, m, 1, &sal_upload_limits, &err), SAL_E_MALFORMED);
         assert_memory_equal(err.message, PATTERN, strlen(PATTERN));
     }
-    part[255] = '\0';       /* each part fits, the whole key does not */
+    part[255] = '\0'; /* each part fits, the whole key does not */
     snprintf(name, sizeof(name), "%s/" ID "/a%s.sym", part, part + 200);
     {
         const zw_member_t m[] = { { .name = name, .data = "x" } };
@@ -248,7 +254,8 @@ static void test_limits(void **state)
 {
     const sal_upload_limits_t tight = { .members = 2, .member_size = 10, .ratio = 1000 };
     const zw_member_t big[] = { { .name = GOOD, .data = "12345678901" } };
-    const zw_member_t three[] = { { .name = GOOD, .data = "1" }, { .name = GOOD, .data = "2" },
+    const zw_member_t three[] = { { .name = GOOD, .data = "1" },
+                                  { .name = GOOD, .data = "2" },
                                   { .name = GOOD, .data = "3" } };
     const zw_member_t bomb[] = { { .name = GOOD, .data = "x", .size_add = 2 << 20 } };
     sal_upload_zip_t *zip;
@@ -318,9 +325,10 @@ static apr_status_t read_only_member(got_t *g, const zw_member_t *m, sal_error_t
 
 static void test_read(void **state)
 {
-    const zw_member_t good[] = { { .name = GOOD, .data = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
-                                 { .name = GOOD, .data = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-                                   .deflate = 1 } };
+    const zw_member_t good[] = {
+        { .name = GOOD, .data = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
+        { .name = GOOD, .data = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", .deflate = 1 }
+    };
     sal_error_t err = { 0 };
     got_t g;
 
@@ -387,13 +395,13 @@ static void test_header(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_extension), cmocka_unit_test(test_not_a_zip),
-        cmocka_unit_test(test_good), cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_features), cmocka_unit_test(test_twice),
-        cmocka_unit_test(test_snippet), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_extension),  cmocka_unit_test(test_not_a_zip),
+        cmocka_unit_test(test_good),       cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_features),   cmocka_unit_test(test_twice),
+        cmocka_unit_test(test_snippet),    cmocka_unit_test(test_names),
         cmocka_unit_test(test_long_names), cmocka_unit_test(test_file_and_directory),
-        cmocka_unit_test(test_limits), cmocka_unit_test(test_false_claim),
-        cmocka_unit_test(test_read), cmocka_unit_test(test_bad_crc),
+        cmocka_unit_test(test_limits),     cmocka_unit_test(test_false_claim),
+        cmocka_unit_test(test_read),       cmocka_unit_test(test_bad_crc),
         cmocka_unit_test(test_header),
     };
     int failed;

@@ -48,9 +48,9 @@ static void put_common(zw_t *z, const zw_member_t *m, size_t packed)
 {
     put16(z, m->flags);
     put16(z, (uint16_t)((m->deflate ? 8 : 0) ^ m->method));
-    put32(z, 0x00210000);       /* 1980-01-01 00:00 */
-    put32(z, (uint32_t)crc32(0, (const unsigned char *)m->data, (uInt)strlen(m->data)) ^
-                 m->crc_xor);
+    put32(z, 0x00210000); /* 1980-01-01 00:00 */
+    put32(z,
+          (uint32_t)crc32(0, (const unsigned char *)m->data, (uInt)strlen(m->data)) ^ m->crc_xor);
     put32(z, (uint32_t)packed);
     put32(z, (uint32_t)strlen(m->data) + m->size_add);
     put16(z, (uint32_t)strlen(m->name));

@@ -9,11 +9,11 @@
 
 typedef struct zw_member_t {
     const char *name;
-    const char *data;           /* NUL-terminated content */
-    int deflate;                /* really packed */
-    uint16_t flags, method;     /* xored into the headers */
-    uint32_t crc_xor;           /* breaks the checksum */
-    uint32_t size_add;          /* breaks the size */
+    const char *data;       /* NUL-terminated content */
+    int deflate;            /* really packed */
+    uint16_t flags, method; /* xored into the headers */
+    uint32_t crc_xor;       /* breaks the checksum */
+    uint32_t size_add;      /* breaks the size */
 } zw_member_t;
 
 typedef struct zw_t {

@@ -25,7 +25,7 @@ struct Channel {
 
 class Registry
 {
-public:
+  public:
     void add(const std::string &name, double slope, double offset)
     {
         channels_.push_back(Channel{ name, std::make_unique<Curve>(Curve{ slope, offset }) });
@@ -41,7 +41,7 @@ public:
         return nullptr;
     }
 
-private:
+  private:
     std::vector<Channel> channels_;
 };
 
@@ -60,14 +60,14 @@ static inline double scale(const Channel *channel, double value)
 
 class Stage
 {
-public:
+  public:
     virtual ~Stage() = default;
     virtual void apply(const Registry &registry, std::vector<double> &samples) = 0;
 };
 
 class Smooth : public Stage
 {
-public:
+  public:
     void apply(const Registry &, std::vector<double> &samples) override
     {
         for (std::size_t i = 1; i < samples.size(); i++) {
@@ -78,7 +78,7 @@ public:
 
 class Calibrate : public Stage
 {
-public:
+  public:
     explicit Calibrate(std::string channel) : channel_(std::move(channel))
     {
     }
@@ -92,13 +92,13 @@ public:
                        [channel](double value) { return scale(channel, value); });
     }
 
-private:
+  private:
     std::string channel_;
 };
 
 class Pipeline
 {
-public:
+  public:
     template <class S, class... Args> void add(Args... args)
     {
         stages_.push_back(std::make_unique<S>(args...));
@@ -112,7 +112,7 @@ public:
         return samples.back();
     }
 
-private:
+  private:
     std::vector<std::unique_ptr<Stage>> stages_;
 };
 
@@ -125,7 +125,8 @@ template <class T> struct Job {
     {
         result = T();
         for (int i = 0; i < rounds; i++) {
-            result += pipeline.run(registry, std::vector<double>(static_cast<std::size_t>(8 + i), 1.5));
+            result +=
+                pipeline.run(registry, std::vector<double>(static_cast<std::size_t>(8 + i), 1.5));
         }
     }
 };
