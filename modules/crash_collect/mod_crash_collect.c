@@ -63,7 +63,7 @@ static apr_status_t prove_site(collect_site_t *site, server_rec *s, apr_pool_t *
         return rv;
     }
     if (sal_crash_store_doubt(store)) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "SAL1003: crash store %s is on %s: a power cut may lose acknowledged crashes "
                      "(store-unsafe-fs is on)",
                      root, sal_crash_store_doubt(store));

@@ -22,16 +22,19 @@ def free_port():
 class ErrorLog:
     """The gate: lines at warn or above that no test expected."""
 
+    # A private instance runs on any file system, says so, and is not wrong about it.
+    ALWAYS = re.compile("SAL1003")
+
     BAD = re.compile(r"\[[a-z_0-9]*:(?:warn|warning|error|crit|alert|emerg)\]|^<[0-4]>|AddressSanitizer|"
                      r"runtime error:|exit signal")
 
     def __init__(self, paths):
         self.paths = paths
         self.offsets = {}
-        self.waived = []
+        self.waived = [self.ALWAYS]
 
     def mark(self):
-        self.waived = []
+        self.waived = [self.ALWAYS]
         for path in self.paths:
             self.offsets[path] = path.stat().st_size if path.exists() else 0
 
