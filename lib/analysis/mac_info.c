@@ -118,22 +118,7 @@ static char *utf16(const sal_span_t *s, apr_pool_t *p)
             }
             c = 0x10000 + ((uint32_t)(unit - 0xd800) << 10) + (low - 0xdc00u);
         }
-        if (c < 0x80) {
-            *to++ = (char)c;
-            continue;
-        }
-        if (c < 0x800) {
-            *to++ = (char)(0xc0 | c >> 6);
-        } else {
-            if (c < 0x10000) {
-                *to++ = (char)(0xe0 | c >> 12);
-            } else {
-                *to++ = (char)(0xf0 | c >> 18);
-                *to++ = (char)(0x80 | (c >> 12 & 0x3f));
-            }
-            *to++ = (char)(0x80 | (c >> 6 & 0x3f));
-        }
-        *to++ = (char)(0x80 | (c & 0x3f));
+        to = sal_utf8_put(to, c);
     }
     *to = '\0';
     return out;

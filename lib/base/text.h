@@ -38,6 +38,9 @@ SAL_API const char *sal_utf8_clean(const char *s, apr_size_t len, apr_pool_t *p)
 /* True if sal_utf8_clean would change nothing (so NUL is not valid). */
 SAL_API bool sal_utf8_valid(const char *s, apr_size_t len);
 
+/* Writes a code point (at most 0x10ffff) as 1 to 4 bytes; returns the byte after them. */
+SAL_API char *sal_utf8_put(char *to, unsigned c);
+
 /* Cuts s in place so that at most max bytes remain and no code point is split. */
 SAL_API void sal_utf8_cut(char *s, apr_size_t max);
 

@@ -210,26 +210,6 @@ static bool check_value(scan_t *s, int depth)
 
 /* ---- second pass: the members ---- */
 
-static char *put_utf8(char *to, unsigned c)
-{
-    if (c < 0x80) {
-        *to++ = (char)c;
-    } else if (c < 0x800) {
-        *to++ = (char)(0xc0 | c >> 6);
-        *to++ = (char)(0x80 | (c & 0x3f));
-    } else if (c < 0x10000) {
-        *to++ = (char)(0xe0 | c >> 12);
-        *to++ = (char)(0x80 | (c >> 6 & 0x3f));
-        *to++ = (char)(0x80 | (c & 0x3f));
-    } else {
-        *to++ = (char)(0xf0 | c >> 18);
-        *to++ = (char)(0x80 | (c >> 12 & 0x3f));
-        *to++ = (char)(0x80 | (c >> 6 & 0x3f));
-        *to++ = (char)(0x80 | (c & 0x3f));
-    }
-    return to;
-}
-
 /* The code point of a \u escape whose digits are at s->at; takes the second half of a pair too. */
 static unsigned take_u(scan_t *s)
 {
@@ -266,7 +246,7 @@ static char *decode_string(scan_t *s, char *to)
         c = *s->at++;
         letter = memchr(letters, c, 5);
         if (c == 'u') {
-            to = put_utf8(to, take_u(s));
+            to = sal_utf8_put(to, take_u(s));
         } else {
             *to++ = letter ? values[letter - letters] : (char)c;
         }

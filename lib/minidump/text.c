@@ -19,30 +19,6 @@ static bool charge(sal_minidump_t *md, size_t n)
     return true;
 }
 
-static size_t put_utf8(char *out, uint32_t c)
-{
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        out[0] = (char)(0xc0 | c >> 6);
-        out[1] = (char)(0x80 | (c & 0x3f));
-        return 2;
-    }
-    if (c < 0x10000) {
-        out[0] = (char)(0xe0 | c >> 12);
-        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
-        out[2] = (char)(0x80 | (c & 0x3f));
-        return 3;
-    }
-    out[0] = (char)(0xf0 | c >> 18);
-    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
-    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
-    out[3] = (char)(0x80 | (c & 0x3f));
-    return 4;
-}
-
 /* Code point at unit i; advances i. False for an unpaired surrogate. */
 static bool next_point(const sal_span_t *s, uint32_t units, uint32_t *i, uint32_t *c)
 {
@@ -87,7 +63,7 @@ static const char *utf16_text(sal_minidump_t *md, const sal_span_t *s, uint32_t 
     }
     text = to = apr_palloc(md->pool, size + 1);
     for (uint32_t i = 0; i < units && next_point(s, units, &i, &c);) {
-        to += put_utf8(to, c);
+        to = sal_utf8_put(to, c);
     }
     *to = '\0';
     return text;

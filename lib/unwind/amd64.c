@@ -39,6 +39,11 @@ static enum probe probe(const sal_walk_t *w, uint64_t bp, uint64_t sp, sal_regs_
     return PROBE_HIT;
 }
 
+static bool by_cfi(const sal_walk_t *w, sal_regs_t *caller)
+{
+    return sal_walk_cfi(w, caller, saved, 0);
+}
+
 static bool by_frame_pointer(const sal_walk_t *w, sal_regs_t *caller)
 {
     const sal_regs_t *r = &sal_walk_callee(w)->regs;
@@ -79,34 +84,16 @@ static void scan_rbp(const sal_walk_t *w, const sal_scan_hit_t *hit, uint64_t bp
 
 static bool by_scan(sal_walk_t *w, sal_regs_t *caller)
 {
-    const sal_regs_t *r = &sal_walk_callee(w)->regs;
     sal_scan_hit_t hit;
-    uint64_t sp, bp;
+    uint64_t bp;
 
-    if (!sal_reg_get(r, RSP, &sp) || !sal_scan_find(w, sp, sal_scan_window(w), canonical, &hit) ||
-        hit.address > UINT64_MAX - WORD) {
+    if (!sal_scan_caller(w, canonical, caller, &hit)) {
         return false;
     }
-    sal_reg_set(caller, RIP, hit.word);
-    sal_reg_set(caller, RSP, hit.address + WORD);
-    if (sal_reg_get(r, RBP, &bp)) {
+    if (sal_reg_get(&sal_walk_callee(w)->regs, RBP, &bp)) {
         scan_rbp(w, &hit, bp, caller);
     }
     return true;
 }
 
-static bool caller_of(sal_walk_t *w, sal_frame_t *out)
-{
-    if (sal_walk_cfi(w, &out->regs, saved, 0)) {
-        out->trust = SAL_TRUST_CFI;
-        return true;
-    }
-    if (by_frame_pointer(w, &out->regs)) {
-        out->trust = SAL_TRUST_FRAME_POINTER;
-        return true;
-    }
-    out->trust = SAL_TRUST_SCAN;
-    return by_scan(w, &out->regs);
-}
-
-const sal_unwinder_t sal_unwind_amd64 = { SAL_CPU_AMD64, caller_of, NULL };
+const sal_unwinder_t sal_unwind_amd64 = { SAL_CPU_AMD64, by_cfi, by_frame_pointer, by_scan, NULL };

@@ -8,6 +8,11 @@ enum { WORD = 4 };
 
 static const uint64_t saved = 0x7fu << R4 | 1u << FP;
 
+static bool by_cfi(const sal_walk_t *w, sal_regs_t *caller)
+{
+    return sal_walk_cfi(w, caller, saved, 0);
+}
+
 static bool by_frame_pointer(const sal_walk_t *w, sal_regs_t *caller)
 {
     const sal_regs_t *r = &sal_walk_callee(w)->regs;
@@ -35,29 +40,8 @@ static bool by_frame_pointer(const sal_walk_t *w, sal_regs_t *caller)
 static bool by_scan(sal_walk_t *w, sal_regs_t *caller)
 {
     sal_scan_hit_t hit;
-    uint64_t sp;
 
-    if (!sal_reg_get(&sal_walk_callee(w)->regs, SP, &sp) ||
-        !sal_scan_find(w, sp, sal_scan_window(w), NULL, &hit) || hit.address > UINT32_MAX - WORD) {
-        return false;
-    }
-    sal_reg_set(caller, PC, hit.word);
-    sal_reg_set(caller, SP, hit.address + WORD);
-    return true;
-}
-
-static bool caller_of(sal_walk_t *w, sal_frame_t *out)
-{
-    if (sal_walk_cfi(w, &out->regs, saved, 0)) {
-        out->trust = SAL_TRUST_CFI;
-        return true;
-    }
-    if (by_frame_pointer(w, &out->regs)) {
-        out->trust = SAL_TRUST_FRAME_POINTER;
-        return true;
-    }
-    out->trust = SAL_TRUST_SCAN;
-    return by_scan(w, &out->regs);
+    return sal_scan_caller(w, NULL, caller, &hit);
 }
 
 /* A leaf that touches no stack returns through lr: its caller has the same sp. */
@@ -68,4 +52,4 @@ static bool same_sp(const sal_walk_t *w, const sal_frame_t *callee, const sal_fr
     return callee->trust == SAL_TRUST_CONTEXT;
 }
 
-const sal_unwinder_t sal_unwind_arm = { SAL_CPU_ARM, caller_of, same_sp };
+const sal_unwinder_t sal_unwind_arm = { SAL_CPU_ARM, by_cfi, by_frame_pointer, by_scan, same_sp };

@@ -70,30 +70,8 @@ static bool by_frame_pointer(const sal_walk_t *w, sal_regs_t *caller)
 static bool by_scan(sal_walk_t *w, sal_regs_t *caller)
 {
     sal_scan_hit_t hit;
-    uint64_t sp;
 
-    if (!sal_reg_get(&sal_walk_callee(w)->regs, SP, &sp) ||
-        !sal_scan_find(w, sp, sal_scan_window(w), plausible_pc, &hit) ||
-        hit.address > UINT64_MAX - WORD) {
-        return false;
-    }
-    sal_reg_set(caller, PC, hit.word);
-    sal_reg_set(caller, SP, hit.address + WORD);
-    return true;
-}
-
-static bool caller_of(sal_walk_t *w, sal_frame_t *out)
-{
-    if (by_cfi(w, &out->regs)) {
-        out->trust = SAL_TRUST_CFI;
-        return true;
-    }
-    if (by_frame_pointer(w, &out->regs)) {
-        out->trust = SAL_TRUST_FRAME_POINTER;
-        return true;
-    }
-    out->trust = SAL_TRUST_SCAN;
-    return by_scan(w, &out->regs);
+    return sal_scan_caller(w, plausible_pc, caller, &hit);
 }
 
 /* Leaf functions need no stack; CFI may name a caller at the same sp as long as pc moves. */
@@ -106,4 +84,5 @@ static bool same_sp(const sal_walk_t *w, const sal_frame_t *callee, const sal_fr
     return caller->regs.value[PC] != callee->regs.value[PC];
 }
 
-const sal_unwinder_t sal_unwind_arm64 = { SAL_CPU_ARM64, caller_of, same_sp };
+const sal_unwinder_t sal_unwind_arm64 = { SAL_CPU_ARM64, by_cfi, by_frame_pointer, by_scan,
+                                          same_sp };

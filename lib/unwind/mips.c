@@ -22,6 +22,11 @@ static uint64_t saved_registers(const sal_cpu_desc_t *cpu)
     return mask;
 }
 
+static bool by_cfi(const sal_walk_t *w, sal_regs_t *caller)
+{
+    return sal_walk_cfi(w, caller, saved_registers(w->cpu), 0);
+}
+
 static bool plausible_pc(uint64_t pc)
 {
     return pc >= 0x1000;
@@ -49,19 +54,6 @@ static bool by_scan(sal_walk_t *w, sal_regs_t *caller)
     return true;
 }
 
-static bool caller_of(sal_walk_t *w, sal_frame_t *out)
-{
-    if (w->cpu->pc < 0 || w->cpu->sp < 0 || w->cpu->pointer_size < 4) {
-        return false;
-    }
-    if (sal_walk_cfi(w, &out->regs, saved_registers(w->cpu), 0)) {
-        out->trust = SAL_TRUST_CFI;
-        return true;
-    }
-    out->trust = SAL_TRUST_SCAN;
-    return by_scan(w, &out->regs);
-}
-
 static bool same_sp(const sal_walk_t *w, const sal_frame_t *callee, const sal_frame_t *caller)
 {
     (void)w;
@@ -69,5 +61,5 @@ static bool same_sp(const sal_walk_t *w, const sal_frame_t *callee, const sal_fr
     return callee->trust == SAL_TRUST_CONTEXT;
 }
 
-const sal_unwinder_t sal_unwind_mips = { SAL_CPU_MIPS, caller_of, same_sp };
-const sal_unwinder_t sal_unwind_mips64 = { SAL_CPU_MIPS64, caller_of, same_sp };
+const sal_unwinder_t sal_unwind_mips = { SAL_CPU_MIPS, by_cfi, NULL, by_scan, same_sp };
+const sal_unwinder_t sal_unwind_mips64 = { SAL_CPU_MIPS64, by_cfi, NULL, by_scan, same_sp };

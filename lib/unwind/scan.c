@@ -28,7 +28,7 @@ bool sal_scan_plausible(const sal_walk_t *w, uint64_t word)
            hit.outer.function.len;
 }
 
-unsigned sal_scan_window(const sal_walk_t *w)
+static unsigned window(const sal_walk_t *w)
 {
     sal_trust_t trust = sal_walk_callee(w)->trust;
 
@@ -55,4 +55,19 @@ bool sal_scan_find(sal_walk_t *w, uint64_t from, unsigned words, bool (*valid)(u
         }
     }
     return false;
+}
+
+bool sal_scan_caller(sal_walk_t *w, bool (*valid)(uint64_t pc), sal_regs_t *caller,
+                     sal_scan_hit_t *hit)
+{
+    uint64_t word = (uint64_t)w->stack.pointer_size, sp;
+    uint64_t highest = word == 4 ? UINT32_MAX : UINT64_MAX;
+
+    if (!sal_reg_get(&sal_walk_callee(w)->regs, w->cpu->sp, &sp) ||
+        !sal_scan_find(w, sp, window(w), valid, hit) || hit->address > highest - word) {
+        return false;
+    }
+    sal_reg_set(caller, w->cpu->pc, hit->word);
+    sal_reg_set(caller, w->cpu->sp, hit->address + word);
+    return true;
 }

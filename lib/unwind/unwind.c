@@ -141,11 +141,28 @@ static bool makes_progress(const sal_walk_t *w, const sal_unwinder_t *u, const s
     return sp > callee_sp || (u->same_sp && u->same_sp(w, callee, caller));
 }
 
+static bool caller_of(sal_walk_t *w, const sal_unwinder_t *u, sal_frame_t *out)
+{
+    if (w->cpu->pc < 0 || w->cpu->sp < 0 || w->cpu->pointer_size < 4) {
+        return false;
+    }
+    if (u->by_cfi(w, &out->regs)) {
+        out->trust = SAL_TRUST_CFI;
+        return true;
+    }
+    if (u->by_frame_pointer && u->by_frame_pointer(w, &out->regs)) {
+        out->trust = SAL_TRUST_FRAME_POINTER;
+        return true;
+    }
+    out->trust = SAL_TRUST_SCAN;
+    return u->by_scan(w, &out->regs);
+}
+
 static bool next_frame(sal_walk_t *w, const sal_unwinder_t *u, sal_frame_t *caller)
 {
     memset(caller, 0, sizeof(*caller));
     caller->regs.cpu = w->cpu->cpu;
-    if (!u->caller(w, caller) || !makes_progress(w, u, caller)) {
+    if (!caller_of(w, u, caller) || !makes_progress(w, u, caller)) {
         return false;
     }
     caller->instruction = caller->regs.value[w->cpu->pc] - (uint64_t)w->cpu->pc_adjust;

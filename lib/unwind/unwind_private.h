@@ -25,10 +25,15 @@ typedef struct sal_walk_t {
     unsigned scans_left; /* frames that may still be found by scanning */
 } sal_walk_t;
 
-/* One CPU. caller() fills regs and trust of the frame that called w's last; false: no idea. */
+/*
+ * One CPU: how the frame that called w's last is found. Each fills registers of the caller or
+ * answers false; they are tried in this order.
+ */
 typedef struct sal_unwinder_t {
     sal_cpu_t cpu;
-    bool (*caller)(sal_walk_t *w, sal_frame_t *out);
+    bool (*by_cfi)(const sal_walk_t *w, sal_regs_t *caller);
+    bool (*by_frame_pointer)(const sal_walk_t *w, sal_regs_t *caller); /* NULL: none is kept */
+    bool (*by_scan)(sal_walk_t *w, sal_regs_t *caller);
     /* May the caller have its callee's stack pointer? NULL: never. */
     bool (*same_sp)(const sal_walk_t *w, const sal_frame_t *callee, const sal_frame_t *caller);
 } sal_unwinder_t;
@@ -133,7 +138,11 @@ typedef struct sal_scan_hit_t {
 bool sal_scan_find(sal_walk_t *w, uint64_t from, unsigned words, bool (*valid)(uint64_t pc),
                    sal_scan_hit_t *hit);
 
-/* Words to look at: more when the callee is known for sure. */
-unsigned sal_scan_window(const sal_walk_t *w);
+/*
+ * A scan from the callee's sp, over more words when the callee is known for sure; sets pc and sp
+ * of the caller.
+ */
+bool sal_scan_caller(sal_walk_t *w, bool (*valid)(uint64_t pc), sal_regs_t *caller,
+                     sal_scan_hit_t *hit);
 
 #endif

@@ -9,6 +9,14 @@ enum { WORD = 4, MAX_FRAME = 128 * 1024 };
 static const uint64_t saved = 1u << EBP | 1u << EBX | 1u << EDI | 1u << ESI;
 
 /* Takes ebp at its word: checking more makes scans run past the end of good stacks. */
+static bool by_cfi(const sal_walk_t *w, sal_regs_t *caller)
+{
+    uint64_t unused;
+
+    return sal_reg_get(&sal_walk_callee(w)->regs, ESP, &unused) &&
+           (sal_walk_win(w, caller) || sal_walk_cfi(w, caller, saved, 0));
+}
+
 static bool by_frame_pointer(const sal_walk_t *w, sal_regs_t *caller)
 {
     uint64_t bp, ip, up;
@@ -43,33 +51,12 @@ static void scan_ebp(const sal_walk_t *w, const sal_scan_hit_t *hit, sal_regs_t 
 static bool by_scan(sal_walk_t *w, sal_regs_t *caller)
 {
     sal_scan_hit_t hit;
-    uint64_t sp;
 
-    if (!sal_reg_get(&sal_walk_callee(w)->regs, ESP, &sp) ||
-        !sal_scan_find(w, sp, sal_scan_window(w), NULL, &hit) || hit.address > UINT32_MAX - WORD) {
+    if (!sal_scan_caller(w, NULL, caller, &hit)) {
         return false;
     }
-    sal_reg_set(caller, EIP, hit.word);
-    sal_reg_set(caller, ESP, hit.address + WORD);
     scan_ebp(w, &hit, caller);
     return true;
 }
 
-static bool caller_of(sal_walk_t *w, sal_frame_t *out)
-{
-    uint64_t unused;
-
-    if (sal_reg_get(&sal_walk_callee(w)->regs, ESP, &unused) &&
-        (sal_walk_win(w, &out->regs) || sal_walk_cfi(w, &out->regs, saved, 0))) {
-        out->trust = SAL_TRUST_CFI;
-        return true;
-    }
-    if (by_frame_pointer(w, &out->regs)) {
-        out->trust = SAL_TRUST_FRAME_POINTER;
-        return true;
-    }
-    out->trust = SAL_TRUST_SCAN;
-    return by_scan(w, &out->regs);
-}
-
-const sal_unwinder_t sal_unwind_x86 = { SAL_CPU_X86, caller_of, NULL };
+const sal_unwinder_t sal_unwind_x86 = { SAL_CPU_X86, by_cfi, by_frame_pointer, by_scan, NULL };

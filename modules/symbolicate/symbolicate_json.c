@@ -256,26 +256,6 @@ static unsigned four_digits(const char *p)
                       hex_digit(p[3]));
 }
 
-static char *put_utf8(char *to, unsigned c)
-{
-    if (c < 0x80) {
-        *to++ = (char)c;
-    } else if (c < 0x800) {
-        *to++ = (char)(0xc0 | c >> 6);
-        *to++ = (char)(0x80 | (c & 0x3f));
-    } else if (c < 0x10000) {
-        *to++ = (char)(0xe0 | c >> 12);
-        *to++ = (char)(0x80 | (c >> 6 & 0x3f));
-        *to++ = (char)(0x80 | (c & 0x3f));
-    } else {
-        *to++ = (char)(0xf0 | c >> 18);
-        *to++ = (char)(0x80 | (c >> 12 & 0x3f));
-        *to++ = (char)(0x80 | (c >> 6 & 0x3f));
-        *to++ = (char)(0x80 | (c & 0x3f));
-    }
-    return to;
-}
-
 /* The escape at p (behind the backslash); returns the last byte of it. */
 static const char *take_escape(const char *p, char **to)
 {
@@ -298,7 +278,7 @@ static const char *take_escape(const char *p, char **to)
             p += 6;
         }
     }
-    *to = put_utf8(*to, c == 0 || (c >= 0xd800 && c < 0xe000) ? 0xfffd : c);
+    *to = sal_utf8_put(*to, c == 0 || (c >= 0xd800 && c < 0xe000) ? 0xfffd : c);
     return p;
 }
 
