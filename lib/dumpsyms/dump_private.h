@@ -1,0 +1,126 @@
+/*
+ * What the files of the room share: the module as it is collected, before it is written.
+ *
+ *   elf.c      opens the files, identity, loadable range        -> dump_elf_t
+ *   dwarf_*.c  units in parallel: functions, lines, inlines     -> dump_funcs_t
+ *   publics.c  symbol tables                                    -> dump_publics_t
+ *   cfi.c      .debug_frame and .eh_frame, straight to the text
+ *   write.c    merges and writes
+ *
+ * Addresses are relative to the load address unless a name says vaddr.
+ */
+#ifndef DUMPSYMS_DUMP_PRIVATE_H
+#define DUMPSYMS_DUMP_PRIVATE_H
+
+#include <elfutils/libdw.h>
+#include <elfutils/libdwfl.h>
+#include <gelf.h>
+
+#include "dumpsyms/dumpsyms.h"
+
+/* ---- the files: elf.c ---- */
+
+typedef struct dump_elf_t {
+    const char *path, *debug_path; /* debug_path NULL: none found */
+    int fd, debug_fd;              /* -1: none */
+    Elf *elf;                      /* the program; symbols, CFI */
+    Elf *debug;                    /* where DWARF is: elf itself or the separate file; NULL: none */
+    Elf *mini;                     /* .gnu_debugdata, decompressed; NULL: none */
+    GElf_Half machine;
+    bool big_endian, is64;
+    uint64_t load_vaddr; /* lowest PT_LOAD */
+    const char *name;    /* of the module */
+} dump_elf_t;
+
+/* Fills info's identity too. All goes with the pool. */
+apr_status_t dump_elf_open(dump_elf_t *e, sal_dumpsyms_info_t *info, const char *path,
+                           const sal_dumpsyms_opts_t *opts, apr_pool_t *p, sal_error_t *err);
+
+/* A handle for DWARF of e->debug (or the program), DWZ file attached; one a thread: libdw is not
+ * safe between threads. NULL: no DWARF. The caller ends it with dump_dwarf_close. */
+typedef struct dump_dwarf_t dump_dwarf_t;
+dump_dwarf_t *dump_dwarf_open(const dump_elf_t *e);
+Dwarf *dump_dwarf_handle(dump_dwarf_t *d);
+void dump_dwarf_close(dump_dwarf_t *d);
+
+/* ---- functions: dwarf_*.c ---- */
+
+typedef struct dump_line_t {
+    uint64_t addr;
+    uint32_t size, line, file; /* file: index into dump_funcs_t.files */
+} dump_line_t;
+
+typedef struct dump_range_t {
+    uint64_t addr, size;
+} dump_range_t;
+
+typedef struct dump_inline_t {
+    uint32_t depth, call_line, call_file, origin; /* origin: index into dump_funcs_t.origins */
+    uint32_t first_range, ranges;                 /* in dump_funcs_t.ranges */
+} dump_inline_t;
+
+typedef struct dump_func_t {
+    uint64_t addr, size;
+    const char *name;
+    uint32_t first_line, lines;     /* in dump_funcs_t.line */
+    uint32_t first_inline, inlines; /* in dump_funcs_t.inl */
+    bool multiple;                  /* other symbols share the address: "m" */
+} dump_func_t;
+
+/* All functions of a module, by address, one an address. Arrays are malloc'ed and owned by it. */
+typedef struct dump_funcs_t {
+    dump_func_t *func;
+    uint32_t funcs;
+    dump_line_t *line;
+    uint32_t lines;
+    dump_inline_t *inl;
+    uint32_t inlines;
+    dump_range_t *ranges;
+    uint32_t n_ranges;
+    const char **files; /* in order of first use */
+    uint32_t n_files;
+    const char **origins;
+    uint32_t n_origins;
+    void *owned; /* names and whatever else must live as long */
+} dump_funcs_t;
+
+/* No DWARF is no error: no functions. names: symbol table names by address, which stand before
+ * DWARF's own (publics.c), or NULL. */
+struct dump_publics_t;
+apr_status_t dump_funcs_read(dump_funcs_t *f, const dump_elf_t *e,
+                             const struct dump_publics_t *names, const sal_dumpsyms_opts_t *opts,
+                             apr_pool_t *p, sal_error_t *err);
+void dump_funcs_free(dump_funcs_t *f);
+
+/* ---- symbols: publics.c ---- */
+
+typedef struct dump_public_t {
+    uint64_t addr, size;
+    const char *name; /* demangled, borrowed from the room's pool */
+    bool multiple;
+} dump_public_t;
+
+typedef struct dump_publics_t { /* by address, one an address */
+    dump_public_t *sym;
+    uint32_t n;
+} dump_publics_t;
+
+apr_status_t dump_publics_read(dump_publics_t *out, const dump_elf_t *e, apr_pool_t *p,
+                               sal_error_t *err);
+
+/* The symbol at exactly this address, or NULL. */
+const dump_public_t *dump_public_at(const dump_publics_t *s, uint64_t addr);
+
+/* ---- names: demangle.c ---- */
+
+/* The name as signatures know it: clone suffixes off, demangled with parameters and without return
+ * type; C names as they are. malloc'ed. Thread-safe. */
+char *dump_demangle(const char *mangled);
+
+/* ---- CFI: cfi.c ---- */
+
+/* STACK CFI lines, in order of address; counts records. */
+apr_status_t dump_cfi_write(FILE *out, uint32_t *records, const dump_elf_t *e, apr_pool_t *p,
+                            sal_error_t *err);
+
+#endif

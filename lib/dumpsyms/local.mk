@@ -1,0 +1,2 @@
+# lib/dumpsyms: a library of its own (Makefile.am says why)
+libdumpsyms_la_SOURCES += lib/dumpsyms/dumpsyms.h lib/dumpsyms/dump_private.h
