@@ -8,6 +8,8 @@ tests_bench_bench_symcache_LDADD = libsalvage_core.la
 bench: all $(EXTRA_PROGRAMS)
 	$(MAKE) -s install >/dev/null
 	SALVAGE_PREFIX="$(prefix)" SALVAGE_BENCH="$(abs_builddir)/tests/bench" \
-	  /usr/bin/python3 "$(srcdir)/tests/bench/bench.py"
+	  /usr/bin/python3 "$(srcdir)/tests/bench/bench.py" $(BENCH_ONLY)
 .PHONY: bench
-EXTRA_DIST += tests/bench/bench.py tests/bench/post.lua
+EXTRA_DIST += tests/bench/bench.py tests/bench/figures.py tests/bench/post.lua
+EXTRA_DIST += tests/bench/bench_service.py
+EXTRA_DIST += tests/bench/bench_stackwalk.py
