@@ -96,7 +96,8 @@ void dump_funcs_free(dump_funcs_t *f);
 
 typedef struct dump_public_t {
     uint64_t addr, size;
-    const char *name; /* demangled, borrowed from the room's pool */
+    const char *name; /* as the symbol table has it, in the mapped file or the pool: the writer
+                       * demangles, in parallel, and keeps no text */
     bool multiple;
 } dump_public_t;
 
