@@ -9,7 +9,8 @@ salvage_SOURCES = tools/cmd.h tools/commands.def tools/salvage.c \
     tools/cmd_core2md.c tools/core2md_core.c tools/core2md_core.h tools/core2md_cpu.c \
     tools/core2md_linux.c tools/core2md_modules.c \
     tools/cmd_signature.c \
-    tools/cmd_stackwalk.c \
+    tools/cmd_stackwalk.c tools/stackwalk.h tools/stackwalk_options.c \
+    tools/stackwalk_symbols.c \
     tools/cmd_symcache.c
 salvage_CPPFLAGS = $(TOOL_CPPFLAGS)
 salvage_LDFLAGS = -Wl,--as-needed

@@ -1,0 +1,35 @@
+/*
+ * What the files of `salvage stackwalk` share: its options, and the symbols they name.
+ */
+#ifndef TOOLS_STACKWALK_H
+#define TOOLS_STACKWALK_H
+
+#include <stdbool.h>
+#include <apr_tables.h>
+#include "cmd.h"
+#include "symbols/supplier.h"
+
+typedef struct stackwalk_options_t {
+    bool json, human, pretty, brief, help;
+    const char *cyborg; /* JSON goes there, the human form to standard output */
+    const char *cache, *output, *extra, *dump;
+    apr_array_header_t *symbols; /* const char * */
+    int64_t max_frames;
+} stackwalk_options_t;
+
+#define STACKWALK_USAGE                                                                            \
+    "stackwalk [--json | --human | --cyborg FILE] [--pretty] [--brief]\n"                          \
+    "       [--symbols DIR|FILE]... [--symbols-cache DIR] [--features NAME]\n"                     \
+    "       [--max-frames N] [--evil-json FILE] [--output-file FILE] DUMP [DIR|FILE]..."
+
+/*
+ * Reads the command line. Anything but CMD_OK is the code to leave with; the line that says why has
+ * been printed. With o->help nothing else is set.
+ */
+int stackwalk_parse(stackwalk_options_t *o, int argc, const char **argv, apr_pool_t *p);
+
+/* Makes what finds symbols where o->symbols says, in that order. */
+apr_status_t stackwalk_supplier(sal_supplier_t **out, const stackwalk_options_t *o, apr_pool_t *p,
+                                sal_error_t *err);
+
+#endif

@@ -1,0 +1,160 @@
+/*
+ * salvage stackwalk: its command line. Options are those of minidump-stackwalk where both have
+ * them.
+ */
+#include "stackwalk.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/text.h"
+
+enum {
+    OPT_JSON = 256,
+    OPT_HUMAN,
+    OPT_CYBORG,
+    OPT_PRETTY,
+    OPT_BRIEF,
+    OPT_SYMBOLS,
+    OPT_CACHE,
+    OPT_FEATURES,
+    OPT_MAX_FRAMES,
+    OPT_EXTRA,
+    OPT_OUTPUT,
+    OPT_LOG_FILE,
+    OPT_VERBOSE,
+    OPT_IGNORED,
+    OPT_IGNORED_VALUE
+};
+
+static const apr_getopt_option_t known_options[] = {
+    { "json", OPT_JSON, 0, "JSON, for programs" },
+    { "human", OPT_HUMAN, 0, "text, for people: the default" },
+    { "cyborg", OPT_CYBORG, 1, "text on standard output, JSON to this file" },
+    { "pretty", OPT_PRETTY, 0, "JSON with line breaks" },
+    { "brief", OPT_BRIEF, 0, "text of the crashing thread only" },
+    { "symbols", OPT_SYMBOLS, 1, "directory of symbols in Breakpad layout, or one symbol file" },
+    { "symbols-path", OPT_SYMBOLS, 1, "the same" },
+    { "symbols-url", OPT_SYMBOLS, 1, "not yet" },
+    { "symbols-cache", OPT_CACHE, 1, "where built symcaches are kept" },
+    { "features", OPT_FEATURES, 1, "stable-basic, stable-all, unstable-all: all are on" },
+    { "max-frames", OPT_MAX_FRAMES, 1, "most frames of a thread" },
+    { "evil-json", OPT_EXTRA, 1, "annotations of the crash, a JSON object" },
+    { "output-file", OPT_OUTPUT, 1, "instead of standard output" },
+    { "log-file", OPT_LOG_FILE, 1, "instead of standard error" },
+    { "verbose", OPT_VERBOSE, 1, "off, error, warn, info, debug, trace" },
+    /* of minidump-stackwalk; they change nothing here */
+    { "no-color", OPT_IGNORED, 0, "accepted, no effect" },
+    { "no-interactive", OPT_IGNORED, 0, "accepted, no effect" },
+    { "symbols-tmp", OPT_IGNORED_VALUE, 1, "accepted, no effect" },
+    { "symbols-download-timeout-secs", OPT_IGNORED_VALUE, 1, "accepted, no effect" },
+    CMD_OPT_HELP,
+    CMD_OPT_END,
+};
+
+static bool known_feature(const char *name)
+{
+    return !strcmp(name, "stable-basic") || !strcmp(name, "stable-all") ||
+           !strcmp(name, "unstable-all");
+}
+
+static bool set_level(const char *name)
+{
+    static const struct {
+        const char *name;
+        sal_log_level_t level;
+    } levels[] = { { "off", SAL_LOG_ERROR },    { "error", SAL_LOG_ERROR },
+                   { "warn", SAL_LOG_WARNING }, { "info", SAL_LOG_INFO },
+                   { "debug", SAL_LOG_DEBUG },  { "trace", SAL_LOG_DEBUG } };
+
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if (strcmp(levels[i].name, name) == 0) {
+            sal_log_threshold(levels[i].level);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_option(stackwalk_options_t *o, int option, const char *value)
+{
+    switch (option) {
+    case OPT_JSON:
+        o->json = true;
+        return true;
+    case OPT_HUMAN:
+        o->human = true;
+        return true;
+    case OPT_CYBORG:
+        o->cyborg = value;
+        return true;
+    case OPT_PRETTY:
+        o->pretty = true;
+        return true;
+    case OPT_BRIEF:
+        o->brief = true;
+        return true;
+    case OPT_SYMBOLS:
+        APR_ARRAY_PUSH(o->symbols, const char *) = value;
+        return true;
+    case OPT_CACHE:
+        o->cache = value;
+        return true;
+    case OPT_FEATURES: /* all of them are always on; unknown names are mistakes */
+        return known_feature(value);
+    case OPT_MAX_FRAMES:
+        return sal_parse_int(value, 1, 1 << 20, &o->max_frames);
+    case OPT_EXTRA:
+        o->extra = value;
+        return true;
+    case OPT_OUTPUT:
+        o->output = value;
+        return true;
+    case OPT_LOG_FILE:
+        return freopen(value, "w", stderr) != NULL;
+    case OPT_VERBOSE:
+        return set_level(value);
+    case OPT_IGNORED:
+    case OPT_IGNORED_VALUE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+int stackwalk_parse(stackwalk_options_t *o, int argc, const char **argv, apr_pool_t *p)
+{
+    apr_getopt_t *os = cmd_options(argc, argv, p);
+    const char *value;
+    apr_status_t rv;
+    int option;
+
+    memset(o, 0, sizeof(*o));
+    sal_log_threshold(SAL_LOG_ERROR);
+    o->symbols = apr_array_make(p, 4, sizeof(const char *));
+    while ((rv = apr_getopt_long(os, known_options, &option, &value)) == APR_SUCCESS) {
+        if (option == 'h') {
+            o->help = true;
+        } else if (!take_option(o, option, value)) {
+            return cmd_usage(STACKWALK_USAGE, "\"%s\" is not a value of that option", value);
+        }
+    }
+    if (rv != APR_EOF) {
+        return CMD_USAGE;
+    }
+    if (o->help) {
+        return CMD_OK;
+    }
+    if (os->ind >= argc) {
+        return cmd_usage(STACKWALK_USAGE, "name the minidump");
+    }
+    if (o->json + o->human + (o->cyborg != NULL) > 1) {
+        return cmd_usage(STACKWALK_USAGE, "one form at a time: --json, --human or --cyborg");
+    }
+    o->dump = os->argv[os->ind];
+    for (int i = os->ind + 1; i < argc; i++) {
+        APR_ARRAY_PUSH(o->symbols, const char *) = os->argv[i];
+    }
+    return CMD_OK;
+}
