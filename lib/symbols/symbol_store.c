@@ -23,13 +23,10 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "symbols/module_id.h"
+#include "symbols/symbol_store_private.h"
 
 #define DIGEST_MARK "user.salvage.sha256"
 #define STALE_SECONDS (24 * 3600)
-
-struct sal_symbol_store_t {
-    const char *root;
-};
 
 struct sal_symbol_temp_t {
     sal_symbol_store_t *store;
@@ -49,6 +46,11 @@ apr_status_t sal_symbol_store_open(sal_symbol_store_t **out, const char *root, a
     *out = apr_palloc(p, sizeof(**out));
     (*out)->root = apr_pstrdup(p, root);
     return APR_SUCCESS;
+}
+
+const char *symbol_store_base(const sal_symbol_store_t *store, bool is_try, apr_pool_t *p)
+{
+    return is_try ? apr_pstrcat(p, store->root, "/try", NULL) : store->root;
 }
 
 /* ---- names ---- */
@@ -449,7 +451,7 @@ apr_status_t sal_symbol_store_link(sal_symbol_store_t *store, const sal_symbol_k
                                    bool is_try, const char *sha256, bool sync, apr_pool_t *p,
                                    sal_error_t *err)
 {
-    const char *base = is_try ? apr_pstrcat(p, store->root, "/try", NULL) : store->root;
+    const char *base = symbol_store_base(store, is_try, p);
     const char *target = sal_symbol_store_path(store, key, is_try, p);
     const char *dir = apr_pstrmemdup(p, target, (apr_size_t)(strrchr(target, '/') - target));
     const char *blob = apr_pstrcat(p, blob_dir(store, sha256, p), "/", sha256, NULL);
@@ -458,8 +460,12 @@ apr_status_t sal_symbol_store_link(sal_symbol_store_t *store, const sal_symbol_k
     if ((rv = note_fold(base, key->debug_file, sync, p, err)) != APR_SUCCESS ||
         (rv = sal_dir_make(dir, 0755, sync, p, err)) != APR_SUCCESS ||
         (rv = sal_dir_make(apr_pstrcat(p, store->root, "/tmp", NULL), 0755, 0, p, err)) !=
-            APR_SUCCESS ||
-        (rv = swap_link(blob, target, store->root, p, err)) != APR_SUCCESS) {
+            APR_SUCCESS) {
+        return rv;
+    }
+    symbol_index_forget(store, key, is_try, p);
+    if ((rv = swap_link(blob, target, store->root, p, err)) != APR_SUCCESS ||
+        (rv = symbol_index_note(store, key, is_try, sync, p, err)) != APR_SUCCESS) {
         return rv;
     }
     return sync ? sal_dir_sync(dir, err) : APR_SUCCESS;

@@ -5,7 +5,8 @@
  *   ROOT/blob/aa/bb/SHA256            the stored bytes (a .sym as gzip, other kinds as they came)
  *   ROOT/key/<debug_file>/<DEBUG_ID>/<leaf>   hard link to the blob; the id upper-case
  *   ROOT/fold/<lower-case debug_file>/<debug_file>  empty: names that differ by letter case
- *   ROOT/try/key/..., ROOT/try/fold/...       the same for try uploads
+ *   ROOT/buildid/...                          files by build id (symbol_index.h)
+ *   ROOT/try/...                              the same for try uploads
  *   ROOT/tmp/                         what is being written
  *
  * Published: blob fsynced, then the key link renamed into place, then the row committed. So a
@@ -82,7 +83,7 @@ SAL_API apr_status_t sal_symbol_temp_seal(sal_symbol_temp_t *temp, const char *s
 SAL_API apr_status_t sal_symbol_temp_commit(sal_symbol_temp_t *temp, const char *sha256, bool sync,
                                             apr_pool_t *p, sal_error_t *err);
 
-/* Replaces what the key stood for. */
+/* Replaces what the key stood for, and enters a file with a build id into the index. */
 SAL_API apr_status_t sal_symbol_store_link(sal_symbol_store_t *store, const sal_symbol_key_t *key,
                                            bool is_try, const char *sha256, bool sync,
                                            apr_pool_t *p, sal_error_t *err);
