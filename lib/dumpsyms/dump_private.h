@@ -1,6 +1,7 @@
 /*
  * What the files of the room share: the module as it is collected, before it is written.
  *
+ *   image.c    an ELF file in memory, inflated; debug_file.c finds separate ones
  *   elf.c      opens the files, identity, loadable range        -> dump_elf_t
  *   dwarf_*.c  units in parallel: functions, lines, inlines     -> dump_funcs_t
  *   publics.c  symbol tables                                    -> dump_publics_t
@@ -18,14 +19,37 @@
 
 #include "dumpsyms/dumpsyms.h"
 
-/* ---- the files: elf.c ---- */
+/* ---- the files: image.c, debug_file.c, elf.c ---- */
+
+/* An ELF file in memory, compressed sections inflated, without a link to a DWZ file: libdw opens
+ * what the link names, which is ours to decide. Goes with its pool. */
+typedef struct dump_image_t {
+    const char *path;
+    char *data;
+    uint64_t size;
+    Elf *elf; /* for one thread; others make their own of it (dump_image_elf) */
+    apr_pool_t *pool;
+    const char *altlink; /* .gnu_debugaltlink: path and build id; NULL: none */
+    const uint8_t *alt_id;
+    uint64_t alt_id_size;
+} dump_image_t;
+
+/* APR_EINVAL: not an ELF file. */
+apr_status_t dump_image_open(dump_image_t **out, const char *path, apr_pool_t *p, sal_error_t *err);
+void dump_image_close(dump_image_t *im);
+
+/* One more handle; ended with elf_end. */
+Elf *dump_image_elf(const dump_image_t *im);
+
+/* The ELF file in xz-compressed data (.gnu_debugdata of path), or NULL. */
+dump_image_t *dump_image_xz(const void *data, uint64_t size, const char *path, apr_pool_t *p);
 
 typedef struct dump_elf_t {
-    const char *path, *debug_path; /* debug_path NULL: none found */
-    int fd, debug_fd;              /* -1: none */
-    Elf *elf;                      /* the program; symbols, CFI */
-    Elf *debug;                    /* where DWARF is: elf itself or the separate file; NULL: none */
-    Elf *mini;                     /* .gnu_debugdata, decompressed; NULL: none */
+    const char *path;
+    dump_image_t *image, *debug_image, *alt_image; /* NULL: none; debug_image may be image */
+    Elf *elf;                                      /* the program; symbols, CFI */
+    Elf *debug; /* where DWARF is: elf itself or the separate file; NULL: none */
+    Elf *mini;  /* .gnu_debugdata, inflated; NULL: none */
     GElf_Half machine;
     bool big_endian, is64;
     uint64_t load_vaddr; /* lowest PT_LOAD */
@@ -36,8 +60,26 @@ typedef struct dump_elf_t {
 apr_status_t dump_elf_open(dump_elf_t *e, sal_dumpsyms_info_t *info, const char *path,
                            const sal_dumpsyms_opts_t *opts, apr_pool_t *p, sal_error_t *err);
 
+/* The section of that name that has contents, or NULL. */
+Elf_Scn *dump_elf_section(Elf *elf, const char *name, GElf_Shdr *sh);
+
+/* Its bytes as they stand in the file; NULL: absent or empty. */
+Elf_Data *dump_elf_bytes(Elf *elf, const char *name, GElf_Shdr *sh);
+
+/* Build id of a file, of at most 64 bytes; 0: none. */
+size_t dump_elf_build_id(Elf *elf, uint8_t id[64]);
+
+/* Sets debug_image and alt_image: options, build-id folders, debug links (debug_file.c). */
+apr_status_t dump_elf_find_debug(dump_elf_t *e, const sal_dumpsyms_opts_t *opts, apr_pool_t *p,
+                                 sal_error_t *err);
+
+/* MODULE and INFO lines. */
+void dump_header_write(FILE *out, const sal_dumpsyms_info_t *info);
+
 /* A handle for DWARF of e->debug (or the program), DWZ file attached; one a thread: libdw is not
- * safe between threads. NULL: no DWARF. The caller ends it with dump_dwarf_close. */
+ * safe between threads. NULL: no DWARF. The caller ends it with dump_dwarf_close. Nobody may ask
+ * libdw for split units (dwarf_get_units with subdie, dwarf_cu_info): it opens the file they name.
+ */
 typedef struct dump_dwarf_t dump_dwarf_t;
 dump_dwarf_t *dump_dwarf_open(const dump_elf_t *e);
 Dwarf *dump_dwarf_handle(dump_dwarf_t *d);

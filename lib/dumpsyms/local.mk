@@ -1,2 +1,3 @@
 # lib/dumpsyms: a library of its own (Makefile.am says why)
-libdumpsyms_la_SOURCES += lib/dumpsyms/dumpsyms.h lib/dumpsyms/dump_private.h
+libdumpsyms_la_SOURCES += lib/dumpsyms/dumpsyms.h lib/dumpsyms/dump_private.h \
+    lib/dumpsyms/debug_file.c lib/dumpsyms/elf.c lib/dumpsyms/image.c
