@@ -39,6 +39,22 @@ static uint64_t hex(const json_t *v, const char *key)
     return s ? strtoull(s, NULL, 16) : 0;
 }
 
+static void print_gpu(FILE *f, const json_t *gpu)
+{
+    static const char *const more[] = { "vendor", "renderer" };
+
+    if (!has(gpu, "version") || !*str(gpu, "version", "")) {
+        return;
+    }
+    fprintf(f, "GPU: %s\n", str(gpu, "version", ""));
+    for (size_t i = 0; i < 2; i++) {
+        if (has(gpu, more[i])) {
+            fprintf(f, "     %s\n", str(gpu, more[i], ""));
+        }
+    }
+    fputc('\n', f);
+}
+
 static void print_system(FILE *f, const json_t *doc)
 {
     const json_t *sys = json_object_get(doc, "system_info");
@@ -59,6 +75,7 @@ static void print_system(FILE *f, const json_t *doc)
                 str(lsb, "codename", ""), str(lsb, "description", ""));
     }
     fputc('\n', f);
+    print_gpu(f, json_object_get(doc, "gpu"));
 }
 
 static void print_accesses(FILE *f, const json_t *crash)

@@ -129,6 +129,19 @@ static void add_process(json_t *doc, const sal_analysis_t *r)
     json_object_set_new(doc, "handles", sal_analysis_handles(r));
 }
 
+/* What a microdump says of the graphics driver. */
+static json_t *gpu(const sal_analysis_t *r)
+{
+    const sal_md_microdump_t *m = &r->md->microdump;
+
+    if (!m->gpu_version) {
+        return json_null();
+    }
+    return json_pack("{s:o,s:o,s:o}", "version", sal_analysis_text(r, m->gpu_version), "vendor",
+                     sal_analysis_text(r, m->gpu_vendor), "renderer",
+                     sal_analysis_text(r, m->gpu_renderer));
+}
+
 static json_t *make_document(sal_analysis_t *r)
 {
     json_t *doc = json_object(), *registers = NULL, *threads;
@@ -142,6 +155,7 @@ static json_t *make_document(sal_analysis_t *r)
     json_object_set_new(doc, "modules", sal_analysis_modules(r));
     json_object_set_new(doc, "unloaded_modules", sal_analysis_unloaded(r));
     if (r->opts->details) {
+        json_object_set_new(doc, "gpu", gpu(r));
         json_object_set_new(doc, "unread_streams", sal_analysis_streams(r));
     }
     return doc;

@@ -20,7 +20,7 @@ enum {
     PAGE_GUARD = 0x100
 };
 
-static void keep_memory(sal_minidump_t *md, const sal_md_memory_t *all, size_t n)
+void md_keep_memory(sal_minidump_t *md, const sal_md_memory_t *all, size_t n)
 {
     md_range_t *r = md_array(md, n, sizeof(*r));
     size_t kept = 0;
@@ -65,7 +65,7 @@ static bool read_memory64(sal_minidump_t *md)
         }
         rva += size;
     }
-    keep_memory(md, all, n);
+    md_keep_memory(md, all, n);
     return n > 0;
 }
 
@@ -89,7 +89,7 @@ static void read_memory32(sal_minidump_t *md)
             md->bad_records++;
         }
     }
-    keep_memory(md, all, n);
+    md_keep_memory(md, all, n);
 }
 
 void md_read_memory(sal_minidump_t *md)

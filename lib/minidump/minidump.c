@@ -56,6 +56,14 @@ static apr_status_t check_directory(sal_minidump_t *md, sal_error_t *err)
     return APR_SUCCESS;
 }
 
+static bool is_binary(const sal_span_t *file)
+{
+    uint32_t magic;
+
+    return !sal_span_u32(file, 0, &magic) || magic == signature ||
+           magic == __builtin_bswap32(signature);
+}
+
 apr_status_t sal_minidump_open(sal_minidump_t **out, sal_span_t bytes, apr_pool_t *p,
                                sal_error_t *err)
 {
@@ -64,6 +72,10 @@ apr_status_t sal_minidump_open(sal_minidump_t **out, sal_span_t bytes, apr_pool_
 
     md->file = bytes;
     md->pool = p;
+    if (!is_binary(&bytes) && md_read_microdump(md)) {
+        *out = md;
+        return APR_SUCCESS;
+    }
     if ((rv = read_header(md, err)) != APR_SUCCESS ||
         (rv = check_directory(md, err)) != APR_SUCCESS) {
         return rv;
@@ -102,13 +114,16 @@ const sal_md_module_t *sal_minidump_module_at(const sal_minidump_t *md, uint64_t
         size_t mid = lo + (hi - lo) / 2;
         const sal_md_module_t *m = &md->modules[md->module_order[mid]];
 
-        if (address < m->base) {
-            hi = mid;
-        } else if (address - m->base >= m->size) {
+        if (m->base + (m->size - 1) < address) {
             lo = mid + 1;
         } else {
-            return m;
+            hi = mid;
         }
+    }
+    if (lo < md->n_module_order) { /* the first that does not end before it */
+        const sal_md_module_t *m = &md->modules[md->module_order[lo]];
+
+        return address >= m->base ? m : NULL;
     }
     return NULL;
 }

@@ -166,6 +166,13 @@ typedef struct sal_md_assertion_t {
     uint32_t line, type;
 } sal_md_assertion_t;
 
+/* What only a microdump says; texts are NULL where it does not. */
+typedef struct sal_md_microdump_t {
+    bool present; /* the dump is one: it has no streams, and one thread with the id 0 */
+    const char *product, *process_type;
+    const char *gpu_version, *gpu_vendor, *gpu_renderer;
+} sal_md_microdump_t;
+
 typedef struct sal_minidump_t {
     sal_span_t file;
     apr_pool_t *pool;
@@ -196,6 +203,7 @@ typedef struct sal_minidump_t {
     sal_md_breakpad_t breakpad;
     sal_md_assertion_t assertion;
     sal_md_crashpad_t crashpad;
+    sal_md_microdump_t microdump;
     const char *last_error_of_thread; /* reserved, NULL */
 
     size_t bad_records; /* records that were unreadable, or over a limit, and left out */
@@ -211,7 +219,8 @@ typedef struct sal_minidump_t {
 } sal_minidump_t;
 
 /*
- * Opens the bytes, which must outlive p's use of the object. On failure err->message begins with
+ * Opens the bytes, which must outlive p's use of the object: a minidump, or a text with a microdump
+ * in it, of which the first one is read. On failure err->message begins with
  * the name that minidump-stackwalk prints ("MissingHeader", "HeaderMismatch", "VersionMismatch",
  * "MissingDirectory"), then " - " and the reason in words.
  */

@@ -89,6 +89,12 @@ uint64_t md_u64(const sal_span_t *s, uint64_t at);
 /* Zeroed array in the dump's pool. */
 void *md_array(sal_minidump_t *md, size_t n, size_t size);
 
+/* Makes md's memory of what can be found by address among all. */
+void md_keep_memory(sal_minidump_t *md, const sal_md_memory_t *all, size_t n);
+
+/* Fills the whole object from a text with a microdump in it; false if there is none. */
+bool md_read_microdump(sal_minidump_t *md);
+
 void md_read_system(sal_minidump_t *md);
 void md_read_threads(sal_minidump_t *md);
 void md_read_modules(sal_minidump_t *md);

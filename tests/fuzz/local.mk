@@ -3,6 +3,7 @@
 FUZZ_TARGETS = tests/fuzz/fuzz_cfi \
     tests/fuzz/fuzz_conf \
     tests/fuzz/fuzz_json \
+    tests/fuzz/fuzz_microdump \
     tests/fuzz/fuzz_minidump \
     tests/fuzz/fuzz_multipart \
     tests/fuzz/fuzz_query \
@@ -41,6 +42,9 @@ tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_json_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_json_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_microdump_SOURCES = tests/fuzz/fuzz_microdump.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_microdump_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_microdump_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_minidump_SOURCES = tests/fuzz/fuzz_minidump.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_minidump_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_minidump_LDFLAGS = $(FUZZ_LINK)
