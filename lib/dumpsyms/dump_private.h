@@ -6,6 +6,8 @@
  *   dwarf_*.c  units in parallel: functions, lines, inlines     -> dump_funcs_t
  *   publics.c  symbol tables                                    -> dump_publics_t
  *   cfi.c      .debug_frame and .eh_frame, straight to the text
+ *   pack.c     lines and inlines in little room
+ *   demangle.c names
  *   write.c    merges and writes
  *
  * Addresses are relative to the load address unless a name says vaddr.
@@ -87,52 +89,79 @@ void dump_dwarf_close(dump_dwarf_t *d);
 
 /* ---- functions: dwarf_*.c ---- */
 
-typedef struct dump_line_t {
-    uint64_t addr;
-    uint32_t size, line, file; /* file: index into dump_funcs_t.files */
-} dump_line_t;
+/* A name: mangled or not as the input has it, demangled when it is written. */
+typedef struct dump_name_t {
+    const char *text; /* in a mapped section or in dump_funcs_t.owned; NULL: none */
+    bool plain;       /* not mangled, whatever it looks like */
+} dump_name_t;
 
-typedef struct dump_range_t {
-    uint64_t addr, size;
-} dump_range_t;
-
-typedef struct dump_inline_t {
-    uint32_t depth, call_line, call_file, origin; /* origin: index into dump_funcs_t.origins */
-    uint32_t first_range, ranges;                 /* in dump_funcs_t.ranges */
-} dump_inline_t;
-
+/* One contiguous piece of code. Its lines and inlines are packed, 4 to 5 bytes a line: pack.c. */
 typedef struct dump_func_t {
     uint64_t addr, size;
-    const char *name;
-    uint32_t first_line, lines;     /* in dump_funcs_t.line */
-    uint32_t first_inline, inlines; /* in dump_funcs_t.inl */
-    bool multiple;                  /* other symbols share the address: "m" */
+    dump_name_t name;
+    const uint8_t *body;
+    uint32_t body_size;
+    bool multiple; /* other functions start here: "m" */
 } dump_func_t;
 
-/* All functions of a module, by address, one an address. Arrays are malloc'ed and owned by it. */
+/* All functions of a module, by address, one an address. The numbers of files and origins depend on
+ * which thread came first: the writer numbers anew. */
 typedef struct dump_funcs_t {
     dump_func_t *func;
     uint32_t funcs;
-    dump_line_t *line;
-    uint32_t lines;
-    dump_inline_t *inl;
-    uint32_t inlines;
-    dump_range_t *ranges;
-    uint32_t n_ranges;
-    const char **files; /* in order of first use */
+    const char **files;
     uint32_t n_files;
-    const char **origins;
+    dump_name_t *origins;
     uint32_t n_origins;
-    void *owned; /* names and whatever else must live as long */
+    void *owned; /* whatever else must live as long */
 } dump_funcs_t;
 
-/* No DWARF is no error: no functions. names: symbol table names by address, which stand before
- * DWARF's own (publics.c), or NULL. */
+/* No DWARF is no error: no functions. names: symbols by address, whose names stand before DWARF's
+ * own (publics.c), or NULL. */
 struct dump_publics_t;
 apr_status_t dump_funcs_read(dump_funcs_t *f, const dump_elf_t *e,
                              const struct dump_publics_t *names, const sal_dumpsyms_opts_t *opts,
-                             apr_pool_t *p, sal_error_t *err);
+                             sal_error_t *err);
 void dump_funcs_free(dump_funcs_t *f);
+
+/* ---- packed lines and inlines: pack.c ---- */
+
+typedef struct dump_line_t {
+    uint64_t addr;
+    uint32_t line, file; /* its size: to the next line or the end of the function */
+} dump_line_t;
+
+typedef struct dump_site_t { /* an inlined call and one of its ranges */
+    uint64_t addr, size;
+    uint32_t depth, call_line, call_file, origin;
+} dump_site_t;
+
+typedef struct dump_buf_t { /* bytes that grow */
+    uint8_t *p;
+    size_t n, size;
+    bool failed; /* out of memory: nothing more is added */
+} dump_buf_t;
+
+void dump_buf_add(dump_buf_t *b, const void *data, size_t n);
+
+/* Sites are sorted as they are to be written; equal neighbours (but for the range) are one record.
+ * base: address of the function. */
+void dump_pack(dump_buf_t *out, uint64_t base, const dump_site_t *site, uint32_t sites,
+               const dump_line_t *line, uint32_t lines);
+
+/* Reads back, in the order packed. */
+typedef struct dump_unpack_t {
+    const uint8_t *p, *end;
+    uint64_t addr;
+    uint32_t sites, ranges, lines; /* left to read */
+    uint32_t line;
+    dump_site_t site;
+} dump_unpack_t;
+
+void dump_unpack_start(dump_unpack_t *u, const dump_func_t *f);
+/* The next record: *first tells whether it starts a new INLINE record or adds a range to the last. */
+bool dump_unpack_site(dump_unpack_t *u, dump_site_t *site, bool *first);
+bool dump_unpack_line(dump_unpack_t *u, dump_line_t *line); /* when all sites are read */
 
 /* ---- symbols: publics.c ---- */
 
