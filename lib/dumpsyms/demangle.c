@@ -1,5 +1,6 @@
 /*
- * Names as signatures know them: clone suffixes off, demangled with parameters, without return type.
+ * Names as signatures know them: clone suffixes off, demangled with parameters, without return
+ * type.
  *
  * libiberty does the work; this file decides what is handed to it and bounds what comes back. A
  * mangled name is hostile input: a few hundred bytes of back references can stand for terabytes of
@@ -20,8 +21,8 @@ enum {
 };
 
 /* What compilers append to the name of a part or a copy of a function. */
-static const char *const suffixes[] = { "cold", "constprop", "llvm", "localalias",
-                                        "lto_priv", "isra", "part", "str" };
+static const char *const suffixes[] = { "cold",     "constprop", "llvm", "localalias",
+                                        "lto_priv", "isra",      "part", "str" };
 
 static size_t suffix_at(const char *name, size_t len)
 {

@@ -41,7 +41,7 @@ typedef struct sal_dumpsyms_info_t {
 /*
  * Writes the symbols of the ELF file at path to out. Nothing is written before the input has been
  * understood as far as its header. APR_ENOENT: no such file; APR_EINVAL: not an ELF file, of a
- * machine that is not known, debug file of another build; APR_ENOTFOUND: no symbols at all.
+ * machine that is not known, debug file of another build; APR_NOTFOUND: no symbols at all.
  */
 SAL_API apr_status_t sal_dumpsyms_write(FILE *out, sal_dumpsyms_info_t *info, const char *path,
                                         const sal_dumpsyms_opts_t *opts, apr_pool_t *p,
