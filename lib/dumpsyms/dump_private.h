@@ -29,7 +29,8 @@ typedef struct dump_image_t {
     const char *path;
     char *data;
     uint64_t size;
-    Elf *elf; /* for one thread; others make their own of it (dump_image_elf) */
+    uint64_t file_size; /* bytes that stand in the file too: the system can drop and read them */
+    Elf *elf;           /* for one thread; others make their own of it (dump_image_elf) */
     apr_pool_t *pool;
     const char *altlink; /* .gnu_debugaltlink: path and build id; NULL: none */
     const uint8_t *alt_id;
@@ -159,7 +160,8 @@ typedef struct dump_unpack_t {
 } dump_unpack_t;
 
 void dump_unpack_start(dump_unpack_t *u, const dump_func_t *f);
-/* The next record: *first tells whether it starts a new INLINE record or adds a range to the last. */
+/* The next record: *first tells whether it starts a new INLINE record or adds a range to the last.
+ */
 bool dump_unpack_site(dump_unpack_t *u, dump_site_t *site, bool *first);
 bool dump_unpack_line(dump_unpack_t *u, dump_line_t *line); /* when all sites are read */
 

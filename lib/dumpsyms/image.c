@@ -255,6 +255,7 @@ static apr_status_t map_file(dump_image_t *im, int fd, uint64_t size, uint64_t e
         return errno;
     }
     im->data = base;
+    im->file_size = size;
     im->size = extra ? first + extra : size;
     return mmap(base, size, prot, how | MAP_FIXED, fd, 0) == MAP_FAILED ? errno : APR_SUCCESS;
 }

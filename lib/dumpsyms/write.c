@@ -144,10 +144,7 @@ static apr_status_t write_records(FILE *out, dump_t *d, sal_dumpsyms_info_t *inf
 {
     apr_status_t rv;
 
-    fprintf(out, "MODULE %s %s %s %s\n", info->os, info->cpu, info->debug_id, info->name);
-    if (info->code_id[0] != '\0') {
-        fprintf(out, "INFO CODE_ID %s\n", info->code_id);
-    }
+    dump_header_write(out, info);
     for (uint32_t i = 0; i < d->files.n; i++) {
         fprintf(out, "FILE %u %s\n", i, d->funcs.files[d->files.order[i]]);
     }
