@@ -17,7 +17,7 @@
 
 #define CONF_BYTES_MAX (1 << 20)
 
-typedef enum { TEXT, PATH, PATHS, ONOFF, COUNT, SIZE, DURATION } kind_t;
+typedef enum { TEXT, TEXTS, PATH, PATHS, ONOFF, COUNT, SIZE, DURATION } kind_t;
 
 typedef struct key_t {
     const char *name;
@@ -35,6 +35,14 @@ static const conf_key_t keys[] = {
     { "store-unsafe-fs", ONOFF },
     { "symbol-store", PATH },
     { "symbols-path", PATHS },
+    { "symbols-upstream", TEXTS },
+    { "symbols-upstream-cache", PATH },
+    { "symbols-upstream-cache-size", SIZE },
+    { "symbols-upstream-connect-timeout", DURATION },
+    { "symbols-upstream-max-file", SIZE },
+    { "symbols-upstream-negative", DURATION },
+    { "symbols-upstream-per-dump", DURATION },
+    { "symbols-upstream-timeout", DURATION },
     { "symcache", PATH },
     { "symcache-size", SIZE },
     { "templates", PATH },
@@ -179,11 +187,11 @@ static apr_status_t store(const reading_t *r, int index, const char *value)
         if ((rv = absolute(&value, value, r)) != APR_SUCCESS) {
             return rv;
         }
-    } else if (kind != TEXT && !number_of(kind, value, &number)) {
+    } else if (kind != TEXT && kind != TEXTS && !number_of(kind, value, &number)) {
         return sal_fail(r->err, APR_EINVAL, "%s line %d: %s: \"%s\" is not %s", r->path, r->line,
                         keys[index].name, value, expectation(kind));
     }
-    if (!*values || kind != PATHS) {
+    if (!*values || (kind != PATHS && kind != TEXTS)) {
         *values = apr_array_make(r->p, 1, sizeof(const char *));
     }
     APR_ARRAY_PUSH(*values, const char *) = value;

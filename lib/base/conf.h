@@ -12,6 +12,9 @@
  *        symcache          directory of built symcaches, shared by all processes of the host
  *        symcache-size     its bound, e.g. 20G
  *        symbols-path      (list) extra directories in Breakpad layout, searched after the store
+ *        symbols-upstream  (list) servers that symbols are pulled from: sal_upstream_server_parse
+ *        symbols-upstream-cache, -cache-size, -max-file, -timeout, -connect-timeout, -negative,
+ *        -per-dump         where to, how much, how long: docs/symbols.md "Upstream servers"
  *        siglists          directory of signature lists
  *        store-unsafe-fs   on|off: accept a file system whose promises are not known
  *        templates, htdocs directories of the pages

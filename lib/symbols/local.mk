@@ -8,7 +8,10 @@ libsalvage_core_la_SOURCES += lib/symbols/module_id.c lib/symbols/module_id.h \
     lib/symbols/symcache_build.c lib/symbols/symcache_build.h lib/symbols/symcache_inline.c \
     lib/symbols/symcache_merge.c lib/symbols/symcache_stack.c lib/symbols/symcache_tables.c \
     lib/symbols/symcache_trim.c lib/symbols/symcache_write.c lib/symbols/supplier.c lib/symbols/supplier.h \
-    lib/symbols/supplier_source.c lib/symbols/supplier_source.h lib/symbols/upstream.h
+    lib/symbols/supplier_source.c lib/symbols/supplier_source.h lib/symbols/upstream.h \
+    lib/symbols/upstream.c lib/symbols/upstream_cache.c lib/symbols/upstream_check.c \
+    lib/symbols/upstream_conf.c lib/symbols/upstream_http.c lib/symbols/upstream_private.h \
+    lib/symbols/upstream_trim.c
 
 if WITH_CMOCKA
 check_PROGRAMS += tests/unit/test_symcache tests/unit/test_symcache_damage \

@@ -287,8 +287,7 @@ static apr_status_t make_folder(const char *path, mode_t shared, sal_error_t *er
     return APR_SUCCESS;
 }
 
-/* The folders between the root of the symcaches and the file. */
-static apr_status_t make_folders(const char *root, const char *path, mode_t *shared, apr_pool_t *p,
+apr_status_t supply_make_folders(const char *root, const char *path, mode_t *shared, apr_pool_t *p,
                                  sal_error_t *err)
 {
     char *copy = apr_pstrdup(p, path);
@@ -310,7 +309,7 @@ static apr_status_t lock_file(int *fd, const char *root, const char *path, apr_p
 {
     const char *name = apr_pstrcat(p, path, ".lock", NULL);
     mode_t shared;
-    apr_status_t rv = make_folders(root, path, &shared, p, err);
+    apr_status_t rv = supply_make_folders(root, path, &shared, p, err);
     int code;
 
     if (rv != APR_SUCCESS) {

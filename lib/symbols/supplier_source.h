@@ -5,6 +5,7 @@
 #ifndef SAL_SYMBOLS_SUPPLIER_SOURCE_H
 #define SAL_SYMBOLS_SUPPLIER_SOURCE_H
 
+#include <sys/types.h>
 #include "symbols/module_id.h"
 #include "symbols/supplier.h"
 #include "symbols/symbol_store.h"
@@ -35,6 +36,13 @@ typedef struct supply_result_t {
     bool built;
     char reason[200];
 } supply_result_t;
+
+/*
+ * The folders between root and the file at path, which begins with root. *shared are the bits that
+ * root has for a group which may write there; folders get them too, whatever the umask says.
+ */
+apr_status_t supply_make_folders(const char *root, const char *path, mode_t *shared, apr_pool_t *p,
+                                 sal_error_t *err);
 
 /* Path of a module's symcache. */
 const char *supply_symcache_path(const supply_place_t *place, const supply_key_t *key,
