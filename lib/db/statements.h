@@ -3,5 +3,6 @@
 #include "db/statements/crash.def"
 #include "db/statements/process.def"
 #include "db/statements/queue.def"
+#include "db/statements/rawsymbols.def"
 #include "db/statements/search.def"
 #include "db/statements/symbols.def"

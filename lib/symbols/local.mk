@@ -41,4 +41,5 @@ dist_man_MANS += docs/man/salvage-symcache.1
 
 libsalvage_core_la_SOURCES += lib/symbols/object_id.c lib/symbols/object_id.h \
     lib/symbols/object_private.h lib/symbols/elf_id.c lib/symbols/symbol_index.c \
-    lib/symbols/symbol_index.h lib/symbols/symbol_store_private.h
+    lib/symbols/symbol_index.h lib/symbols/symbol_store_private.h lib/symbols/symbol_jobs.c \
+    lib/symbols/symbol_jobs.h lib/symbols/symbol_made.c
