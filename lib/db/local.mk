@@ -2,6 +2,7 @@
 libsalvage_core_la_SOURCES += \
     lib/db/connect.c \
     lib/db/db.c lib/db/db.h lib/db/db_private.h \
+    lib/db/people.c lib/db/people.h \
     lib/db/schema.c lib/db/schema.h \
     lib/db/statements.c lib/db/statements.h \
     lib/db/token.c lib/db/token.h \

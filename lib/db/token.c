@@ -19,16 +19,25 @@
 static const struct {
     const char *name;
     int bit;
+    const char *codename, *title; /* as Tecken and Crash Stats call them */
 } permissions[] = {
-    { "upload_symbols", SAL_PERM_UPLOAD_SYMBOLS },
-    { "upload_try_symbols", SAL_PERM_UPLOAD_TRY_SYMBOLS },
-    { "view_pii", SAL_PERM_VIEW_PII },
-    { "view_rawdump", SAL_PERM_VIEW_RAWDUMP },
-    { "run_custom_queries", SAL_PERM_RUN_CUSTOM_QUERIES },
-    { "run_long_queries", SAL_PERM_RUN_LONG_QUERIES },
-    { "reprocess_crashes", SAL_PERM_REPROCESS_CRASHES },
-    { "manage_symbols", SAL_PERM_MANAGE_SYMBOLS },
-    { "admin", SAL_PERM_ADMIN },
+    { "upload_symbols", SAL_PERM_UPLOAD_SYMBOLS, "upload.upload_symbols", "Upload Symbols Files" },
+    { "upload_try_symbols", SAL_PERM_UPLOAD_TRY_SYMBOLS, "upload.upload_try_symbols",
+      "Upload Try Symbols Files" },
+    { "view_pii", SAL_PERM_VIEW_PII, "crashstats.view_pii",
+      "View Personal Identifiable Information" },
+    { "view_rawdump", SAL_PERM_VIEW_RAWDUMP, "crashstats.view_rawdump", "View Raw Dumps" },
+    { "run_custom_queries", SAL_PERM_RUN_CUSTOM_QUERIES, "crashstats.run_custom_queries",
+      "Run Custom Queries in Super Search" },
+    { "run_long_queries", SAL_PERM_RUN_LONG_QUERIES, "crashstats.run_long_queries",
+      "Run Long Queries" },
+    { "reprocess_crashes", SAL_PERM_REPROCESS_CRASHES, "crashstats.reprocess_crashes",
+      "Reprocess Crashes" },
+    { "manage_symbols", SAL_PERM_MANAGE_SYMBOLS, "upload.manage_symbols", "Delete Symbols Files" },
+    { "admin", SAL_PERM_ADMIN, "auth.admin", "Administer This Installation" },
+    { "view_all_uploads", SAL_PERM_VIEW_ALL_UPLOADS, "upload.view_all_uploads",
+      "View All Symbols Uploads" },
+    { "manage_tokens", SAL_PERM_MANAGE_TOKENS, "tokens.manage_tokens", "Manage Your API Tokens" },
 };
 #define PERMISSIONS (sizeof(permissions) / sizeof(permissions[0]))
 
@@ -54,23 +63,44 @@ const char *sal_permission_names(int bits, apr_pool_t *p)
     return out;
 }
 
+bool sal_permission_at(sal_permission_t *out, int n)
+{
+    if (n < 0 || (size_t)n >= PERMISSIONS) {
+        return false;
+    }
+    *out = (sal_permission_t){ .id = n + 1,
+                               .bit = permissions[n].bit,
+                               .name = permissions[n].name,
+                               .codename = permissions[n].codename,
+                               .title = permissions[n].title };
+    return true;
+}
+
+bool sal_permissions_combine(int bits)
+{
+    int both = SAL_PERM_UPLOAD_SYMBOLS | SAL_PERM_UPLOAD_TRY_SYMBOLS;
+
+    return (bits & both) != both;
+}
+
 typedef struct new_token_t {
-    const char *user, *notes, *prefix;
+    const char *actor, *user, *notes, *prefix;
     unsigned char hash[32];
     int permissions;
     apr_time_t expires;
+    int64_t id; /* of its row, once written */
 } new_token_t;
 
-static apr_status_t audit(sal_db_t *db, const char *action, const char *target, const char *detail,
-                          apr_pool_t *p, sal_error_t *err)
+static apr_status_t audit(sal_db_t *db, const char *actor, const char *action, const char *target,
+                          const char *detail, apr_pool_t *p, sal_error_t *err)
 {
-    return sal_db_exec(db, &sal_s_auth_audit_put, NULL, p, err, SAL_V_TEXT("salvage"),
+    return sal_db_exec(db, &sal_s_auth_audit_put, NULL, p, err, SAL_V_TEXT(actor),
                        SAL_V_TEXT(action), SAL_V_TEXT(target), SAL_V_TEXT(detail));
 }
 
 static apr_status_t insert_token(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
 {
-    const new_token_t *t = baton;
+    new_token_t *t = baton;
     sal_rows_t *rows;
     apr_status_t rv = sal_db_exec(db, &sal_s_auth_user_put, &rows, p, err, SAL_V_TEXT(t->user));
 
@@ -86,7 +116,10 @@ static apr_status_t insert_token(sal_db_t *db, void *baton, apr_pool_t *p, sal_e
             SAL_V_TEXT(t->prefix), SAL_V_INT(sal_rows_int(rows, 0, 0)), SAL_V_INT(t->permissions),
             SAL_V_TEXT(t->notes), t->expires ? SAL_V_TIME(t->expires) : SAL_V_NULL(SAL_T_TIME));
     }
-    return rv == APR_SUCCESS ? audit(db, "token.create", t->user,
+    if (rv == APR_SUCCESS) {
+        t->id = sal_rows_int(rows, 0, 0);
+    }
+    return rv == APR_SUCCESS ? audit(db, t->actor, "token.create", t->user,
                                      apr_psprintf(p, "%s...: %s", t->prefix,
                                                   sal_permission_names(t->permissions, p)),
                                      p, err)
@@ -96,7 +129,14 @@ static apr_status_t insert_token(sal_db_t *db, void *baton, apr_pool_t *p, sal_e
 apr_status_t sal_token_create(const char **plain, const char *user, int bits, apr_time_t expires,
                               const char *notes, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
-    new_token_t t = { user, notes ? notes : "", NULL, { 0 }, bits, expires };
+    return sal_token_create_by(plain, NULL, "salvage", user, bits, expires, notes, db, p, err);
+}
+
+apr_status_t sal_token_create_by(const char **plain, int64_t *id, const char *actor,
+                                 const char *user, int bits, apr_time_t expires, const char *notes,
+                                 sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    new_token_t t = { actor, user, notes ? notes : "", NULL, { 0 }, bits, expires, 0 };
     unsigned char noise[TOKEN_BYTES];
     char *text = apr_palloc(p, TOKEN_TEXT + 1);
     apr_status_t rv;
@@ -109,6 +149,9 @@ apr_status_t sal_token_create(const char **plain, const char *user, int bits, ap
     t.prefix = apr_pstrmemdup(p, text, PREFIX);
     if ((rv = sal_db_txn(db, insert_token, &t, p, err)) == APR_SUCCESS) {
         *plain = text;
+        if (id) {
+            *id = t.id;
+        }
     }
     return rv;
 }
@@ -188,24 +231,74 @@ apr_status_t sal_token_list(sal_token_t **out, int *n, const char *user, sal_db_
     return APR_SUCCESS;
 }
 
+typedef struct {
+    int64_t id, owner; /* owner 0: anybody's */
+    int days;
+    const char *actor;
+} change_t;
+
+static apr_status_t no_token(int64_t id, sal_error_t *err)
+{
+    return sal_fail(err, APR_ENOENT, "there is no token %lld (salvage token list shows all)",
+                    (long long)id);
+}
+
+static apr_status_t audit_change(sal_db_t *db, const change_t *c, const char *action,
+                                 const char *detail, apr_pool_t *p, sal_error_t *err)
+{
+    return audit(db, c->actor, action, apr_psprintf(p, "%" APR_INT64_T_FMT, c->id), detail, p, err);
+}
+
 static apr_status_t revoke_token(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
 {
-    int64_t id = *(int64_t *)baton;
+    const change_t *c = baton;
     sal_rows_t *rows;
-    apr_status_t rv = sal_db_exec(db, &sal_s_auth_token_revoke, &rows, p, err, SAL_V_INT(id));
+    apr_status_t rv = sal_db_exec(db, &sal_s_auth_token_revoke, &rows, p, err, SAL_V_INT(c->id),
+                                  SAL_V_INT(c->owner));
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if (sal_rows_count(rows) == 0) {
-        return sal_fail(err, APR_ENOENT, "there is no token %lld (salvage token list shows all)",
-                        (long long)id);
-    }
-    return audit(db, "token.revoke", apr_psprintf(p, "%" APR_INT64_T_FMT, id),
-                 apr_pstrcat(p, sal_rows_text(rows, 0, 0), "...", NULL), p, err);
+    return sal_rows_count(rows) == 0
+               ? no_token(c->id, err)
+               : audit_change(db, c, "token.revoke",
+                              apr_pstrcat(p, sal_rows_text(rows, 0, 0), "...", NULL), p, err);
+}
+
+apr_status_t sal_token_revoke_by(int64_t id, int64_t owner, const char *actor, sal_db_t *db,
+                                 apr_pool_t *p, sal_error_t *err)
+{
+    change_t c = { id, owner, 0, actor };
+
+    return sal_db_txn(db, revoke_token, &c, p, err);
 }
 
 apr_status_t sal_token_revoke(int64_t id, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
-    return sal_db_txn(db, revoke_token, &id, p, err);
+    return sal_token_revoke_by(id, 0, "salvage", db, p, err);
+}
+
+static apr_status_t extend_token(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
+{
+    const change_t *c = baton;
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_exec(db, &sal_s_auth_token_extend, &rows, p, err, SAL_V_INT(c->id),
+                                  SAL_V_INT(c->owner), SAL_V_INT(c->days));
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    return sal_rows_count(rows) == 0
+               ? no_token(c->id, err)
+               : audit_change(db, c, "token.extend",
+                              apr_psprintf(p, "%s...: %d days", sal_rows_text(rows, 0, 0), c->days),
+                              p, err);
+}
+
+apr_status_t sal_token_extend_by(int64_t id, int64_t owner, int days, const char *actor,
+                                 sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    change_t c = { id, owner, days, actor };
+
+    return sal_db_txn(db, extend_token, &c, p, err);
 }

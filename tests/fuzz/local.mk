@@ -1,6 +1,7 @@
 # tests/fuzz: one source a target, three builds: replayed by `make check` (any compiler),
 # libFuzzer (configure --with-fuzzer, clang), and whatever else drives LLVMFuzzerTestOneInput.
-FUZZ_TARGETS = tests/fuzz/fuzz_cfi \
+FUZZ_TARGETS = tests/fuzz/fuzz_books_filter \
+    tests/fuzz/fuzz_cfi \
     tests/fuzz/fuzz_conf \
     tests/fuzz/fuzz_json \
     tests/fuzz/fuzz_microdump \
@@ -77,3 +78,6 @@ tests_fuzz_fuzz_symbolicate_SOURCES = tests/fuzz/fuzz_symbolicate.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_symbolicate_CPPFLAGS = $(WEB_CPPFLAGS) -I$(srcdir)/modules/symbolicate
 tests_fuzz_fuzz_symbolicate_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_symbolicate_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_books_filter_SOURCES = tests/fuzz/fuzz_books_filter.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_books_filter_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_books_filter_LDFLAGS = $(FUZZ_LINK)

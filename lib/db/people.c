@@ -1,0 +1,231 @@
+/*
+ * People, groups and what they may. Knows no request: who somebody is, httpd has found out.
+ */
+#include "db/people.h"
+
+#include <string.h>
+#include <apr_strings.h>
+
+#include "db/token.h"
+
+static apr_status_t find_person(sal_person_t *out, const char *name, sal_db_t *db, apr_pool_t *p,
+                                sal_error_t *err)
+{
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_exec(db, &sal_s_auth_person_find, &rows, p, err, SAL_V_TEXT(name));
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (sal_rows_count(rows) == 0) {
+        return sal_fail(err, APR_ENOENT, "there is no user %s (salvage grant list shows all)",
+                        name);
+    }
+    out->id = sal_rows_int(rows, 0, 0);
+    out->name = sal_rows_text(rows, 0, 1);
+    out->active = sal_rows_bool(rows, 0, 2) != 0;
+    out->permissions = (int)sal_rows_int(rows, 0, 3);
+    if (out->permissions & SAL_PERM_ADMIN) {
+        sal_permission_t each;
+
+        for (int i = 0; sal_permission_at(&each, i); i++) {
+            out->permissions |= each.bit;
+        }
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t sal_person_find(sal_person_t *out, const char *name, bool make, sal_db_t *db,
+                             apr_pool_t *p, sal_error_t *err)
+{
+    apr_status_t rv = find_person(out, name, db, p, err);
+
+    if (APR_STATUS_IS_ENOENT(rv) && make) {
+        rv = sal_db_exec(db, &sal_s_auth_user_put, NULL, p, err, SAL_V_TEXT(name));
+        rv = rv == APR_SUCCESS ? find_person(out, name, db, p, err) : rv;
+    }
+    return rv;
+}
+
+/* ---- groups ---- */
+
+typedef struct {
+    const char *name, *group;
+    int permissions;
+    bool join;
+    sal_rows_t *found; /* the row of the group */
+} grant_t;
+
+static apr_status_t audit(sal_db_t *db, const char *action, const char *target, const char *detail,
+                          apr_pool_t *p, sal_error_t *err)
+{
+    return sal_db_exec(db, &sal_s_auth_audit_put, NULL, p, err, SAL_V_TEXT("salvage"),
+                       SAL_V_TEXT(action), SAL_V_TEXT(target), SAL_V_TEXT(detail));
+}
+
+static apr_status_t no_group(const char *name, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    const char *names = "";
+    sal_rows_t *rows;
+    apr_status_t rv = sal_groups_list(&rows, db, p, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    for (int i = 0; i < sal_rows_count(rows); i++) {
+        names = apr_pstrcat(p, names, i ? ", " : "", sal_rows_text(rows, i, 0), NULL);
+    }
+    return sal_fail(err, APR_ENOENT, "there is no group \"%s\"; there are: %s", name, names);
+}
+
+static apr_status_t find_group(grant_t *g, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    apr_status_t rv =
+        sal_db_exec(db, &sal_s_auth_group_find, &g->found, p, err, SAL_V_TEXT(g->group));
+
+    return rv == APR_SUCCESS && sal_rows_count(g->found) == 0 ? no_group(g->group, db, p, err) : rv;
+}
+
+static apr_status_t strip_tokens(const int64_t *users, apr_size_t n, int bits, sal_db_t *db,
+                                 apr_pool_t *p, sal_error_t *err)
+{
+    return sal_db_exec(db, &sal_s_auth_tokens_strip, NULL, p, err, SAL_V_INTS(users, n),
+                       SAL_V_INT(bits));
+}
+
+static apr_status_t change_member(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
+{
+    grant_t *g = baton;
+    sal_person_t who;
+    apr_status_t rv = find_group(g, db, p, err);
+
+    if (rv != APR_SUCCESS ||
+        (rv = sal_person_find(&who, g->name, g->join, db, p, err)) != APR_SUCCESS ||
+        (rv = sal_db_exec(db, g->join ? &sal_s_auth_member_put : &sal_s_auth_member_drop, NULL, p,
+                          err, SAL_V_INT(sal_rows_int(g->found, 0, 0)), SAL_V_INT(who.id))) !=
+            APR_SUCCESS) {
+        return rv;
+    }
+    if (!g->join) {
+        rv = strip_tokens(&who.id, 1, (int)sal_rows_int(g->found, 0, 2), db, p, err);
+    }
+    return rv == APR_SUCCESS ? audit(db, g->join ? "group.join" : "group.leave", g->name,
+                                     sal_rows_text(g->found, 0, 1), p, err)
+                             : rv;
+}
+
+apr_status_t sal_person_join(const char *name, const char *group, sal_db_t *db, apr_pool_t *p,
+                             sal_error_t *err)
+{
+    grant_t g = { .name = name, .group = group, .join = true };
+
+    return sal_db_txn(db, change_member, &g, p, err);
+}
+
+apr_status_t sal_person_leave(const char *name, const char *group, sal_db_t *db, apr_pool_t *p,
+                              sal_error_t *err)
+{
+    grant_t g = { .name = name, .group = group };
+
+    return sal_db_txn(db, change_member, &g, p, err);
+}
+
+/* Members of a group that has lost rights. */
+static apr_status_t strip_members(const grant_t *g, int lost, sal_db_t *db, apr_pool_t *p,
+                                  sal_error_t *err)
+{
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_exec(db, &sal_s_auth_group_members, &rows, p, err,
+                                  SAL_V_INT(sal_rows_int(g->found, 0, 0)));
+    int64_t *ids;
+    int n;
+
+    if (rv != APR_SUCCESS || (n = sal_rows_count(rows)) == 0) {
+        return rv;
+    }
+    ids = apr_palloc(p, (apr_size_t)n * sizeof(*ids));
+    for (int i = 0; i < n; i++) {
+        ids[i] = sal_rows_int(rows, i, 0);
+    }
+    return strip_tokens(ids, (apr_size_t)n, lost, db, p, err);
+}
+
+static apr_status_t put_group(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
+{
+    grant_t *g = baton;
+    int before = 0;
+    apr_status_t rv =
+        sal_db_exec(db, &sal_s_auth_group_find, &g->found, p, err, SAL_V_TEXT(g->group));
+
+    if (rv == APR_SUCCESS && sal_rows_count(g->found)) {
+        before = (int)sal_rows_int(g->found, 0, 2);
+        g->group = sal_rows_text(g->found, 0, 1);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = sal_db_exec(db, &sal_s_auth_group_put, NULL, p, err, SAL_V_TEXT(g->group),
+                         SAL_V_INT(g->permissions));
+    }
+    if (rv == APR_SUCCESS && (before & ~g->permissions)) {
+        rv = strip_members(g, before & ~g->permissions, db, p, err);
+    }
+    return rv == APR_SUCCESS
+               ? audit(db, "group.put", g->group, sal_permission_names(g->permissions, p), p, err)
+               : rv;
+}
+
+apr_status_t sal_group_put(const char *name, int permissions, sal_db_t *db, apr_pool_t *p,
+                           sal_error_t *err)
+{
+    grant_t g = { .group = name, .permissions = permissions };
+
+    return sal_db_txn(db, put_group, &g, p, err);
+}
+
+apr_status_t sal_person_activate(const char *name, bool active, sal_db_t *db, apr_pool_t *p,
+                                 sal_error_t *err)
+{
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_exec(db, &sal_s_auth_person_active, &rows, p, err, SAL_V_TEXT(name),
+                                  SAL_V_BOOL(active));
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (sal_rows_count(rows) == 0) {
+        return sal_fail(err, APR_ENOENT, "there is no user %s (salvage grant list shows all)",
+                        name);
+    }
+    return audit(db, active ? "user.activate" : "user.deactivate", name, "", p, err);
+}
+
+apr_status_t sal_people_list(sal_rows_t **out, const char *name, sal_db_t *db, apr_pool_t *p,
+                             sal_error_t *err)
+{
+    return sal_db_exec(db, &sal_s_auth_person_list, out, p, err, SAL_V_TEXT(name));
+}
+
+apr_status_t sal_groups_list(sal_rows_t **out, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    return sal_db_run(db, &sal_s_auth_group_list, NULL, 0, out, p, err);
+}
+
+apr_status_t sal_web_secret(unsigned char out[32], sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_run(db, &sal_s_auth_web_secret, NULL, 0, &rows, p, err);
+    const void *secret;
+    apr_size_t size;
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (sal_rows_count(rows) == 0) {
+        return sal_fail(err, APR_EGENERAL, "the table web_secret is empty");
+    }
+    secret = sal_rows_bytes(rows, 0, 0, &size, p);
+    if (size != 32) {
+        return sal_fail(err, APR_EGENERAL, "the secret in web_secret is not of 32 bytes");
+    }
+    memcpy(out, secret, 32);
+    return APR_SUCCESS;
+}
