@@ -43,7 +43,6 @@ libsalvage_core_la_SOURCES += lib/symbols/object_id.c lib/symbols/object_id.h \
     lib/symbols/object_private.h lib/symbols/elf_id.c lib/symbols/symbol_index.c \
     lib/symbols/symbol_index.h lib/symbols/symbol_store_private.h lib/symbols/symbol_jobs.c \
     lib/symbols/symbol_jobs.h lib/symbols/symbol_made.c
-    lib/symbols/symbol_index.h lib/symbols/symbol_store_private.h
 
 libsalvage_core_la_SOURCES += lib/symbols/books.c lib/symbols/books.h lib/symbols/books_filter.c \
     lib/symbols/books_filter.h lib/symbols/books_sql.c lib/symbols/books_sql.h \
