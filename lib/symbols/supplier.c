@@ -41,6 +41,7 @@ struct entry_t {
     apr_time_t failed;  /* of CORRUPT: when it was found out, and of what state */
     uint64_t failed_stamp;
     map_t *map; /* of FOUND */
+    bool unreachable;
     char reason[200];
     size_t name_len;
     char key[]; /* name, NUL, id, NUL */
@@ -199,6 +200,7 @@ static void settle(sal_supplier_t *s, entry_t *e, const supply_result_t *r, apr_
         e->failed_stamp = r->stamp;
     }
     e->state = r->state == SAL_SYM_FOUND && !m ? SAL_SYM_CORRUPT : r->state;
+    e->unreachable = r->unreachable;
     memcpy(e->reason, r->reason, sizeof(e->reason));
 }
 
@@ -296,20 +298,14 @@ static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, bool *buil
     return e;
 }
 
-void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char *debug_file,
-                      const char *debug_id, apr_pool_t *p)
+/* The entry's part of a call: reference, state, reason. */
+static void get_by_key(sal_sym_ref_t *ref, sal_supplier_t *s, const supply_key_t *key,
+                       apr_pool_t *p)
 {
-    apr_time_t begun = apr_time_now();
-    supply_key_t key;
     entry_t *e;
 
-    *ref = (sal_sym_ref_t){ .state = SAL_SYM_MISSING };
-    ref->reason = supply_key_make(&key, debug_file, debug_id, p);
-    if (ref->reason) {
-        return;
-    }
     pthread_mutex_lock(&s->lock);
-    e = get_entry(s, &key, &ref->built, p);
+    e = get_entry(s, key, &ref->built, p);
     if (!e) {
         ref->reason = "out of memory";
     } else if (e->state == SAL_SYM_FOUND) {
@@ -320,13 +316,41 @@ void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char *debug_f
         evict(s);
     } else {
         ref->state = e->state;
+        ref->unreachable = e->unreachable;
         ref->reason = apr_pstrdup(p, e->reason);
     }
     pthread_mutex_unlock(&s->lock);
+}
+
+void sal_supplier_get_module(sal_sym_ref_t *ref, sal_supplier_t *s, const sal_sym_module_t *module,
+                             apr_pool_t *p)
+{
+    apr_time_t begun = apr_time_now();
+    sal_sym_module_t known = *module;
+    supply_key_t key;
+
+    *ref = (sal_sym_ref_t){ .state = SAL_SYM_MISSING };
+    if (supply_identify(&known, &ref->unreachable, &s->place, p)) {
+        ref->debug_file = known.debug_file;
+        ref->debug_id = known.debug_id;
+    }
+    ref->reason = supply_key_make(&key, &known, p);
+    if (ref->reason) {
+        return;
+    }
+    get_by_key(ref, s, &key, p);
     ref->elapsed = apr_time_now() - begun;
     if (ref->built) {
         trim_after_build(s, p);
     }
+}
+
+void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char *debug_file,
+                      const char *debug_id, apr_pool_t *p)
+{
+    sal_sym_module_t module = { .debug_file = debug_file, .debug_id = debug_id };
+
+    sal_supplier_get_module(ref, s, &module, p);
 }
 
 void sal_supplier_release(sal_supplier_t *s, sal_sym_ref_t *ref)
@@ -395,10 +419,13 @@ apr_status_t sal_supplier_make(sal_supplier_t **out, const sal_supplier_opts_t *
     s->place.opts.symcache_dir = apr_pstrdup(p, opts->symcache_dir);
     s->place.opts.symbol_store = apr_pstrdup(p, opts->symbol_store);
     s->place.opts.paths = copy_list(opts->paths, p);
+    for (const char *const *path = s->place.opts.paths; *path; path++) {
+        s->place.any_url = s->place.any_url || (opts->upstream && supply_is_url(*path));
+    }
     s->max_mapped = opts->max_mapped ? opts->max_mapped : DEFAULT_MAX_MAPPED;
-    s->negative = apr_time_from_sec(opts->negative_seconds > 0 ? opts->negative_seconds
-                                    : opts->find               ? NEGATIVE_ASKED
-                                                               : NEGATIVE_LOCAL);
+    s->negative = apr_time_from_sec(opts->negative_seconds > 0     ? opts->negative_seconds
+                                    : opts->find || opts->upstream ? NEGATIVE_ASKED
+                                                                   : NEGATIVE_LOCAL);
     if (!opts->symcache_dir) {
         return sal_fail(err, APR_EINVAL, "no directory for symcaches is set");
     }

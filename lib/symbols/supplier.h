@@ -1,7 +1,8 @@
 /*
  * The process's table of mapped symcaches: one per process, shared by all threads and modules.
  *
- * A module is looked for in the symbol store and then in each symbols path (Breakpad layout). Its
+ * A module is looked for in the symbol store, in each symbols path (Breakpad layout), and then with
+ * upstream servers. What came from a server needs no text once its symcache is built. A module's
  * symcache is built once per module and host, under a file lock (one builder, others wait and
  * adopt), and mapped once per process. What was not found is remembered for a while. An entry in
  * use is never unmapped; idle ones go when the bound in bytes is passed.
@@ -18,16 +19,40 @@ typedef apr_status_t (*sal_sym_find_fn)(const char **path, const char *debug_fil
                                         const char *debug_id, void *baton, apr_pool_t *p,
                                         sal_error_t *err);
 
+/* A module by all the names that are known of it; NULL or "" what is not. */
+typedef struct sal_sym_module_t {
+    const char *debug_file, *debug_id;
+    const char *code_file, *code_id;
+} sal_sym_module_t;
+
+/*
+ * Who asks servers. server is a URL out of paths, or NULL: all that the asker knows of. Both
+ * functions are called by several threads at once and may take their time. APR_ENOENT: nobody has
+ * it; APR_EINVAL: it cannot be asked for; else it could not be had now.
+ */
+typedef struct sal_sym_upstream_t {
+    apr_status_t (*get)(const char **path, const char *server, const sal_sym_module_t *module,
+                        void *baton, apr_pool_t *p, sal_error_t *err);
+    /* Debug file and id of a module of which only the code file and code id are known. */
+    apr_status_t (*identify)(const char **debug_file, const char **debug_id, const char *server,
+                             const sal_sym_module_t *module, void *baton, apr_pool_t *p,
+                             sal_error_t *err);
+    void *baton;
+} sal_sym_upstream_t;
+
 typedef struct sal_supplier_opts_t {
     const char *symcache_dir; /* built files; made if missing */
     const char *symbol_store; /* directory of mod_symbols' store, or NULL */
-    const char *const *paths; /* Breakpad trees, NULL-terminated, or NULL */
+    const char *const *paths; /* Breakpad trees, symbol files, and with upstream URLs of
+                               * servers, in order; NULL-terminated, or NULL */
     apr_uint64_t max_mapped;  /* bytes; 0: 64 GiB (address space, not memory) */
     apr_uint64_t max_disk;    /* bytes of symcache_dir; 0: no bound */
     int negative_seconds;     /* how long "not found" is believed; 0: 60, without a
                                * find function 2: looking on disk again is cheap */
-    sal_sym_find_fn find;     /* extra source, asked last; or NULL */
+    sal_sym_find_fn find;     /* extra source, asked after the paths; or NULL */
     void *find_baton;
+    const sal_sym_upstream_t *upstream; /* asked for the URLs of paths in their turn; without any,
+                                         * asked last; or NULL. Outlives the supplier */
 } sal_supplier_opts_t;
 
 SAL_API apr_status_t sal_supplier_make(sal_supplier_t **out, const sal_supplier_opts_t *opts,
@@ -48,6 +73,9 @@ typedef struct sal_sym_ref_t {
     const char *reason;          /* of CORRUPT and MISSING, for the reader */
     void *entry;                 /* opaque */
     bool built;                  /* this call built the symcache */
+    bool unreachable;            /* MISSING, but a server that may have it could not answer */
+    const char *debug_file;      /* those that a server gave a module which had none; */
+    const char *debug_id;        /* else NULL; in the pool of the call */
     apr_interval_time_t elapsed; /* of this call, waiting for builders included */
 } sal_sym_ref_t;
 
@@ -57,6 +85,9 @@ typedef struct sal_sym_ref_t {
  */
 SAL_API void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char *debug_file,
                               const char *debug_id, apr_pool_t *p);
+/* The same for a module of which more is known: code file and id help to ask servers. */
+SAL_API void sal_supplier_get_module(sal_sym_ref_t *ref, sal_supplier_t *s,
+                                     const sal_sym_module_t *module, apr_pool_t *p);
 SAL_API void sal_supplier_release(sal_supplier_t *s, sal_sym_ref_t *ref);
 
 /*

@@ -28,13 +28,15 @@
 
 enum { STALE_TEMP_SECONDS = 3600, TOUCH_SECONDS = 3600 };
 
-const char *supply_key_make(supply_key_t *key, const char *debug_file, const char *debug_id,
-                            apr_pool_t *p)
+const char *supply_key_make(supply_key_t *key, const sal_sym_module_t *module, apr_pool_t *p)
 {
+    const char *debug_id = module->debug_id;
     char canonical[SAL_DEBUG_ID_SIZE];
 
-    key->name = debug_file ? sal_basename(debug_file) : "";
-    key->sent_id = debug_id;
+    *key = (supply_key_t){ .name = module->debug_file ? sal_basename(module->debug_file) : "",
+                           .sent_id = debug_id,
+                           .code_file = module->code_file,
+                           .code_id = module->code_id };
     if (!key->name[0] || !debug_id || !debug_id[0]) {
         return "the module has no debug file or no debug id";
     }
@@ -176,74 +178,186 @@ static bool file_is_for(const char *path, const supply_key_t *key, apr_pool_t *p
     return peek.same;
 }
 
-static const char *find_in_paths(const supply_place_t *place, const supply_key_t *key,
-                                 apr_pool_t *p)
+bool supply_is_url(const char *path)
 {
-    for (const char *const *path = place->opts.paths; path && *path; path++) {
-        struct stat st;
-        const char *found = NULL;
-
-        if (stat(*path, &st) != 0) {
-            continue;
-        }
-        if (S_ISDIR(st.st_mode)) {
-            found = find_in_tree(*path, key, p);
-        } else if (S_ISREG(st.st_mode) && file_is_for(*path, key, p)) {
-            found = *path;
-        }
-        if (found) {
-            return found;
-        }
-    }
-    return NULL;
+    return strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0;
 }
 
-/* The text of the module's symbols; NULL with the reason. */
-static const char *find_source(const supply_place_t *place, const supply_key_t *key,
-                               supply_result_t *out, apr_pool_t *p)
+static bool lacks(const char *s)
 {
-    const char *path = NULL;
-    bool gzipped;
-    sal_error_t err = { 0 };
-    apr_status_t rv = APR_ENOENT;
-
-    if (place->store) {
-        rv = sal_symbol_store_find(&path, &gzipped, place->store, key->name, key->id,
-                                   sal_symbols_leaf(key->name, p), true, p, &err);
-        if (rv == APR_SUCCESS) {
-            return path;
-        }
-    }
-    if ((path = find_in_paths(place, key, p)) != NULL) {
-        return path;
-    }
-    if (place->opts.find) {
-        rv = place->opts.find(&path, key->name, key->id, place->opts.find_baton, p, &err);
-        if (rv == APR_SUCCESS) {
-            return path;
-        }
-    }
-    out->state = SAL_SYM_MISSING;
-    apr_cpystrn(out->reason, APR_STATUS_IS_ENOENT(rv) ? "not found" : err.message,
-                sizeof(out->reason));
-    return NULL;
+    return !s || !*s;
 }
 
-/* Opens the symcache if it is there and was made from this state of the source. */
-static bool adopt(supply_result_t *out, const char *path, uint64_t stamp, apr_pool_t *map_pool)
+bool supply_identify(sal_sym_module_t *module, bool *unreachable, const supply_place_t *place,
+                     apr_pool_t *p)
+{
+    static const char *const all[] = { "", NULL };
+    const sal_sym_upstream_t *up = place->opts.upstream;
+    const char *const *servers = place->any_url ? place->opts.paths : all;
+
+    if (!up || (!lacks(module->debug_file) && !lacks(module->debug_id)) ||
+        lacks(module->code_file) || lacks(module->code_id)) {
+        return false;
+    }
+    for (; *servers; servers++) {
+        apr_status_t rv = APR_ENOENT;
+
+        if (!**servers || supply_is_url(*servers)) {
+            rv = up->identify(&module->debug_file, &module->debug_id, **servers ? *servers : NULL,
+                              module, up->baton, p, NULL);
+        }
+        if (rv == APR_SUCCESS) {
+            return true;
+        }
+        *unreachable = *unreachable || (rv != APR_ENOENT && rv != APR_EINVAL);
+    }
+    return false;
+}
+
+/* One search: what it is for, where it has got to, what came of it. */
+typedef struct search_t {
+    const supply_place_t *place;
+    const supply_key_t *key;
+    supply_result_t *out;
+    apr_pool_t *map_pool, *p;
+    const char *path; /* of the text, once found */
+    bool done;        /* path or out->cache is set */
+    bool tried_cache; /* a symcache of what a server gave was looked for */
+    char reason[200]; /* of a server that could not answer */
+} search_t;
+
+/* Opens a symcache if it is there and `fits`; the pool holds it then. */
+static bool open_symcache(supply_result_t *out, const char *path, apr_pool_t *map_pool,
+                          bool (*fits)(const sal_symcache_t *c, const void *baton),
+                          const void *baton)
 {
     sal_symcache_t *cache;
     apr_pool_t *trial;
 
     apr_pool_create(&trial, map_pool);
-    if (sal_symcache_open(&cache, path, trial, NULL) != APR_SUCCESS ||
-        sal_symcache_stamp(cache) != stamp) {
+    if (sal_symcache_open(&cache, path, trial, NULL) != APR_SUCCESS || !fits(cache, baton)) {
         apr_pool_destroy(trial);
         return false;
     }
     out->cache = cache;
-    out->stamp = stamp;
+    out->stamp = sal_symcache_stamp(cache);
     return true;
+}
+
+static bool is_of_server(const sal_symcache_t *c, const void *baton)
+{
+    const supply_key_t *key = baton;
+    sal_symcache_info_t info;
+
+    sal_symcache_info(c, &info);
+    return info.url && *info.url && sal_debug_id_same(info.debug_id, key->id);
+}
+
+/* Tells whoever clears old symcaches that this one is in use; at most once an hour. */
+static void touch(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && st.st_mtime < time(NULL) - TOUCH_SECONDS) {
+        (void)!utimensat(AT_FDCWD, path, NULL, 0);
+    }
+}
+
+/* What was fetched once need not be fetched again: not even its text need be there any more. */
+static void ask_server(search_t *s, const char *server)
+{
+    const sal_sym_upstream_t *up = s->place->opts.upstream;
+    sal_sym_module_t module = { s->key->name, s->key->id, s->key->code_file, s->key->code_id };
+    sal_error_t err = { 0 };
+    apr_status_t rv;
+
+    if (!s->tried_cache) {
+        const char *path = supply_symcache_path(s->place, s->key, s->p);
+
+        s->tried_cache = true;
+        s->done = open_symcache(s->out, path, s->map_pool, is_of_server, s->key);
+        if (s->done) {
+            touch(path);
+            return;
+        }
+    }
+    rv = up->get(&s->path, server, &module, up->baton, s->p, &err);
+    if (rv == APR_SUCCESS) {
+        s->done = true;
+    } else if (rv != APR_ENOENT && rv != APR_EINVAL && !s->reason[0]) {
+        apr_cpystrn(s->reason, err.message[0] ? err.message : "no answer", sizeof(s->reason));
+    }
+}
+
+static void search_path(search_t *s, const char *path)
+{
+    struct stat st;
+
+    if (s->place->opts.upstream && supply_is_url(path)) {
+        ask_server(s, path);
+        return;
+    }
+    if (stat(path, &st) != 0) {
+        return;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        s->path = find_in_tree(path, s->key, s->p);
+    } else if (S_ISREG(st.st_mode) && file_is_for(path, s->key, s->p)) {
+        s->path = path;
+    }
+    s->done = s->path != NULL;
+}
+
+static void search_store(search_t *s)
+{
+    const char *leaf = sal_symbols_leaf(s->key->name, s->p);
+    bool gzipped;
+
+    s->done =
+        s->place->store && sal_symbol_store_find(&s->path, &gzipped, s->place->store, s->key->name,
+                                                 s->key->id, leaf, true, s->p, NULL) == APR_SUCCESS;
+}
+
+/* The text of the module's symbols, or a symcache that needs none; else the reason in out. */
+static const char *find_source(search_t *s)
+{
+    const sal_supplier_opts_t *o = &s->place->opts;
+    sal_error_t err = { .message = "not found" };
+    apr_status_t rv = APR_ENOENT;
+
+    search_store(s);
+    for (const char *const *path = o->paths; !s->done && path && *path; path++) {
+        search_path(s, *path);
+    }
+    if (!s->done && o->find) {
+        rv = o->find(&s->path, s->key->name, s->key->id, o->find_baton, s->p, &err);
+        s->done = rv == APR_SUCCESS;
+    }
+    if (!s->done && o->upstream && !s->place->any_url) {
+        ask_server(s, NULL);
+    }
+    if (s->done) {
+        return s->path;
+    }
+    s->out->state = SAL_SYM_MISSING;
+    s->out->unreachable = s->reason[0] != '\0';
+    apr_cpystrn(s->out->reason,
+                s->reason[0]               ? s->reason
+                : APR_STATUS_IS_ENOENT(rv) ? "not found"
+                                           : err.message,
+                sizeof(s->out->reason));
+    return NULL;
+}
+
+static bool has_stamp(const sal_symcache_t *c, const void *baton)
+{
+    return sal_symcache_stamp(c) == *(const uint64_t *)baton;
+}
+
+/* Opens the symcache if it is there and was made from this state of the source. */
+static bool adopt(supply_result_t *out, const char *path, uint64_t stamp, apr_pool_t *map_pool)
+{
+    return open_symcache(out, path, map_pool, has_stamp, &stamp);
 }
 
 /* What a builder that was killed left behind; its rename never came. */
@@ -413,16 +527,6 @@ static void build(supply_result_t *out, const supply_place_t *place, const char 
     close(fd);
 }
 
-/* Tells whoever clears old symcaches that this one is in use; at most once an hour. */
-static void touch(const char *path)
-{
-    struct stat st;
-
-    if (stat(path, &st) == 0 && st.st_mtime < time(NULL) - TOUCH_SECONDS) {
-        (void)!utimensat(AT_FDCWD, path, NULL, 0);
-    }
-}
-
 static void check_identity(supply_result_t *out, const supply_key_t *key)
 {
     sal_symcache_info_t info;
@@ -434,18 +538,32 @@ static void check_identity(supply_result_t *out, const supply_key_t *key)
     }
 }
 
+/* What a search that found no text has to say; true if that is all. */
+static bool settled_without_text(supply_result_t *out, uint64_t have)
+{
+    if (out->cache || (out->unreachable && have)) { /* a server that fails takes nothing away */
+        out->state = SAL_SYM_FOUND;
+        out->unchanged = have != 0 && (!out->cache || out->stamp == have);
+        out->stamp = out->unchanged ? have : out->stamp;
+    }
+    return out->cache || out->unchanged || out->state != SAL_SYM_FOUND;
+}
+
 void supply_module(supply_result_t *out, const supply_place_t *place, const supply_key_t *key,
                    uint64_t have, apr_pool_t *map_pool, apr_pool_t *scratch)
 {
     const char *path = supply_symcache_path(place, key, scratch);
+    search_t search = {
+        .place = place, .key = key, .out = out, .map_pool = map_pool, .p = scratch
+    };
     const char *source;
     struct stat st;
     uint64_t stamp;
 
     memset(out, 0, sizeof(*out));
     out->state = SAL_SYM_FOUND;
-    source = find_source(place, key, out, scratch);
-    if (!source) {
+    source = find_source(&search);
+    if (settled_without_text(out, have)) {
         return;
     }
     if (stat(source, &st) != 0) {

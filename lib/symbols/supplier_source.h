@@ -17,15 +17,16 @@ typedef struct supply_key_t {
     const char *name; /* base name of the debug file */
     const char *id;   /* canonical, or upper-case if of no known form */
     const char *sent_id;
+    const char *code_file, *code_id; /* only sent to servers; may be NULL */
 } supply_key_t;
 
 /* NULL, or why there can be no symbols for such a module. */
-const char *supply_key_make(supply_key_t *key, const char *debug_file, const char *debug_id,
-                            apr_pool_t *p);
+const char *supply_key_make(supply_key_t *key, const sal_sym_module_t *module, apr_pool_t *p);
 
 typedef struct supply_place_t { /* where things are looked for; immutable, shared */
     sal_supplier_opts_t opts;
     sal_symbol_store_t *store; /* NULL: none */
+    bool any_url;              /* some path is a server's URL */
 } supply_place_t;
 
 typedef struct supply_result_t {
@@ -34,8 +35,19 @@ typedef struct supply_result_t {
     uint64_t stamp;
     bool unchanged; /* FOUND, and the stamp is the one the caller has */
     bool built;
+    bool unreachable; /* MISSING: a server could not answer */
     char reason[200];
 } supply_result_t;
+
+/* True for a path that is a server's URL. */
+bool supply_is_url(const char *path);
+
+/*
+ * Asks the servers for debug file and id of a module that lacks them, if code file and id are
+ * known. False if there was nothing to ask or no answer.
+ */
+bool supply_identify(sal_sym_module_t *module, bool *unreachable, const supply_place_t *place,
+                     apr_pool_t *p);
 
 /*
  * The folders between root and the file at path, which begins with root. *shared are the bits that
