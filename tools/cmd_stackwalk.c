@@ -12,6 +12,7 @@
 #include "analysis/stackwalk.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "minidump/print.h"
 
 enum { MAX_EXTRA = 16 << 20 };
 
@@ -115,6 +116,22 @@ static int report(const stackwalk_options_t *o, const sal_minidump_t *md,
     return write_json(o->cyborg, sal_json_own(doc, p), o->pretty, p);
 }
 
+/* Written as it is made: a dump may hold all memory of a process. */
+static int print_raw(const stackwalk_options_t *o, sal_minidump_t *md)
+{
+    FILE *f = o->output ? fopen(o->output, "w") : stdout;
+    const char *name = o->output ? o->output : "standard output";
+    bool ok;
+
+    if (!f) {
+        return fail(name, "cannot be written");
+    }
+    sal_minidump_print(f, md, o->brief);
+    ok = !ferror(f);
+    ok = (o->output ? fclose(f) : fflush(f)) == 0 && ok;
+    return ok ? CMD_OK : fail(name, "cannot be written");
+}
+
 int cmd_stackwalk(int argc, const char **argv, apr_pool_t *p)
 {
     sal_stackwalk_opts_t opts = { .supplier = NULL };
@@ -138,6 +155,9 @@ int cmd_stackwalk(int argc, const char **argv, apr_pool_t *p)
     }
     if (open_dump(&md, o.dump, p) != CMD_OK) {
         return CMD_FAILED;
+    }
+    if (o.raw) {
+        return print_raw(&o, md);
     }
     if (o.symbols->nelts && stackwalk_supplier(&opts.supplier, &o, p, &err) != APR_SUCCESS) {
         return fail("symbols", err.message);

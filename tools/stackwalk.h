@@ -10,7 +10,7 @@
 #include "symbols/supplier.h"
 
 typedef struct stackwalk_options_t {
-    bool json, human, pretty, brief, help;
+    bool json, human, raw, pretty, brief, help;
     const char *cyborg; /* JSON goes there, the human form to standard output */
     const char *cache, *output, *extra, *dump;
     apr_array_header_t *symbols; /* const char * */
@@ -18,7 +18,7 @@ typedef struct stackwalk_options_t {
 } stackwalk_options_t;
 
 #define STACKWALK_USAGE                                                                            \
-    "stackwalk [--json | --human | --cyborg FILE] [--pretty] [--brief]\n"                          \
+    "stackwalk [--json | --human | --cyborg FILE | --dump] [--pretty] [--brief]\n"                 \
     "       [--symbols DIR|FILE]... [--symbols-cache DIR] [--features NAME]\n"                     \
     "       [--max-frames N] [--evil-json FILE] [--output-file FILE] DUMP [DIR|FILE]..."
 

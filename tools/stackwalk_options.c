@@ -14,6 +14,7 @@ enum {
     OPT_JSON = 256,
     OPT_HUMAN,
     OPT_CYBORG,
+    OPT_DUMP,
     OPT_PRETTY,
     OPT_BRIEF,
     OPT_SYMBOLS,
@@ -32,6 +33,7 @@ static const apr_getopt_option_t known_options[] = {
     { "json", OPT_JSON, 0, "JSON, for programs" },
     { "human", OPT_HUMAN, 0, "text, for people: the default" },
     { "cyborg", OPT_CYBORG, 1, "text on standard output, JSON to this file" },
+    { "dump", OPT_DUMP, 0, "the raw contents of the minidump" },
     { "pretty", OPT_PRETTY, 0, "JSON with line breaks" },
     { "brief", OPT_BRIEF, 0, "text of the crashing thread only" },
     { "symbols", OPT_SYMBOLS, 1, "directory of symbols in Breakpad layout, or one symbol file" },
@@ -88,6 +90,9 @@ static bool take_option(stackwalk_options_t *o, int option, const char *value)
         return true;
     case OPT_CYBORG:
         o->cyborg = value;
+        return true;
+    case OPT_DUMP:
+        o->raw = true;
         return true;
     case OPT_PRETTY:
         o->pretty = true;
@@ -149,8 +154,9 @@ int stackwalk_parse(stackwalk_options_t *o, int argc, const char **argv, apr_poo
     if (os->ind >= argc) {
         return cmd_usage(STACKWALK_USAGE, "name the minidump");
     }
-    if (o->json + o->human + (o->cyborg != NULL) > 1) {
-        return cmd_usage(STACKWALK_USAGE, "one form at a time: --json, --human or --cyborg");
+    if (o->json + o->human + o->raw + (o->cyborg != NULL) > 1) {
+        return cmd_usage(STACKWALK_USAGE,
+                         "one form at a time: --json, --human, --cyborg or --dump");
     }
     o->dump = os->argv[os->ind];
     for (int i = os->ind + 1; i < argc; i++) {

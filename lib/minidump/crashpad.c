@@ -132,6 +132,7 @@ static bool read_module(sal_minidump_t *md, const sal_span_t *links, uint64_t at
         md->bad_records++;
         return false;
     }
+    m->version = md_u32(&info, 0);
     part = location_or_empty(md, &info, 4);
     m->list = read_list(md, &part, &m->n_list);
     part = location_or_empty(md, &info, 12);
@@ -169,6 +170,7 @@ void md_read_crashpad(sal_minidump_t *md)
         return;
     }
     c->present = true;
+    c->version = md_u32(&s, 0);
     guid_text(c->report_id, &s, 4);
     guid_text(c->client_id, &s, 20);
     part = location_or_empty(md, &s, 36);

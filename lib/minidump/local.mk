@@ -3,6 +3,9 @@ libsalvage_core_la_SOURCES += lib/minidump/minidump.c lib/minidump/list.c lib/mi
               lib/minidump/system.c lib/minidump/threads.c lib/minidump/modules.c \
               lib/minidump/memory.c lib/minidump/exception.c lib/minidump/crashpad.c \
               lib/minidump/context.c lib/minidump/microdump.c lib/minidump/minidump_private.h \
+              lib/minidump/print.c lib/minidump/print_context.c lib/minidump/print_lists.c \
+              lib/minidump/print_modules.c lib/minidump/print_streams.c \
+              lib/minidump/print_annotations.c lib/minidump/print_private.h lib/minidump/print.h \
               lib/minidump/writer.c lib/minidump/writer_streams.c lib/minidump/writer_private.h \
               lib/minidump/minidump.h lib/minidump/context.h lib/minidump/writer.h
 EXTRA_DIST += docs/minidump.md tests/data

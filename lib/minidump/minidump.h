@@ -39,6 +39,7 @@ enum sal_stream {
     SAL_STREAM_LINUX_AUXV = 0x47670008,
     SAL_STREAM_LINUX_MAPS = 0x47670009,
     SAL_STREAM_LINUX_DSO_DEBUG = 0x4767000a,
+    SAL_STREAM_STABILITY_REPORT = 0x4b6b0002,
     SAL_STREAM_MOZ_MACOS_CRASH_INFO = 0x4d7a0001,
     SAL_STREAM_MOZ_MACOS_BOOT_ARGS = 0x4d7a0002,
     SAL_STREAM_MOZ_LINUX_LIMITS = 0x4d7a0003,
@@ -145,11 +146,12 @@ typedef struct sal_md_pair_t {
 /* Crashpad annotations: of the process, and of each module (list + simple + objects). */
 typedef struct sal_md_crashpad_t {
     bool present;
+    uint32_t version;
     char report_id[37], client_id[37];
     const sal_md_pair_t *simple;
     size_t n_simple;
     const struct sal_md_crashpad_module {
-        uint32_t index;
+        uint32_t index, version;
         const char **list;
         size_t n_list;
         const sal_md_pair_t *simple;
