@@ -170,8 +170,10 @@ bool dump_unpack_line(dump_unpack_t *u, dump_line_t *line); /* when all sites ar
 typedef struct dump_public_t {
     uint64_t addr, size;
     const char *name; /* as the symbol table has it, in the mapped file or the pool: the writer
-                       * demangles, in parallel, and keeps no text */
-    bool multiple;
+                       * demangles, in parallel, and keeps no text; NULL: none */
+    uint32_t order;   /* in the tables */
+    bool multiple;    /* other names share the address: "m" */
+    bool synthetic;   /* of a section: no name for a function */
 } dump_public_t;
 
 typedef struct dump_publics_t { /* by address, one an address */

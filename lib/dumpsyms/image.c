@@ -18,6 +18,7 @@
 #include <zlib.h>
 #include <zstd.h>
 #include <apr_strings.h>
+#include "base/reader.h"
 
 #ifndef ELFCOMPRESS_ZSTD
 #define ELFCOMPRESS_ZSTD 2
@@ -260,6 +261,58 @@ static apr_status_t map_file(dump_image_t *im, int fd, uint64_t size, uint64_t e
     return mmap(base, size, prot, how | MAP_FIXED, fd, 0) == MAP_FAILED ? errno : APR_SUCCESS;
 }
 
+static bool is_section_table(const sal_span_t *file, bool is64)
+{
+    uint32_t at32 = 0;
+    uint64_t at64 = 0;
+
+    if (is64) {
+        return sal_span_u64(file, offsetof(Elf64_Ehdr, e_shoff), &at64) && at64;
+    }
+    return sal_span_u32(file, offsetof(Elf32_Ehdr, e_shoff), &at32) && at32;
+}
+
+/* Sections that e_shnum cannot count are counted by the first section's size; no program has so
+ * many, and libelf would make room for all of them. */
+static bool few_sections(const dump_image_t *im, uint64_t size)
+{
+    const unsigned char *ident = (const unsigned char *)im->data;
+    bool is64 = ident[EI_CLASS] == ELFCLASS64;
+    sal_span_t file = { ident, size, ident[EI_DATA] == ELFDATA2MSB };
+    uint16_t count = 0;
+
+    return sal_span_u16(&file, is64 ? offsetof(Elf64_Ehdr, e_shnum) : offsetof(Elf32_Ehdr, e_shnum),
+                        &count) &&
+           (count || !is_section_table(&file, is64));
+}
+
+/* Section names that do not end make libelf look for their end again and again. */
+static void end_section_names(dump_image_t *im, uint64_t size)
+{
+    size_t index;
+    GElf_Shdr sh;
+
+    if (!elf_getshdrstrndx(im->elf, &index) && gelf_getshdr(elf_getscn(im->elf, index), &sh) &&
+        sh.sh_type != SHT_NOBITS && sh.sh_size && sh.sh_offset < size &&
+        sh.sh_size <= size - sh.sh_offset && im->data[sh.sh_offset + sh.sh_size - 1]) {
+        im->data[sh.sh_offset + sh.sh_size - 1] = '\0';
+    }
+}
+
+/* APR_EINVAL: the first size bytes are no ELF file. */
+static apr_status_t open_elf(dump_image_t *im, uint64_t size)
+{
+    if (size < EI_NIDENT || memcmp(im->data, ELFMAG, SELFMAG) != 0 || !few_sections(im, size)) {
+        return APR_EINVAL;
+    }
+    im->elf = elf_memory(im->data, size);
+    if (!im->elf || elf_kind(im->elf) != ELF_K_ELF) {
+        return APR_EINVAL;
+    }
+    end_section_names(im, size);
+    return APR_SUCCESS;
+}
+
 static apr_status_t map_and_inflate(dump_image_t *im, int fd, uint64_t size)
 {
     packed_t list[MAX_CHANGES];
@@ -270,9 +323,8 @@ static apr_status_t map_and_inflate(dump_image_t *im, int fd, uint64_t size)
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    im->elf = elf_memory(im->data, im->size);
-    if (!im->elf || elf_kind(im->elf) != ELF_K_ELF) {
-        return APR_EINVAL;
+    if ((rv = open_elf(im, size)) != APR_SUCCESS) {
+        return rv;
     }
     if (!(n = find_changes(list, &extra, im))) {
         return APR_SUCCESS;
@@ -284,8 +336,7 @@ static apr_status_t map_and_inflate(dump_image_t *im, int fd, uint64_t size)
     for (size_t i = 0; i < n; i++) {
         change(im, &list[i]);
     }
-    im->elf = elf_memory(im->data, im->size);
-    return im->elf && elf_kind(im->elf) == ELF_K_ELF ? APR_SUCCESS : APR_EINVAL;
+    return open_elf(im, im->size);
 }
 
 static dump_image_t *image_make(const char *path, apr_pool_t *p)
@@ -360,10 +411,9 @@ dump_image_t *dump_image_xz(const void *data, uint64_t size, const char *path, a
     }
     im->data = base;
     im->size = room;
-    if (!inflate_xz(base, room, &used, data, size) || used < EI_NIDENT) {
+    if (!inflate_xz(base, room, &used, data, size) || open_elf(im, used) != APR_SUCCESS) {
         dump_image_close(im);
         return NULL;
     }
-    im->elf = elf_memory(im->data, used);
-    return im->elf && elf_kind(im->elf) == ELF_K_ELF ? im : NULL;
+    return im;
 }

@@ -1,5 +1,7 @@
 # lib/dumpsyms: a library of its own (Makefile.am says why)
 libdumpsyms_la_SOURCES += lib/dumpsyms/dumpsyms.h lib/dumpsyms/dump_private.h \
     lib/dumpsyms/debug_file.c lib/dumpsyms/elf.c lib/dumpsyms/image.c \
+    lib/dumpsyms/publics.c lib/dumpsyms/cfi.c lib/dumpsyms/cfi_rows.c lib/dumpsyms/cfi_expr.c \
+    lib/dumpsyms/cfi_private.h \
     lib/dumpsyms/demangle.c lib/dumpsyms/pack.c \
     lib/dumpsyms/write.c lib/dumpsyms/write_private.h lib/dumpsyms/write_text.c
