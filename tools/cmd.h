@@ -16,11 +16,26 @@
 
 enum { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 2 };
 
-#define LOCAL(name, help) int cmd_##name(int argc, const char **argv, apr_pool_t *p);
-#define SERVER LOCAL
+#define QUICK(name, help) int cmd_##name(int argc, const char **argv, apr_pool_t *p);
+#define EVERY QUICK
+#define LOCAL QUICK
+#define SERVER QUICK
 #include "commands.def"
+#undef QUICK
+#undef EVERY
 #undef LOCAL
 #undef SERVER
+
+/* The programs that `salvage` gives way to. */
+#define CMD_TOOLS "salvage-tools"
+#define CMD_SERVER "salvage-server"
+
+/*
+ * Gives way to another program, which does the whole command from the start: for a command of EVERY
+ * that meets what this program cannot do. Returns CMD_FAILED, after saying so, if it cannot be
+ * started; in that program itself it does nothing and returns CMD_OK.
+ */
+int cmd_give_way(const char *program);
 
 /* Prints "salvage NAME: text" and returns CMD_FAILED. */
 int cmd_fail(const char *fmt, ...) SAL_PRINTF(1, 2);

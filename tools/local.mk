@@ -1,22 +1,34 @@
-# tools: one command, a file per subcommand (rows in tools/commands.def). Two programs: `salvage`
-# links from the archive just the objects it needs, and so loads few shared libraries.
+# tools: one command, a file per subcommand (rows in tools/commands.def), three programs.
 bin_PROGRAMS += salvage
-pkglibexec_PROGRAMS += salvage-server
+pkglibexec_PROGRAMS += salvage-tools salvage-server
 TOOL_CPPFLAGS = $(AM_CPPFLAGS) $(ELFUTILS_CFLAGS) -I$(srcdir)/tools \
     -DPKGLIBEXECDIR='"$(pkglibexecdir)"'
 
-salvage_SOURCES = tools/cmd.h tools/commands.def tools/salvage.c \
+# In all three: the walk.
+EVERY_SOURCES = tools/cmd.h tools/commands.def tools/salvage.c \
+    tools/cmd_stackwalk.c tools/stackwalk.h tools/stackwalk_options.c \
+    tools/stackwalk_symbols.c
+
+# salvage: the walk and what goes with it. It links from the archive just the objects it needs, and
+# where configure found static libraries (QUICK_LINK) it loads nothing; libtool cannot link so.
+salvage_SOURCES = $(EVERY_SOURCES) tools/cmd_symcache.c tools/quick_decode.c
+salvage_CPPFLAGS = $(TOOL_CPPFLAGS)
+salvage_LDADD = .libs/libsalvage_core.a $(QUICK_LIBS)
+salvage_DEPENDENCIES = libsalvage_core.la
+salvage_LINK = $(CC) $(AM_CFLAGS) $(CFLAGS) $(QUICK_LINK) $(LDFLAGS) -o $@
+.libs/libsalvage_core.a: libsalvage_core.la
+
+# salvage-tools: what needs more libraries, of this host only.
+salvage_tools_SOURCES = $(EVERY_SOURCES) \
     tools/cmd_core2md.c tools/core2md_core.c tools/core2md_core.h tools/core2md_cpu.c \
     tools/core2md_linux.c tools/core2md_modules.c \
-    tools/cmd_signature.c \
-    tools/cmd_stackwalk.c tools/stackwalk.h tools/stackwalk_options.c \
-    tools/stackwalk_symbols.c \
-    tools/cmd_symcache.c
-salvage_CPPFLAGS = $(TOOL_CPPFLAGS)
-salvage_LDFLAGS = -Wl,--as-needed
-salvage_LDADD = libsalvage_core.la $(APR_LIBS) $(JANSSON_LIBS) $(ZLIB_LIBS) $(ELFUTILS_LIBS)
+    tools/cmd_signature.c
+salvage_tools_CPPFLAGS = $(TOOL_CPPFLAGS) -DSALVAGE_TOOLS
+salvage_tools_LDFLAGS = -Wl,--as-needed
+salvage_tools_LDADD = libsalvage_core.la $(APR_LIBS) $(JANSSON_LIBS) $(ZLIB_LIBS) $(ELFUTILS_LIBS)
 
-salvage_server_SOURCES = tools/salvage.c tools/cmd_server.c \
+# salvage-server: what needs a database or the network.
+salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
     tools/cmd_db.c \
     tools/cmd_queue.c \
     tools/cmd_submit.c \

@@ -2,8 +2,8 @@
  * salvage: one command, a file per subcommand. Finds the subcommand and gives it its arguments;
  * what a subcommand does is in tools/cmd_NAME.c, the list of all in tools/commands.def.
  *
- * Compiled twice: as `salvage`, and with SALVAGE_SERVER as `salvage-server`, which holds the
- * subcommands that need a database or the network. `salvage` starts it for those.
+ * Compiled three times: as `salvage`, with SALVAGE_TOOLS as `salvage-tools`, with SALVAGE_SERVER as
+ * `salvage-server`. Which command stands where is in the list; `salvage` starts the others.
  */
 #include "config.h"
 #include "cmd.h"
@@ -24,18 +24,29 @@
 typedef struct command_t {
     const char *name;
     const char *help;
-    int (*run)(int argc, const char **argv, apr_pool_t *p);
+    int (*run)(int argc, const char **argv, apr_pool_t *p); /* NULL: stands in the other program */
+    const char *program;
 } command_t;
 
-/* run is NULL for a subcommand of the other program. */
-#define HERE(name, help) { #name, help, cmd_##name },
-#define THERE(name, help) { #name, help, NULL },
-#ifdef SALVAGE_SERVER
-#define SERVER HERE
-#define LOCAL THERE
-#else
+#define HERE(name, help) { #name, help, cmd_##name, NULL },
+#define EVERY HERE
+#ifdef SALVAGE_TOOLS
+#define THIS_PROGRAM CMD_TOOLS
 #define LOCAL HERE
-#define SERVER THERE
+#else
+#define LOCAL(name, help) { #name, help, NULL, CMD_TOOLS },
+#endif
+#ifdef SALVAGE_SERVER
+#define THIS_PROGRAM CMD_SERVER
+#define SERVER HERE
+#else
+#define SERVER(name, help) { #name, help, NULL, CMD_SERVER },
+#endif
+#ifdef THIS_PROGRAM
+#define QUICK(name, help) { #name, help, NULL, "salvage" },
+#else
+#define THIS_PROGRAM "salvage"
+#define QUICK HERE
 #endif
 static const command_t commands[] = {
 #include "commands.def"
@@ -44,6 +55,7 @@ static const command_t commands[] = {
 
 static const char *running = ""; /* the subcommand, for messages */
 static const char *global_conf;  /* `salvage -c FILE ...` */
+static const char **all_args;    /* of this process */
 
 /* ---- what subcommands share ---- */
 
@@ -117,6 +129,30 @@ sal_conf_t *cmd_conf(const char *path, apr_pool_t *p)
     return conf;
 }
 
+/* The installed program, or in a build tree the one beside us. */
+int cmd_give_way(const char *program)
+{
+    char path[4096];
+    ssize_t n;
+    char *slash;
+
+    if (strcmp(program, THIS_PROGRAM) == 0) {
+        return CMD_OK;
+    }
+    fflush(stderr);
+    snprintf(path, sizeof(path), PKGLIBEXECDIR "/%s", program);
+    execv(path, (char **)all_args);
+    n = readlink("/proc/self/exe", path, sizeof(path) - strlen(program) - 2);
+    path[n > 0 ? n : 0] = '\0';
+    slash = strrchr(path, '/');
+    if (slash) {
+        snprintf(slash, sizeof(path) - (size_t)(slash - path), "/%s", program);
+        execv(path, (char **)all_args);
+    }
+    return cmd_fail(PKGLIBEXECDIR "/%s cannot be started (%s): install Salvage again", program,
+                    strerror(errno));
+}
+
 /* ---- the dispatcher ---- */
 
 static void log_line(void *baton, sal_log_level_t level, const char *line)
@@ -171,38 +207,11 @@ static int finish(int code)
     return code;
 }
 
-/*
- * Gives way to the program that has the subcommand: the installed one, or in a build tree the one
- * beside us. Returns only if it cannot.
- */
-static int run_other(const char **argv, apr_pool_t *p)
-{
-#ifdef SALVAGE_SERVER
-    (void)p;
-    return cmd_fail("not a subcommand of this program: run `salvage %s`", argv[1]);
-#else
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char *slash;
-
-    execv(PKGLIBEXECDIR "/salvage-server", (char **)argv);
-    self[n > 0 ? n : 0] = '\0';
-    slash = strrchr(self, '/');
-    if (slash) {
-        execv(apr_pstrcat(p, apr_pstrmemdup(p, self, (apr_size_t)(slash - self)), "/salvage-server",
-                          NULL),
-              (char **)argv);
-    }
-    return cmd_fail("%s/salvage-server cannot be started (%s): install Salvage again",
-                    PKGLIBEXECDIR, strerror(errno));
-#endif
-}
-
 static int run(int argc, const char **argv, apr_pool_t *p)
 {
-    const char **all = argv;
     const command_t *command;
 
+    all_args = argv;
     if (argc > 2 && (!strcmp(argv[1], "-c") || !strcmp(argv[1], "--config"))) {
         global_conf = argv[2];
         argc -= 2;
@@ -227,7 +236,10 @@ static int run(int argc, const char **argv, apr_pool_t *p)
     }
     running = argv[1];
     if (!command->run) {
-        return run_other(all, p);
+        if (strcmp(THIS_PROGRAM, "salvage") != 0) {
+            return cmd_fail("not a subcommand of this program: run `salvage %s`", argv[1]);
+        }
+        return cmd_give_way(command->program);
     }
     return command->run(argc - 1, argv + 1, p);
 }

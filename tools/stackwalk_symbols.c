@@ -108,6 +108,7 @@ apr_status_t stackwalk_supplier(sal_supplier_t **out, const stackwalk_options_t 
         sym_file_t file = { path, NULL };
 
         if (is_url(path)) {
+            cmd_give_way(CMD_SERVER); /* which can fetch them; there it returns */
             return sal_fail(err, SAL_E_UNSUPPORTED,
                             "%s: symbols are not fetched from servers yet; "
                             "download them and name the directory",

@@ -347,18 +347,20 @@ static void follow(sal_instruction_t *out, const sal_decoded_t *d, const sal_min
 static bool decode(sal_decoded_t *d, const sal_minidump_t *md, const sal_regs_t *regs)
 {
     const sal_md_memory_t *region;
-    ZydisDecoder decoder;
     uint64_t pc = regs->value[RIP], offset;
+    const uint8_t *bytes;
+    size_t size;
 
     if (!(regs->valid >> RIP & 1) || !(region = sal_minidump_memory_at(md, pc))) {
         return false;
     }
     offset = pc - region->base;
-    return offset < region->bytes.size &&
-           ZYAN_SUCCESS(
-               ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) &&
-           ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, region->bytes.data + offset,
-                                               region->bytes.size - offset, &d->insn, d->operands));
+    if (offset >= region->bytes.size) {
+        return false;
+    }
+    bytes = region->bytes.data + offset;
+    size = region->bytes.size - offset;
+    return sal_decode_quick(d, bytes, size) || sal_decode_zydis(d, bytes, size);
 }
 
 void sal_instruction_analyze(sal_instruction_t *out, const sal_minidump_t *md,

@@ -6,12 +6,22 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <Zydis/Zydis.h>
 
 typedef struct sal_decoded_t {
     ZydisDecodedInstruction insn;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    char mnemonic[24];
+    const char *(*register_name)(ZydisRegister r);
 } sal_decoded_t;
+
+/*
+ * Decode the instruction at bytes; false if it is none or there are too few bytes. The quick one
+ * knows common instructions only, and of those fills no more than what this room looks at.
+ */
+bool sal_decode_quick(sal_decoded_t *d, const uint8_t *bytes, size_t size);
+bool sal_decode_zydis(sal_decoded_t *d, const uint8_t *bytes, size_t size);
 
 /* movs, stos, outs ...: their operands are fixed, and not written in the assembler's short form. */
 static inline bool sal_is_string_op(const sal_decoded_t *d)

@@ -39,11 +39,8 @@ static void put_mnemonic(sink_t *s, const sal_decoded_t *d)
         const char *theirs, *ours;
     } conditions[] = { { "nbe", "a" }, { "be", "na" }, { "nl", "ge" }, { "nle", "g" } };
     static const char *const stems[] = { "j", "set", "cmov" };
-    const char *name = ZydisMnemonicGetString(d->insn.mnemonic);
+    const char *name = d->mnemonic;
 
-    if (!name) {
-        return;
-    }
     for (size_t i = 0; i < sizeof(stems) / sizeof(stems[0]); i++) {
         size_t len = strlen(stems[i]);
 
@@ -108,7 +105,7 @@ static void put_memory(sink_t *s, const ZydisDecodedOperand *o, const sal_decode
     put(s, "%s", size_word(is_address ? d->operands[0].size : o->size));
     if (m->segment == ZYDIS_REGISTER_FS || m->segment == ZYDIS_REGISTER_GS ||
         (sal_is_string_op(d) && (m->segment == ZYDIS_REGISTER_ES || has_two_pointers(d)))) {
-        put(s, "%s:", ZydisRegisterGetString(m->segment));
+        put(s, "%s:", d->register_name(m->segment));
     }
     put(s, "[");
     if (m->base == ZYDIS_REGISTER_NONE && m->index == ZYDIS_REGISTER_NONE) {
@@ -117,11 +114,11 @@ static void put_memory(sink_t *s, const ZydisDecodedOperand *o, const sal_decode
         return;
     }
     if (m->base != ZYDIS_REGISTER_NONE) {
-        put(s, "%s", ZydisRegisterGetString(m->base));
+        put(s, "%s", d->register_name(m->base));
     }
     if (m->index != ZYDIS_REGISTER_NONE) {
-        put(s, "%s%s * %u", m->base != ZYDIS_REGISTER_NONE ? " + " : "",
-            ZydisRegisterGetString(m->index), m->scale);
+        put(s, "%s%s * %u", m->base != ZYDIS_REGISTER_NONE ? " + " : "", d->register_name(m->index),
+            m->scale);
     }
     if (disp) {
         put(s, " %c 0x%" PRIx64, disp < 0 ? '-' : '+',
@@ -137,7 +134,7 @@ static void put_operand(sink_t *s, const ZydisDecodedOperand *o, const sal_decod
         if (o->reg.value >= ZYDIS_REGISTER_ST0 && o->reg.value <= ZYDIS_REGISTER_ST7) {
             put(s, "st(%d)", (int)(o->reg.value - ZYDIS_REGISTER_ST0));
         } else {
-            put(s, "%s", ZydisRegisterGetString(o->reg.value));
+            put(s, "%s", d->register_name(o->reg.value));
         }
         break;
     case ZYDIS_OPERAND_TYPE_MEMORY:

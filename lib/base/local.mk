@@ -8,6 +8,7 @@ libsalvage_core_la_SOURCES += \
     lib/base/json_text.c \
     lib/base/log.c lib/base/log.h \
     lib/base/reader.h \
+    lib/base/sha256.c \
     lib/base/text.c lib/base/text.h \
     lib/base/time.c \
     lib/base/utf8.c

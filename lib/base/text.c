@@ -5,7 +5,6 @@
 #include "base/text.h"
 
 #include <string.h>
-#include <openssl/evp.h>
 
 void sal_hex(char *out, const void *data, apr_size_t size)
 {
@@ -142,9 +141,4 @@ const char *sal_basename(const char *s)
         }
     }
     return last;
-}
-
-void sal_sha256(const void *data, apr_size_t size, unsigned char out[32])
-{
-    EVP_Digest(data, size, out, NULL, EVP_sha256(), NULL);
 }

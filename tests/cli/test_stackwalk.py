@@ -213,3 +213,17 @@ def test_max_frames(peers):
     done = run("stackwalk", "--json", "--max-frames", "3", peers / "linux-mini.dmp")
     document = json.loads(done.stdout)
     assert [t["frame_count"] for t in document["threads"]] == [3]
+
+
+def test_rare_instruction(corpus, tmp_path):
+    """What the quick decoder does not know goes to the program that has Zydis; nobody notices."""
+    dump = (corpus / "breakpad" / "linux_null_dereference.dmp").read_bytes()
+    known = bytes.fromhex("c70005000000")  # mov dword [rax], 0x5
+    at = dump.index(known)
+    changed = tmp_path / "vex.dmp"
+    changed.write_bytes(dump[:at] + bytes.fromhex("c5fe6f00") + dump[at + 4:])
+    result = run("stackwalk", "--json", changed)
+    assert result.returncode == 0 and result.stderr == ""
+    info = json.loads(result.stdout)["crash_info"]
+    assert info["instruction"] == "vmovdqu ymm0, ymmword [rax]"
+    assert [a["size"] for a in info["memory_accesses"]] == [32]
