@@ -1,0 +1,599 @@
+/*
+ * Sections and units of a DWARF file, and the values of attributes.
+ *
+ * Every offset is checked against its section here, and text sections are cut after their last NUL,
+ * so that whatever offset into them is valid is text.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "dumpsyms/dwarf_private.h"
+
+enum { MAX_UNITS = 1 << 20, MAX_ITEMS = 1 << 28 };
+
+bool dw_room(void **array, uint32_t *cap, uint32_t n, size_t size)
+{
+    uint32_t more;
+    void *p;
+
+    if (n < *cap) {
+        return true;
+    }
+    if (n >= MAX_ITEMS) {
+        return false;
+    }
+    more = *cap < 64 ? 64 : *cap * 2;
+    p = realloc(*array, (size_t)more * size);
+    if (p == NULL) {
+        return false;
+    }
+    *array = p;
+    *cap = more;
+    return true;
+}
+
+/* ---- sections ---- */
+
+static const char *const section_names[DW_SECTIONS] = {
+    ".debug_info", ".debug_abbrev",   ".debug_str",    ".debug_str_offsets", ".debug_addr",
+    ".debug_line", ".debug_line_str", ".debug_ranges", ".debug_rnglists",
+};
+
+static void cut_after_nul(dw_span_t *s)
+{
+    while (s->n > 0 && s->p[s->n - 1] != 0) {
+        s->n--;
+    }
+}
+
+bool dw_file_load(dw_file_t *f, const dump_image_t *image, bool split)
+{
+    memset(f, 0, sizeof(*f));
+    f->image = image;
+    f->split = split;
+    f->big = image->data[EI_DATA] == ELFDATA2MSB;
+    for (int i = 0; i < DW_SECTIONS; i++) {
+        char name[32];
+        GElf_Shdr sh;
+        Elf_Data *data;
+
+        snprintf(name, sizeof(name), "%s%s", section_names[i], split ? ".dwo" : "");
+        data = dump_elf_bytes(image->elf, name, &sh);
+        if (data != NULL && data->d_buf != NULL) {
+            f->s[i].p = data->d_buf;
+            f->s[i].n = data->d_size;
+        }
+    }
+    cut_after_nul(&f->s[DW_STR]);
+    cut_after_nul(&f->s[DW_LINE_STR]);
+    return f->s[DW_INFO].n > 0 && f->s[DW_ABBREV].n > 0;
+}
+
+void dw_file_free(dw_file_t *f)
+{
+    free(f->unit);
+    f->unit = NULL;
+    f->units = f->cap = 0;
+}
+
+const char *dw_text(const dw_file_t *f, enum dw_section s, uint64_t off)
+{
+    return f != NULL && off < f->s[s].n ? (const char *)f->s[s].p + off : NULL;
+}
+
+static uint64_t read_at(const dw_file_t *f, enum dw_section s, uint64_t off, unsigned n, bool *ok)
+{
+    dw_cur_t c = { f->s[s].p, f->s[s].p + f->s[s].n, f->big, false };
+    uint64_t v;
+
+    *ok = off <= f->s[s].n && n <= f->s[s].n - off;
+    if (!*ok) {
+        return 0;
+    }
+    c.p += off;
+    v = dw_fixed(&c, n);
+    return v;
+}
+
+/* An entry of a table of fixed entries, without overflow. */
+static uint64_t entry_at(const dw_file_t *f, enum dw_section s, uint64_t base, uint64_t index,
+                         unsigned size, bool *ok)
+{
+    if (index > f->s[s].n || base > f->s[s].n) {
+        *ok = false;
+        return 0;
+    }
+    return read_at(f, s, base + index * size, size, ok);
+}
+
+/* ---- values ---- */
+
+static const char *indexed_text(const dw_unit_t *u, uint64_t index)
+{
+    bool ok;
+    uint64_t off = entry_at(u->file, DW_STR_OFFSETS, u->str_offsets, index, u->offset_size, &ok);
+
+    return ok ? dw_text(u->file, DW_STR, off) : NULL;
+}
+
+static const char *inline_text(dw_cur_t *c)
+{
+    const char *text = (const char *)c->p;
+    const uint8_t *nul = memchr(c->p, 0, (size_t)(c->end - c->p));
+
+    if (nul == NULL) {
+        c->bad = true;
+        c->p = c->end;
+        return NULL;
+    }
+    c->p = nul + 1;
+    return text;
+}
+
+/* Bytes of a form that has no value for us; false: not such a form. */
+static bool block_length(uint64_t *n, dw_cur_t *c, unsigned form)
+{
+    switch (form) {
+    case DW_FORM_block1:
+        *n = dw_fixed(c, 1);
+        return true;
+    case DW_FORM_block2:
+        *n = dw_fixed(c, 2);
+        return true;
+    case DW_FORM_block4:
+        *n = dw_fixed(c, 4);
+        return true;
+    case DW_FORM_block:
+    case DW_FORM_exprloc:
+        *n = dw_uleb(c);
+        return true;
+    case DW_FORM_data16:
+        *n = 16;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void set(dw_value_t *v, enum dw_kind kind, uint64_t u)
+{
+    v->kind = kind;
+    v->u = u;
+    v->text = NULL;
+}
+
+static void set_text(dw_value_t *v, const char *text)
+{
+    v->kind = DW_TEXT;
+    v->u = 0;
+    v->text = text;
+}
+
+static bool value_text(dw_value_t *v, dw_cur_t *c, const dw_unit_t *u, unsigned form)
+{
+    switch (form) {
+    case DW_FORM_string:
+        set_text(v, inline_text(c));
+        return true;
+    case DW_FORM_strp:
+        set_text(v, dw_text(u->file, DW_STR, dw_fixed(c, u->offset_size)));
+        return true;
+    case DW_FORM_line_strp:
+        set_text(v, dw_text(u->file, DW_LINE_STR, dw_fixed(c, u->offset_size)));
+        return true;
+    case DW_FORM_GNU_strp_alt:
+    case DW_FORM_strp_sup:
+        set_text(v, dw_text(u->file->alt, DW_STR, dw_fixed(c, u->offset_size)));
+        return true;
+    case DW_FORM_strx:
+    case DW_FORM_GNU_str_index:
+        set_text(v, indexed_text(u, dw_uleb(c)));
+        return true;
+    case DW_FORM_strx1:
+    case DW_FORM_strx2:
+    case DW_FORM_strx3:
+    case DW_FORM_strx4:
+        set_text(v, indexed_text(u, dw_fixed(c, form - DW_FORM_strx1 + 1)));
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool value_ref(dw_value_t *v, dw_cur_t *c, const dw_unit_t *u, unsigned form)
+{
+    switch (form) {
+    case DW_FORM_ref1:
+        set(v, DW_REF, u->off + dw_fixed(c, 1));
+        return true;
+    case DW_FORM_ref2:
+        set(v, DW_REF, u->off + dw_fixed(c, 2));
+        return true;
+    case DW_FORM_ref4:
+        set(v, DW_REF, u->off + dw_fixed(c, 4));
+        return true;
+    case DW_FORM_ref8:
+        set(v, DW_REF, u->off + dw_fixed(c, 8));
+        return true;
+    case DW_FORM_ref_udata:
+        set(v, DW_REF, u->off + dw_uleb(c));
+        return true;
+    case DW_FORM_ref_addr:
+        set(v, DW_REF, dw_fixed(c, u->version < 3 ? u->addr_size : u->offset_size));
+        return true;
+    case DW_FORM_GNU_ref_alt:
+        set(v, DW_REF_ALT, dw_fixed(c, u->offset_size));
+        return true;
+    case DW_FORM_ref_sup4:
+        set(v, DW_REF_ALT, dw_fixed(c, 4));
+        return true;
+    case DW_FORM_ref_sup8:
+        set(v, DW_REF_ALT, dw_fixed(c, 8));
+        return true;
+    case DW_FORM_ref_sig8:
+        dw_advance(c, 8);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool value_address(dw_value_t *v, dw_cur_t *c, const dw_unit_t *u, unsigned form)
+{
+    switch (form) {
+    case DW_FORM_addr:
+        set(v, DW_ADDR, dw_fixed(c, u->addr_size));
+        return true;
+    case DW_FORM_addrx:
+    case DW_FORM_GNU_addr_index:
+        set(v, DW_ADDRX, dw_uleb(c));
+        return true;
+    case DW_FORM_addrx1:
+    case DW_FORM_addrx2:
+    case DW_FORM_addrx3:
+    case DW_FORM_addrx4:
+        set(v, DW_ADDRX, dw_fixed(c, form - DW_FORM_addrx1 + 1));
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool value_number(dw_value_t *v, dw_cur_t *c, const dw_unit_t *u, const dw_attr_t *a,
+                         unsigned form)
+{
+    switch (form) {
+    case DW_FORM_data1:
+    case DW_FORM_flag:
+        set(v, DW_CONST, dw_fixed(c, 1));
+        return true;
+    case DW_FORM_data2:
+        set(v, DW_CONST, dw_fixed(c, 2));
+        return true;
+    case DW_FORM_data4:
+        set(v, DW_CONST, dw_fixed(c, 4));
+        return true;
+    case DW_FORM_data8:
+        set(v, DW_CONST, dw_fixed(c, 8));
+        return true;
+    case DW_FORM_udata:
+    case DW_FORM_loclistx:
+        set(v, DW_CONST, dw_uleb(c));
+        return true;
+    case DW_FORM_sdata:
+        set(v, DW_CONST, (uint64_t)dw_sleb(c));
+        return true;
+    case DW_FORM_implicit_const:
+        set(v, DW_CONST, (uint64_t)a->implicit);
+        return true;
+    case DW_FORM_flag_present:
+        set(v, DW_CONST, 1);
+        return true;
+    case DW_FORM_sec_offset:
+        set(v, DW_SEC, dw_fixed(c, u->offset_size));
+        return true;
+    case DW_FORM_rnglistx:
+        set(v, DW_RNGX, dw_uleb(c));
+        return true;
+    default:
+        return false;
+    }
+}
+
+void dw_value(dw_value_t *v, dw_cur_t *c, const dw_unit_t *u, const dw_attr_t *a)
+{
+    unsigned form = a->form;
+    uint64_t n;
+
+    set(v, DW_NONE, 0);
+    if (form == DW_FORM_indirect) {
+        uint64_t real = dw_uleb(c);
+
+        form = real < 0x10000 && real != DW_FORM_indirect && real != DW_FORM_implicit_const
+                   ? (unsigned)real
+                   : 0;
+    }
+    if (value_number(v, c, u, a, form) || value_ref(v, c, u, form) || value_text(v, c, u, form) ||
+        value_address(v, c, u, form)) {
+        return;
+    }
+    if (block_length(&n, c, form)) {
+        dw_advance(c, n);
+        return;
+    }
+    c->bad = true; /* of unknown size: the rest of the unit cannot be read */
+}
+
+void dw_skip(dw_cur_t *c, const dw_unit_t *u, unsigned form)
+{
+    dw_attr_t a = { 0, (uint16_t)form, 0 };
+    dw_value_t v;
+
+    switch (form) {
+    case DW_FORM_udata:
+    case DW_FORM_sdata:
+    case DW_FORM_strx:
+    case DW_FORM_addrx:
+    case DW_FORM_GNU_str_index:
+        dw_uleb(c);
+        break;
+    case DW_FORM_strx1:
+        dw_advance(c, 1);
+        break;
+    case DW_FORM_strx2:
+        dw_advance(c, 2);
+        break;
+    case DW_FORM_exprloc:
+        dw_advance(c, dw_uleb(c));
+        break;
+    default:
+        dw_value(&v, c, u, &a);
+        break;
+    }
+}
+
+void dw_skip_die(dw_cur_t *c, const dw_unit_t *u, const dw_abbrevs_t *t, const dw_abbrev_t *ab)
+{
+    const dw_attr_t *a = t->attr + ab->first;
+
+    if (!ab->variable) {
+        dw_advance(c, (uint64_t)ab->fixed + (uint64_t)ab->addrs * u->addr_size +
+                          (uint64_t)ab->offsets * u->offset_size);
+        return;
+    }
+    for (uint32_t i = 0; i < ab->attrs; i++) {
+        dw_skip(c, u, a[i].form);
+    }
+}
+
+bool dw_address(uint64_t *out, const dw_unit_t *u, const dw_value_t *v)
+{
+    bool ok = v->kind == DW_ADDR;
+
+    *out = v->u;
+    if (v->kind == DW_ADDRX) {
+        *out = entry_at(u->addr_file, DW_ADDRS, u->addr_base, v->u, u->addr_size, &ok);
+    }
+    return ok;
+}
+
+/* ---- units ---- */
+
+static bool is_number(const dw_value_t *v)
+{
+    return v->kind == DW_CONST || v->kind == DW_SEC;
+}
+
+/* What the unit's own DIE says, as far as others need it; indexed values come after their bases. */
+static void root_attributes(dw_unit_t *u, dw_value_t *late, dw_cur_t *c, const dw_abbrevs_t *t,
+                            const dw_abbrev_t *ab)
+{
+    for (uint32_t i = 0; i < ab->attrs && !c->bad; i++) {
+        const dw_attr_t *a = &t->attr[ab->first + i];
+        const uint8_t *at = c->p;
+        dw_value_t v;
+
+        dw_value(&v, c, u, a);
+        if (a->name == DW_AT_stmt_list && is_number(&v)) {
+            u->line = v.u;
+            u->has_line = true;
+        } else if (a->name == DW_AT_language && v.kind == DW_CONST) {
+            u->lang = (uint16_t)v.u;
+        } else if (a->name == DW_AT_str_offsets_base && is_number(&v)) {
+            u->str_offsets = v.u;
+        } else if ((a->name == DW_AT_addr_base || a->name == DW_AT_GNU_addr_base) &&
+                   is_number(&v)) {
+            u->addr_base = v.u;
+        } else if (a->name == DW_AT_rnglists_base && is_number(&v)) {
+            u->rnglists_base = v.u;
+        } else if (a->name == DW_AT_GNU_ranges_base && is_number(&v)) {
+            u->ranges_base = v.u;
+        } else if (a->name == DW_AT_GNU_dwo_id && v.kind == DW_CONST) {
+            u->dwo_id = v.u;
+            u->has_dwo_id = true;
+        } else if (a->name == DW_AT_low_pc) {
+            late[0] = v;
+        } else if (a->name == DW_AT_comp_dir) {
+            late[1].u = (uint64_t)(at - u->file->s[DW_INFO].p);
+            late[1].kind = DW_CONST;
+            late[2].u = a->form;
+        }
+    }
+}
+
+static void late_attributes(dw_unit_t *u, const dw_value_t *late)
+{
+    const dw_span_t *info = &u->file->s[DW_INFO];
+
+    if (late[0].kind != DW_NONE && !dw_address(&u->low_pc, u, &late[0])) {
+        u->low_pc = 0;
+    }
+    if (late[1].kind != DW_NONE) {
+        dw_cur_t c = { info->p + late[1].u, info->p + u->end, u->file->big, false };
+        dw_attr_t a = { DW_AT_comp_dir, (uint16_t)late[2].u, 0 };
+        dw_value_t v;
+
+        dw_value(&v, &c, u, &a);
+        u->dir = v.kind == DW_TEXT ? v.text : NULL;
+    }
+}
+
+/* The first DIE; *t is room for its abbreviation. */
+static bool read_root(dw_unit_t *u, dw_abbrevs_t *t, uint64_t *work)
+{
+    const dw_span_t *info = &u->file->s[DW_INFO];
+    dw_cur_t c = { info->p + u->die, info->p + u->end, u->file->big, false };
+    dw_value_t late[3] = { { DW_NONE, 0, NULL }, { DW_NONE, 0, NULL }, { DW_NONE, 0, NULL } };
+    const dw_abbrev_t *ab;
+    uint64_t code = dw_uleb(&c);
+
+    if (c.bad || code == 0 || !dw_abbrevs_read(t, u->file, u->abbrev, code, work)) {
+        return false;
+    }
+    ab = dw_abbrev_find(t, code);
+    if (ab == NULL || (ab->tag != DW_TAG_compile_unit && ab->tag != DW_TAG_partial_unit &&
+                       ab->tag != DW_TAG_skeleton_unit)) {
+        return false;
+    }
+    u->partial = ab->tag == DW_TAG_partial_unit;
+    root_attributes(u, late, &c, t, ab);
+    late_attributes(u, late);
+    return !c.bad;
+}
+
+/* Defaults where no base is given: version 5 tables begin with a header, split ones have no base.
+ */
+static void set_bases(dw_unit_t *u)
+{
+    uint64_t header = u->version >= 5 ? (u->offset_size == 8 ? 16 : 8) : 0;
+
+    u->addr_file = u->file;
+    u->str_offsets = header;
+    u->addr_base = header;
+    u->rnglists_base = u->version >= 5 ? header + 4 : 0;
+}
+
+static bool version_ok(unsigned version)
+{
+    return version >= 2 && version <= 5;
+}
+
+/* A unit's header; *kept: it is one to read. False: the rest of the section cannot be read. */
+static bool read_header(dw_unit_t *u, dw_cur_t *c, const dw_file_t *f, bool *kept)
+{
+    uint64_t length = dw_fixed(c, 4), type = DW_UT_compile;
+
+    u->offset_size = 4;
+    if (length == 0xffffffff) {
+        length = dw_fixed(c, 8);
+        u->offset_size = 8;
+    }
+    if (c->bad || length > (uint64_t)(c->end - c->p)) {
+        return false;
+    }
+    u->file = f;
+    u->end = (uint64_t)(c->p - f->s[DW_INFO].p) + length;
+    u->version = (uint16_t)dw_fixed(c, 2);
+    if (u->version >= 5) {
+        type = dw_fixed(c, 1);
+        u->addr_size = (uint8_t)dw_fixed(c, 1);
+        u->abbrev = dw_fixed(c, u->offset_size);
+    } else {
+        u->abbrev = dw_fixed(c, u->offset_size);
+        u->addr_size = (uint8_t)dw_fixed(c, 1);
+    }
+    if (type == DW_UT_skeleton || type == DW_UT_split_compile) {
+        u->dwo_id = dw_fixed(c, 8);
+        u->has_dwo_id = true;
+    }
+    u->die = (uint64_t)(c->p - f->s[DW_INFO].p);
+    *kept = version_ok(u->version) && type != DW_UT_type && type != DW_UT_split_type &&
+            (u->addr_size == 2 || u->addr_size == 4 || u->addr_size == 8) && u->die < u->end;
+    c->p = f->s[DW_INFO].p + u->end;
+    c->bad = false;
+    return true;
+}
+
+bool dw_file_index(dw_file_t *f)
+{
+    dw_cur_t c = { f->s[DW_INFO].p, f->s[DW_INFO].p + f->s[DW_INFO].n, f->big, false };
+    uint64_t work = f->s[DW_INFO].n + 16 * f->s[DW_ABBREV].n + (1 << 20);
+    dw_abbrevs_t t = { 0 };
+    bool ok = true;
+
+    while (c.p < c.end && f->units < MAX_UNITS) {
+        dw_unit_t u = { 0 };
+        bool kept;
+
+        u.off = (uint64_t)(c.p - f->s[DW_INFO].p);
+        if (!read_header(&u, &c, f, &kept)) {
+            break;
+        }
+        if (!kept) {
+            continue;
+        }
+        set_bases(&u);
+        if (read_root(&u, &t, &work)) {
+            ok = DW_ROOM(f->unit, f->cap, f->units);
+            if (!ok) {
+                break;
+            }
+            f->unit[f->units++] = u;
+        }
+    }
+    dw_abbrevs_free(&t);
+    return ok;
+}
+
+const dw_unit_t *dw_unit_at(const dw_file_t *f, uint64_t off)
+{
+    uint32_t from = 0, to = f->units;
+
+    while (from < to) {
+        uint32_t mid = from + (to - from) / 2;
+
+        if (f->unit[mid].end <= off) {
+            from = mid + 1;
+        } else {
+            to = mid;
+        }
+    }
+    return from < f->units && off >= f->unit[from].die ? &f->unit[from] : NULL;
+}
+
+static int by_dwo_id(const void *a, const void *b)
+{
+    const dw_unit_t *x = *(const dw_unit_t *const *)a, *y = *(const dw_unit_t *const *)b;
+
+    return x->dwo_id < y->dwo_id ? -1 : x->dwo_id > y->dwo_id;
+}
+
+void dw_join_split(dw_file_t *split, const dw_file_t *skeletons)
+{
+    const dw_unit_t **list = malloc((skeletons->units + 1) * sizeof(*list));
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; list != NULL && i < skeletons->units; i++) {
+        if (skeletons->unit[i].has_dwo_id) {
+            list[n++] = &skeletons->unit[i];
+        }
+    }
+    if (n > 0) {
+        qsort(list, n, sizeof(*list), by_dwo_id);
+    }
+    for (uint32_t i = 0; n > 0 && i < split->units; i++) {
+        dw_unit_t *u = &split->unit[i];
+        const dw_unit_t *const *found = bsearch(&u, list, n, sizeof(*list), by_dwo_id);
+
+        if (found != NULL && u->has_dwo_id) {
+            u->addr_file = (*found)->file;
+            u->addr_base = (*found)->addr_base;
+            u->ranges_base = (*found)->ranges_base;
+            u->low_pc = (*found)->low_pc;
+            u->line = (*found)->line;
+            u->has_line = (*found)->has_line;
+            u->dir = (*found)->dir != NULL ? (*found)->dir : u->dir;
+        }
+    }
+    free(list);
+}
