@@ -13,9 +13,7 @@
 
 /* ---- one frame ---- */
 
-typedef struct frame_t {
-    const json_t *function, *file, *line, *module, *offset, *unloaded;
-} frame_t;
+typedef sig_why_frame_t frame_t;
 
 /* Text of a value that must be a text if it is set at all; n 0 if it is not. */
 static bool text_of(sig_run_t *r, str_t *out, const json_t *v, const char *what)
@@ -175,46 +173,59 @@ static bool module_text(sig_run_t *r, str_t *out, const json_t *v)
     return true;
 }
 
-static bool normalize_frame(sig_run_t *r, str_t *out, const frame_t *f)
+/* Sets f->text, and f->how to the way that led there. */
+static bool normalize_frame(sig_run_t *r, frame_t *f)
 {
     str_t function, file, source;
 
-    *out = (str_t){ "", 0 };
+    f->text = (str_t){ "", 0 };
+    f->how = "nothing";
     if (!text_of(r, &file, f->file, "file") || !text_of(r, &function, f->function, "function")) {
         return false;
     }
     source = source_name(file);
     function = rust_134(r, source, function);
+    if (function.n && sig_ends(source, STR(".rs"))) {
+        f->how = "Rust function";
+        return sig_normalize_rust(r, &f->text, function, f->line);
+    }
     if (function.n) {
-        return sig_ends(source, STR(".rs")) ? sig_normalize_rust(r, out, function, f->line)
-                                            : sig_normalize_cpp(r, out, function, f->line);
+        f->how = "C/C++ function";
+        return sig_normalize_cpp(r, &f->text, function, f->line);
     }
     if (file.n && sig_truthy(f->line)) {
-        *out = file_line(r, file, f->line);
+        f->how = "file and line";
+        f->text = file_line(r, file, f->line);
         return true;
     }
     if (sig_truthy(f->module)) {
-        return module_text(r, out, f->module);
+        f->how = "module";
+        return module_text(r, &f->text, f->module);
     }
     if (sig_truthy(f->unloaded)) {
-        return unloaded_text(r, out, f->unloaded);
+        f->how = "unloaded module";
+        return unloaded_text(r, &f->text, f->unloaded);
     }
     if (sig_truthy(f->offset)) {
-        *out = offset_text(r, f->offset);
+        f->how = "offset";
+        f->text = offset_text(r, f->offset);
     }
     return true;
 }
 
 /* ---- the list of frames ---- */
 
-static bool add_frame(sig_run_t *r, apr_array_header_t *list, const frame_t *f)
+static bool add_frame(sig_run_t *r, apr_array_header_t *list, frame_t *f)
 {
-    str_t text;
-    bool ok = normalize_frame(r, &text, f);
+    bool ok;
 
+    r->line_match = (sig_match_t){ NULL, SIZE_MAX };
+    ok = normalize_frame(r, f);
     if (ok) {
         /* a slice of scratch memory ends here */
-        APR_ARRAY_PUSH(list, str_t) = sig_cat(r->p, text, STR(""), STR(""));
+        f->text = sig_cat(r->p, f->text, STR(""), STR(""));
+        APR_ARRAY_PUSH(list, str_t) = f->text;
+        sig_why_frame(r, f);
     }
     apr_pool_clear(r->scratch);
     return ok;
@@ -232,15 +243,16 @@ static bool add_inlines(sig_run_t *r, apr_array_header_t *list, const json_t *fr
     }
     for (size_t i = 0; i < json_array_size(inlines) && list->nelts < MAX_FRAMES; i++) {
         const json_t *one = json_array_get(inlines, i);
-        frame_t f = { .module = json_object_get(frame, "module"),
-                      .offset = json_object_get(frame, "offset") };
+        frame_t f = { .function = sig_member(one, "function"),
+                      .file = sig_member(one, "file"),
+                      .line = sig_member(one, "line"),
+                      .module = json_object_get(frame, "module"),
+                      .offset = json_object_get(frame, "offset"),
+                      .is_inline = true };
 
         if (!json_is_object(one)) {
             return sig_failed(r, "inline is not an object");
         }
-        f.function = json_object_get(one, "function");
-        f.file = json_object_get(one, "file");
-        f.line = json_object_get(one, "line");
         if (!add_frame(r, list, &f)) {
             return false;
         }
@@ -252,7 +264,12 @@ static bool collect_frames(sig_run_t *r, apr_array_header_t *list, const json_t 
 {
     for (size_t i = 0; i < json_array_size(frames) && list->nelts < MAX_FRAMES; i++) {
         const json_t *one = json_array_get(frames, i);
-        frame_t f;
+        frame_t f = { .function = sig_member(one, "function"),
+                      .file = sig_member(one, "file"),
+                      .line = sig_member(one, "line"),
+                      .module = sig_member(one, "module"),
+                      .offset = sig_member(one, "offset"),
+                      .unloaded = sig_member(one, "unloaded_modules") };
 
         if (!json_is_object(one)) {
             return sig_failed(r, "frame is not an object");
@@ -260,13 +277,7 @@ static bool collect_frames(sig_run_t *r, apr_array_header_t *list, const json_t 
         if (!add_inlines(r, list, one)) {
             return false;
         }
-        if (list->nelts >= MAX_FRAMES) {
-            break;
-        }
-        f = (frame_t){ json_object_get(one, "function"), json_object_get(one, "file"),
-                       json_object_get(one, "line"),     json_object_get(one, "module"),
-                       json_object_get(one, "offset"),   json_object_get(one, "unloaded_modules") };
-        if (!add_frame(r, list, &f)) {
+        if (list->nelts < MAX_FRAMES && !add_frame(r, list, &f)) {
             return false;
         }
     }
@@ -303,31 +314,45 @@ static str_t join(apr_array_header_t *list, apr_pool_t *p)
 
 /* ---- from the list to the signature ---- */
 
+/* Which sentinel a frame is, or SIZE_MAX. */
+static size_t sentinel_of(const sig_list_t *sentinels, str_t frame)
+{
+    for (size_t i = 0; i < sentinels->n; i++) {
+        if (sig_eq(frame, sentinels->entry[i])) {
+            return i;
+        }
+    }
+    return SIZE_MAX;
+}
+
 /* Index of the first frame that is a sentinel, 0 if there is none. */
 static int after_sentinel(sig_run_t *r, apr_array_header_t *list)
 {
     for (int i = 0; i < list->nelts; i++) {
         str_t frame = APR_ARRAY_IDX(list, i, str_t);
+        sig_match_t by = { &r->lists->sentinels, sentinel_of(&r->lists->sentinels, frame) };
+        const char *index;
 
-        for (size_t k = 0; k < r->lists->n_sentinels; k++) {
-            if (sig_eq(frame, r->lists->sentinels[k])) {
-                sig_debug(r, STR("CSignatureTool: sentinel; starting at \""), frame,
-                          (str_t){ apr_psprintf(r->p, "\" index %d", i),
-                                   strlen("\" index ") + strlen(apr_itoa(r->p, i)) });
-                return i;
-            }
+        if (by.entry == SIZE_MAX) {
+            continue;
         }
+        index = apr_psprintf(r->p, "\" index %d", i);
+        sig_debug(r, STR("CSignatureTool: sentinel; starting at \""), frame,
+                  (str_t){ index, strlen(index) });
+        for (int above = 0; above < i; above++) {
+            sig_why_decision(r, above, "above the sentinel", &by);
+        }
+        return i;
     }
     return 0;
 }
 
 /* Frames of a library without symbols: several of the same one in a row count once. */
-static bool is_bare_library(sig_run_t *r, str_t frame)
+static bool is_bare_library(str_t frame)
 {
     str_t tail = sig_sub(frame, frame.n > 4 ? frame.n - 4 : 0, frame.n);
     char low[5] = "";
 
-    (void)r;
     if (sig_starts(frame, STR("(unloaded"))) {
         return false;
     }
@@ -339,25 +364,49 @@ static bool is_bare_library(sig_run_t *r, str_t frame)
            sig_starts(frame, STR("<unknown in"));
 }
 
+/* What becomes of a frame: "taken" ones join the signature, the last of them ends it. */
+static const char *decide(sig_run_t *r, const apr_array_header_t *taken, str_t frame,
+                          sig_match_t *by)
+{
+    *by = (sig_match_t){ NULL, SIZE_MAX };
+    if (frame.n == 0) {
+        return "empty";
+    }
+    if (sig_list_match(r, &r->lists->irrelevant, frame, by)) {
+        return "irrelevant";
+    }
+    if (taken->nelts && is_bare_library(frame) &&
+        sig_eq(frame, APR_ARRAY_IDX(taken, taken->nelts - 1, str_t))) {
+        return "repeated";
+    }
+    return sig_list_match(r, &r->lists->prefix, frame, by) ? "prefix" : "stop";
+}
+
 static void take_frames(sig_run_t *r, apr_array_header_t *taken, apr_array_header_t *list, int i)
 {
     for (; i < list->nelts; i++) {
         str_t frame = APR_ARRAY_IDX(list, i, str_t);
+        sig_match_t by;
+        const char *decision = decide(r, taken, frame, &by);
 
-        if (frame.n == 0) {
+        sig_why_decision(r, i, decision, &by);
+        switch (decision[0]) {
+        case 'e':
             sig_debug(r, STR("CSignatureTool: empty string; ignoring: \"\""), STR(""), STR(""));
-        } else if (sig_list_match(r, r->lists->irrelevant, frame)) {
+            break;
+        case 'i':
             sig_debug(r, STR("CSignatureTool: irrelevant; ignoring: \""), frame, STR("\""));
-        } else if (taken->nelts && is_bare_library(r, frame) &&
-                   sig_eq(frame, APR_ARRAY_IDX(taken, taken->nelts - 1, str_t))) {
-            continue;
-        } else {
+            break;
+        case 'p':
             APR_ARRAY_PUSH(taken, str_t) = frame;
-            if (!sig_list_match(r, r->lists->prefix, frame)) {
-                sig_debug(r, STR("CSignatureTool: not a prefix; stop: \""), frame, STR("\""));
-                return;
-            }
             sig_debug(r, STR("CSignatureTool: prefix; continue iterating: \""), frame, STR("\""));
+            break;
+        case 's':
+            APR_ARRAY_PUSH(taken, str_t) = frame;
+            sig_debug(r, STR("CSignatureTool: not a prefix; stop: \""), frame, STR("\""));
+            return;
+        default:
+            break;
         }
     }
 }

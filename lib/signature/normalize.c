@@ -7,13 +7,9 @@
  */
 #include "signature/sig_private.h"
 
-static char closer_of(char c)
-{
-    static const char pairs[] = "(){}[]<>`'";
-    const char *at = c ? strchr(pairs, c) : NULL;
-
-    return at && (at - pairs) % 2 == 0 ? at[1] : '\0';
-}
+static const char closer_of[256] = {
+    ['('] = ')', ['{'] = '}', ['['] = ']', ['<'] = '>', ['`'] = '\''
+};
 
 typedef struct token_t {
     size_t from, to;
@@ -28,7 +24,7 @@ static token_t *top_tokens(str_t s, size_t *n, apr_pool_t *p)
 
     *n = 0;
     for (size_t i = 0; i < s.n; i++) {
-        char close = closer_of(s.s[i]);
+        char close = closer_of[(unsigned char)s.s[i]];
 
         if (close) {
             open[depth++] = close;
@@ -186,7 +182,7 @@ str_t sig_collapse(str_t s, collapse_t kind, apr_pool_t *p)
 
 static str_t add_line(sig_run_t *r, str_t s, const json_t *line)
 {
-    if (!sig_list_match(r, r->lists->line_numbers, s)) {
+    if (!sig_list_match(r, &r->lists->line_numbers, s, &r->line_match)) {
         return s;
     }
     return sig_cat(r->p, s, STR(":"), sig_pystr(line, r->p));

@@ -131,13 +131,16 @@ static void prepend(sig_run_t *r, str_t prefix)
 bool sig_rule_base(sig_run_t *r)
 {
     if (sig_truthy(sig_get(r, "java_stack_trace"))) {
+        sig_why_tool(r, "JavaSignatureTool");
         sig_debug(r, STR("using JavaSignatureTool"), STR(""), STR(""));
         return sig_java_text(r);
     }
     if (sig_truthy(sig_get(r, "java_exception"))) {
+        sig_why_tool(r, "JavaExceptionSignatureTool");
         sig_debug(r, STR("using JavaExceptionSignatureTool"), STR(""), STR(""));
         return sig_java_exception(r);
     }
+    sig_why_tool(r, "CSignatureTool");
     sig_debug(r, STR("using CSignatureTool"), STR(""), STR(""));
     return sig_native(r);
 }
@@ -342,19 +345,17 @@ static bool rule_hung_process(sig_run_t *r)
 static bool rule_printable(sig_run_t *r)
 {
     str_t s = sig_strip(r->sig);
-    buf_t out;
+    char *out = apr_palloc(r->p, s.n + 1);
+    size_t n = 0;
 
-    sig_buf_init(&out, r->p);
     for (size_t i = 0; i < s.n; i++) {
-        if (s.s[i] >= ' ' && s.s[i] <= '~') {
-            sig_buf_add(&out, s.s + i, 1);
-        }
+        out[n] = s.s[i];
+        n += s.s[i] >= ' ' && s.s[i] <= '~';
     }
-    s = sig_buf_done(&out);
-    if (!sig_eq(s, r->sig)) {
+    if (n != r->sig.n) {
         sig_note(r, STR("unprintable characters removed"), STR(""), STR(""));
     }
-    r->sig = s;
+    r->sig = (str_t){ out, n };
     return true;
 }
 
@@ -362,15 +363,14 @@ static bool rule_printable(sig_run_t *r)
 static bool rule_whitespace(sig_run_t *r)
 {
     str_t s = sig_strip(r->sig);
-    buf_t out;
+    char *out = apr_palloc(r->p, s.n + 1);
+    size_t n = 0;
 
-    sig_buf_init(&out, r->p);
     for (size_t i = 0; i < s.n; i++) {
-        if (s.s[i] != ' ' || s.s[i - 1] != ' ') {
-            sig_buf_add(&out, s.s + i, 1);
-        }
+        out[n] = s.s[i];
+        n += s.s[i] != ' ' || s.s[i - 1] != ' ';
     }
-    r->sig = sig_buf_done(&out);
+    r->sig = (str_t){ out, n };
     return true;
 }
 
@@ -418,34 +418,58 @@ static void start_run(sig_run_t *r, apr_pool_t *p)
     r->debug = sal_json_own(json_array(), p);
     r->match = pcre2_match_data_create(4, NULL);
     r->limits = pcre2_match_context_create(NULL);
-    pcre2_set_match_limit(r->limits, MATCH_LIMIT);
+    r->match_limit = MATCH_LIMIT;
+    pcre2_set_match_limit(r->limits, r->match_limit);
     pcre2_set_depth_limit(r->limits, DEPTH_LIMIT);
     apr_pool_create(&r->scratch, p);
     apr_pool_cleanup_register(p, r, free_match, apr_pool_cleanup_null);
 }
 
-void sal_signature_make(sal_signature_t *out, const json_t *crash_data, const sal_siglists_t *lists,
-                        apr_pool_t *p)
+static void run_rules(sig_run_t *r)
 {
-    sig_run_t *r = apr_pcalloc(p, sizeof(*r));
+    str_t dir = { r->lists->dir, strlen(r->lists->dir) };
 
-    *r = (sig_run_t){ .p = p, .lists = lists, .data = crash_data, .sig = STR("") };
-    start_run(r, p);
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        str_t before = r->sig;
+        size_t notes = json_array_size(r->notes);
+
         r->rule = rules[i].name;
         r->failure = NULL;
         if (i == 0) {
-            sig_debug(r, STR("using signature lists from "),
-                      (str_t){ lists->dir, strlen(lists->dir) }, STR(""));
+            sig_debug(r, STR("using signature lists from "), dir, STR(""));
         }
         if (!rules[i].run(r)) {
             sig_note(r, STR("Rule failed: "), (str_t){ r->failure, strlen(r->failure) }, STR(""));
         }
+        sig_why_rule(r, before, notes);
         apr_pool_clear(r->scratch);
     }
+}
+
+static sig_run_t *make(sal_signature_t *out, const json_t *crash_data, const sal_siglists_t *lists,
+                       json_t *why, apr_pool_t *p)
+{
+    sig_run_t *r = apr_pcalloc(p, sizeof(*r));
+
+    *r = (sig_run_t){ .p = p, .lists = lists, .data = crash_data, .sig = STR(""), .why = why };
+    start_run(r, p);
+    run_rules(r);
     out->signature = apr_pstrmemdup(p, r->sig.s, r->sig.n);
     out->proto_signature = r->has_proto ? r->proto.s : NULL;
     out->proto_size = r->has_proto ? r->proto.n : 0;
     out->notes = r->notes;
     out->debug = r->debug;
+    return r;
+}
+
+void sal_signature_make(sal_signature_t *out, const json_t *crash_data, const sal_siglists_t *lists,
+                        apr_pool_t *p)
+{
+    make(out, crash_data, lists, NULL, p);
+}
+
+json_t *sal_signature_explain(sal_signature_t *out, const json_t *crash_data,
+                              const sal_siglists_t *lists, apr_pool_t *p)
+{
+    return sig_why_done(make(out, crash_data, lists, json_object(), p), out);
 }

@@ -6,6 +6,7 @@
  */
 #include "signature/sig_private.h"
 
+#include <stdlib.h>
 #include <apr_file_info.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
@@ -14,6 +15,7 @@
 #include "base/text.h"
 
 #define LIST_MAX (4 * 1024 * 1024)
+#define MATCH_LIMIT_MIN 4000
 
 static apr_status_t free_code(void *code)
 {
@@ -21,8 +23,7 @@ static apr_status_t free_code(void *code)
     return APR_SUCCESS;
 }
 
-/* Compiles and registers; NULL with PCRE2's message in text. */
-static pcre2_code *compile(str_t pattern, uint32_t options, char *text, size_t size, apr_pool_t *p)
+static pcre2_code *compile_only(str_t pattern, uint32_t options, char *why, size_t size)
 {
     int number;
     PCRE2_SIZE at;
@@ -30,37 +31,46 @@ static pcre2_code *compile(str_t pattern, uint32_t options, char *text, size_t s
                                      PCRE2_UTF | PCRE2_UCP | options, &number, &at, NULL);
 
     if (!code) {
-        pcre2_get_error_message(number, (PCRE2_UCHAR *)text, size);
-        return NULL;
+        pcre2_get_error_message(number, (PCRE2_UCHAR *)why, size);
     }
-    pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* without JIT the interpreter runs */
-    apr_pool_cleanup_register(p, code, free_code, apr_pool_cleanup_null);
     return code;
 }
 
-/* The lines of a file that count, stripped; their index in the file beside them. */
-typedef struct lines_t {
-    apr_array_header_t *text;  /* str_t */
-    apr_array_header_t *index; /* int */
-} lines_t;
-
-static void split_lines(lines_t *lines, str_t content)
+/* For machine code too, and for as long as p; NULL with PCRE2's message in why. */
+static pcre2_code *compile(str_t pattern, uint32_t options, char *why, size_t size, apr_pool_t *p)
 {
-    int index = 0;
+    pcre2_code *code = compile_only(pattern, options, why, size);
 
-    for (size_t from = 0; from < content.n; index++) {
+    if (code) {
+        pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* without JIT the interpreter runs */
+        apr_pool_cleanup_register(p, code, free_code, apr_pool_cleanup_null);
+    }
+    return code;
+}
+
+/* Entries of a file: its lines that count, stripped. */
+static void split_lines(sig_list_t *list, str_t content, apr_pool_t *p)
+{
+    apr_array_header_t *entry = apr_array_make(p, 64, sizeof(str_t));
+    apr_array_header_t *index = apr_array_make(p, 64, sizeof(int));
+    int number = 0;
+
+    for (size_t from = 0; from < content.n; number++) {
         size_t to = sig_find(content, STR("\n"), from);
         str_t line = sig_strip(sig_sub(content, from, to == SIZE_MAX ? content.n : to));
 
         if (line.n && line.s[0] != '#') {
-            APR_ARRAY_PUSH(lines->text, str_t) = line;
-            APR_ARRAY_PUSH(lines->index, int) = index;
+            APR_ARRAY_PUSH(entry, str_t) = line;
+            APR_ARRAY_PUSH(index, int) = number;
         }
         from = to == SIZE_MAX ? content.n : to + 1;
     }
+    list->entry = (str_t *)entry->elts;
+    list->index = (int *)index->elts;
+    list->n = (size_t)entry->nelts;
 }
 
-static apr_status_t read_list(lines_t *lines, const char *dir, const char *name, apr_pool_t *p,
+static apr_status_t read_list(sig_list_t *list, const char *dir, const char *name, apr_pool_t *p,
                               sal_error_t *err)
 {
     const char *path = apr_pstrcat(p, dir, "/", name, NULL);
@@ -68,8 +78,7 @@ static apr_status_t read_list(lines_t *lines, const char *dir, const char *name,
     apr_size_t size;
     apr_status_t rv = sal_file_read(&text, &size, path, LIST_MAX, p, err);
 
-    lines->text = apr_array_make(p, 64, sizeof(str_t));
-    lines->index = apr_array_make(p, 64, sizeof(int));
+    list->file = name;
     if (APR_STATUS_IS_ENOENT(rv)) {
         sal_log(SAL_LOG_WARNING, 9181, "signature list %s is missing; it matches nothing", path);
         return APR_SUCCESS;
@@ -80,58 +89,47 @@ static apr_status_t read_list(lines_t *lines, const char *dir, const char *name,
     if (!sal_utf8_valid(text, size)) {
         return sal_fail(err, SAL_E_MALFORMED, "signature list %s is not UTF-8", path);
     }
-    split_lines(lines, (str_t){ text, size });
-    if (lines->text->nelts == 0) {
+    split_lines(list, (str_t){ text, size }, p);
+    if (list->n == 0) {
         sal_log(SAL_LOG_WARNING, 9182, "signature list %s is empty; it matches nothing", path);
     }
     return APR_SUCCESS;
 }
 
-/* Checks each line alone, so that the error names it, then joins them. */
-static apr_status_t compile_list(pcre2_code **out, const char *dir, const char *name, apr_pool_t *p,
+/* Checks an entry alone, so that an error can name its line. */
+static bool compiles(str_t entry, char *why, size_t size)
+{
+    pcre2_code *code = compile_only(entry, PCRE2_ANCHORED, why, size);
+
+    pcre2_code_free(code);
+    return code != NULL;
+}
+
+/* One alternation; behind each entry a mark with its number, so that a match tells which it was. */
+static apr_status_t compile_list(sig_list_t *list, const char *dir, const char *name, apr_pool_t *p,
                                  sal_error_t *err)
 {
-    lines_t lines;
     buf_t all;
-    char text[200];
-    apr_status_t rv = read_list(&lines, dir, name, p, err);
+    char why[200];
+    apr_status_t rv = read_list(list, dir, name, p, err);
 
-    *out = NULL;
-    if (rv != APR_SUCCESS || lines.text->nelts == 0) {
+    if (rv != APR_SUCCESS || list->n == 0) {
         return rv;
     }
     sig_buf_init(&all, p);
-    for (int i = 0; i < lines.text->nelts; i++) {
-        str_t line = APR_ARRAY_IDX(lines.text, i, str_t);
-        apr_pool_t *scratch;
-        bool ok;
-
-        apr_pool_create(&scratch, p);
-        ok = compile(line, PCRE2_ANCHORED, text, sizeof(text), scratch) != NULL;
-        apr_pool_destroy(scratch);
-        if (!ok) {
-            return sal_fail(err, SAL_E_MALFORMED, "Regex error: %s in file %s/%s at line %d", text,
-                            dir, name, APR_ARRAY_IDX(lines.index, i, int));
+    for (size_t i = 0; i < list->n; i++) {
+        if (!compiles(list->entry[i], why, sizeof(why))) {
+            return sal_fail(err, SAL_E_MALFORMED, "Regex error: %s in file %s/%s at line %d", why,
+                            dir, name, list->index[i]);
         }
         sig_buf_lit(&all, i ? "|(?:" : "(?:");
-        sig_buf_str(&all, line);
-        sig_buf_lit(&all, ")");
+        sig_buf_str(&all, list->entry[i]);
+        sig_buf_lit(&all, apr_psprintf(p, ")(*:%d)", (int)i));
     }
-    *out = compile(sig_buf_done(&all), PCRE2_ANCHORED, text, sizeof(text), p);
-    return *out ? APR_SUCCESS
-                : sal_fail(err, SAL_E_MALFORMED, "Regex error: %s in file %s/%s", text, dir, name);
-}
-
-static apr_status_t load_sentinels(sal_siglists_t *lists, apr_pool_t *p, sal_error_t *err)
-{
-    lines_t lines;
-    apr_status_t rv = read_list(&lines, lists->dir, "signature_sentinels.txt", p, err);
-
-    if (rv == APR_SUCCESS) {
-        lists->sentinels = (str_t *)lines.text->elts;
-        lists->n_sentinels = (size_t)lines.text->nelts;
-    }
-    return rv;
+    list->code = compile(sig_buf_done(&all), PCRE2_ANCHORED, why, sizeof(why), p);
+    return list->code
+               ? APR_SUCCESS
+               : sal_fail(err, SAL_E_MALFORMED, "Regex error: %s in file %s/%s", why, dir, name);
 }
 
 static apr_status_t compile_fixed(pcre2_code **out, const char *pattern, apr_pool_t *p,
@@ -154,7 +152,7 @@ apr_status_t sal_siglists_load(sal_siglists_t **out, const char *dir, apr_pool_t
         return sal_fail_os(err, rv ? rv : APR_ENOTDIR, "signature lists: directory %s", dir);
     }
     lists->dir = apr_pstrdup(p, dir);
-    if ((rv = load_sentinels(lists, p, err)) != APR_SUCCESS ||
+    if ((rv = read_list(&lists->sentinels, dir, "signature_sentinels.txt", p, err)) ||
         (rv = compile_list(&lists->irrelevant, dir, "irrelevant_signature_re.txt", p, err)) ||
         (rv = compile_list(&lists->prefix, dir, "prefix_signature_re.txt", p, err)) ||
         (rv = compile_list(&lists->line_numbers, dir, "signatures_with_line_numbers_re.txt", p,
@@ -168,16 +166,54 @@ apr_status_t sal_siglists_load(sal_siglists_t **out, const char *dir, apr_pool_t
     return APR_SUCCESS;
 }
 
-bool sig_list_match(sig_run_t *r, const pcre2_code *list, str_t text)
+/* JIT code has a small stack; what does not fit is matched by the interpreter, which has the heap.
+ */
+static int match_list(sig_run_t *r, const sig_list_t *list, str_t text)
+{
+    PCRE2_SPTR subject = (PCRE2_SPTR)text.s;
+    int rc = pcre2_match(list->code, subject, text.n, 0, PCRE2_NO_UTF_CHECK, r->match, r->limits);
+
+    return rc == PCRE2_ERROR_JIT_STACKLIMIT
+               ? pcre2_match(list->code, subject, text.n, 0, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
+                             r->match, r->limits)
+               : rc;
+}
+
+static void limit_reached(sig_run_t *r, const sig_list_t *list, str_t text)
+{
+    const char *what = apr_psprintf(
+        r->p, "signature list %s: limit reached on a frame of %" APR_SIZE_T_FMT " bytes; ",
+        list->file, (apr_size_t)text.n);
+
+    sig_note(r, (str_t){ what, strlen(what) }, STR("taken as no match"), STR(""));
+    if (r->match_limit > MATCH_LIMIT_MIN) {
+        r->match_limit /= 8;
+        pcre2_set_match_limit(r->limits, r->match_limit);
+    }
+}
+
+/* The entry of a mark; SIZE_MAX if it is none of ours. */
+static size_t entry_of(const sig_list_t *list, PCRE2_SPTR mark)
+{
+    char *end;
+    unsigned long n = mark ? strtoul((const char *)mark, &end, 10) : 0;
+
+    return mark && end != (const char *)mark && !*end && n < list->n ? n : SIZE_MAX;
+}
+
+bool sig_list_match(sig_run_t *r, const sig_list_t *list, str_t text, sig_match_t *by)
 {
     int rc;
 
-    if (!list) {
+    *by = (sig_match_t){ NULL, SIZE_MAX };
+    if (!list->code) {
         return false;
     }
-    rc = pcre2_match(list, (PCRE2_SPTR)text.s, text.n, 0, PCRE2_NO_UTF_CHECK, r->match, r->limits);
-    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
-        sig_debug(r, STR("signature list: limit reached; taken as no match"), STR(""), STR(""));
+    rc = match_list(r, list, text);
+    if (rc >= 0) {
+        *by = (sig_match_t){ list, entry_of(list, pcre2_get_mark(r->match)) };
+    } else if (rc != PCRE2_ERROR_NOMATCH) {
+        limit_reached(r, list, text);
     }
     return rc >= 0;
 }

@@ -36,4 +36,15 @@ SAL_API json_t *sal_crash_data_of(const json_t *processed);
 SAL_API void sal_signature_make(sal_signature_t *out, const json_t *crash_data,
                                 const sal_siglists_t *lists, apr_pool_t *p);
 
+/*
+ * The same, and why it is so: each frame as it came and normalised, the list, file, line and
+ * expression that decided about it, and what each rule changed (docs/signature.md, "Explain").
+ * A new reference.
+ */
+SAL_API json_t *sal_signature_explain(sal_signature_t *out, const json_t *crash_data,
+                                      const sal_siglists_t *lists, apr_pool_t *p);
+
+/* An explanation as lines of text for a terminal, in p. */
+SAL_API const char *sal_signature_explain_text(const json_t *why, apr_pool_t *p);
+
 #endif
