@@ -76,6 +76,12 @@ apr_getopt_t *cmd_options(int argc, const char **argv, apr_pool_t *p);
  */
 sal_conf_t *cmd_conf(const char *path, apr_pool_t *p);
 
+/*
+ * Becomes a program of PKGLIBEXECDIR, or in a build tree the one beside this. Returns only if that
+ * cannot be started (errno).
+ */
+void cmd_become(const char *program, const char **argv);
+
 /* SERVER only: the database of the configuration. NULL after printing why there is none. */
 sal_db_t *cmd_db_open(const char *conf_path, apr_pool_t *p);
 

@@ -159,7 +159,8 @@ int cmd_stackwalk(int argc, const char **argv, apr_pool_t *p)
     if (o.raw) {
         return print_raw(&o, md);
     }
-    if (o.symbols->nelts && stackwalk_supplier(&opts.supplier, &o, p, &err) != APR_SUCCESS) {
+    if ((o.symbols->nelts || o.urls->nelts) &&
+        stackwalk_supplier(&opts.supplier, &o, p, &err) != APR_SUCCESS) {
         return fail("symbols", err.message);
     }
     opts.extra = read_extra(o.extra, p);

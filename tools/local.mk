@@ -39,6 +39,12 @@ salvage_server_CPPFLAGS = $(TOOL_CPPFLAGS) -DSALVAGE_SERVER
 salvage_server_LDADD = libsalvage.la $(APR_LIBS) $(JANSSON_LIBS) $(PQ_LIBS) $(CURL_LIBS) \
     $(ZIP_LIBS) $(ZLIB_LIBS)
 
+# asks symbol servers for `salvage stackwalk`
+pkglibexec_PROGRAMS += salvage-fetch
+salvage_fetch_SOURCES = tools/fetch.c
+salvage_fetch_LDFLAGS = -Wl,--as-needed
+salvage_fetch_LDADD = libsalvage_core.la $(APR_LIBS) $(CURL_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS)
+
 EXTRA_DIST += tests/cli tools/private-instance tools/setup.sh
 dist_man_MANS += docs/man/salvage-core2md.1
 dist_man_MANS += docs/man/salvage-upload-symbols.1

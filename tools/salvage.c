@@ -130,25 +130,30 @@ sal_conf_t *cmd_conf(const char *path, apr_pool_t *p)
 }
 
 /* The installed program, or in a build tree the one beside us. */
-int cmd_give_way(const char *program)
+void cmd_become(const char *program, const char **argv)
 {
     char path[4096];
     ssize_t n;
     char *slash;
 
-    if (strcmp(program, THIS_PROGRAM) == 0) {
-        return CMD_OK;
-    }
-    fflush(stderr);
     snprintf(path, sizeof(path), PKGLIBEXECDIR "/%s", program);
-    execv(path, (char **)all_args);
+    execv(path, (char **)argv);
     n = readlink("/proc/self/exe", path, sizeof(path) - strlen(program) - 2);
     path[n > 0 ? n : 0] = '\0';
     slash = strrchr(path, '/');
     if (slash) {
         snprintf(slash, sizeof(path) - (size_t)(slash - path), "/%s", program);
-        execv(path, (char **)all_args);
+        execv(path, (char **)argv);
     }
+}
+
+int cmd_give_way(const char *program)
+{
+    if (strcmp(program, THIS_PROGRAM) == 0) {
+        return CMD_OK;
+    }
+    fflush(stderr);
+    cmd_become(program, all_args);
     return cmd_fail(PKGLIBEXECDIR "/%s cannot be started (%s): install Salvage again", program,
                     strerror(errno));
 }

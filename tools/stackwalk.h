@@ -13,14 +13,21 @@ typedef struct stackwalk_options_t {
     bool json, human, raw, pretty, brief, help;
     const char *cyborg; /* JSON goes there, the human form to standard output */
     const char *cache, *output, *extra, *dump;
-    apr_array_header_t *symbols; /* const char * */
+    apr_array_header_t *symbols; /* const char *: directories, files, URLs, in order */
+    apr_array_header_t *urls;    /* const char *: servers that are asked last */
+    const char *tmp;             /* of downloads; NULL: in the cache */
+    int64_t download_seconds;
+    int log_level;
     int64_t max_frames;
 } stackwalk_options_t;
 
+enum { STACKWALK_DOWNLOAD_SECONDS = 1000 }; /* as minidump-stackwalk */
+
 #define STACKWALK_USAGE                                                                            \
     "stackwalk [--json | --human | --cyborg FILE | --dump] [--pretty] [--brief]\n"                 \
-    "       [--symbols DIR|FILE]... [--symbols-cache DIR] [--features NAME]\n"                     \
-    "       [--max-frames N] [--evil-json FILE] [--output-file FILE] DUMP [DIR|FILE]..."
+    "       [--symbols DIR|FILE|URL]... [--symbols-url URL]... [--symbols-cache DIR]\n"            \
+    "       [--symbols-tmp DIR] [--symbols-download-timeout-secs N] [--features NAME]\n"           \
+    "       [--max-frames N] [--evil-json FILE] [--output-file FILE] DUMP [DIR|FILE|URL]..."
 
 /*
  * Reads the command line. Anything but CMD_OK is the code to leave with; the line that says why has

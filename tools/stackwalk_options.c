@@ -18,6 +18,9 @@ enum {
     OPT_PRETTY,
     OPT_BRIEF,
     OPT_SYMBOLS,
+    OPT_URL,
+    OPT_TMP,
+    OPT_DOWNLOAD_SECONDS,
     OPT_CACHE,
     OPT_FEATURES,
     OPT_MAX_FRAMES,
@@ -25,8 +28,7 @@ enum {
     OPT_OUTPUT,
     OPT_LOG_FILE,
     OPT_VERBOSE,
-    OPT_IGNORED,
-    OPT_IGNORED_VALUE
+    OPT_IGNORED
 };
 
 static const apr_getopt_option_t known_options[] = {
@@ -36,10 +38,12 @@ static const apr_getopt_option_t known_options[] = {
     { "dump", OPT_DUMP, 0, "the raw contents of the minidump" },
     { "pretty", OPT_PRETTY, 0, "JSON with line breaks" },
     { "brief", OPT_BRIEF, 0, "text of the crashing thread only" },
-    { "symbols", OPT_SYMBOLS, 1, "directory of symbols in Breakpad layout, or one symbol file" },
+    { "symbols", OPT_SYMBOLS, 1, "directory in Breakpad layout, symbol file, or URL of a server" },
     { "symbols-path", OPT_SYMBOLS, 1, "the same" },
-    { "symbols-url", OPT_SYMBOLS, 1, "not yet" },
-    { "symbols-cache", OPT_CACHE, 1, "where built symcaches are kept" },
+    { "symbols-url", OPT_URL, 1, "URL of a server that is asked after everything else" },
+    { "symbols-cache", OPT_CACHE, 1, "where symbols of servers and built symcaches are kept" },
+    { "symbols-tmp", OPT_TMP, 1, "where downloads are made" },
+    { "symbols-download-timeout-secs", OPT_DOWNLOAD_SECONDS, 1, "longest download of a file" },
     { "features", OPT_FEATURES, 1, "stable-basic, stable-all, unstable-all: all are on" },
     { "max-frames", OPT_MAX_FRAMES, 1, "most frames of a thread" },
     { "evil-json", OPT_EXTRA, 1, "annotations of the crash, a JSON object" },
@@ -49,8 +53,6 @@ static const apr_getopt_option_t known_options[] = {
     /* of minidump-stackwalk; they change nothing here */
     { "no-color", OPT_IGNORED, 0, "accepted, no effect" },
     { "no-interactive", OPT_IGNORED, 0, "accepted, no effect" },
-    { "symbols-tmp", OPT_IGNORED_VALUE, 1, "accepted, no effect" },
-    { "symbols-download-timeout-secs", OPT_IGNORED_VALUE, 1, "accepted, no effect" },
     CMD_OPT_HELP,
     CMD_OPT_END,
 };
@@ -61,7 +63,7 @@ static bool known_feature(const char *name)
            !strcmp(name, "unstable-all");
 }
 
-static bool set_level(const char *name)
+static bool set_level(stackwalk_options_t *o, const char *name)
 {
     static const struct {
         const char *name;
@@ -72,6 +74,7 @@ static bool set_level(const char *name)
 
     for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
         if (strcmp(levels[i].name, name) == 0) {
+            o->log_level = levels[i].level;
             sal_log_threshold(levels[i].level);
             return true;
         }
@@ -103,6 +106,14 @@ static bool take_option(stackwalk_options_t *o, int option, const char *value)
     case OPT_SYMBOLS:
         APR_ARRAY_PUSH(o->symbols, const char *) = value;
         return true;
+    case OPT_URL:
+        APR_ARRAY_PUSH(o->urls, const char *) = value;
+        return true;
+    case OPT_TMP:
+        o->tmp = value;
+        return true;
+    case OPT_DOWNLOAD_SECONDS:
+        return sal_parse_int(value, 1, 86400, &o->download_seconds);
     case OPT_CACHE:
         o->cache = value;
         return true;
@@ -119,9 +130,8 @@ static bool take_option(stackwalk_options_t *o, int option, const char *value)
     case OPT_LOG_FILE:
         return freopen(value, "w", stderr) != NULL;
     case OPT_VERBOSE:
-        return set_level(value);
+        return set_level(o, value);
     case OPT_IGNORED:
-    case OPT_IGNORED_VALUE:
         return true;
     default:
         return false;
@@ -136,8 +146,11 @@ int stackwalk_parse(stackwalk_options_t *o, int argc, const char **argv, apr_poo
     int option;
 
     memset(o, 0, sizeof(*o));
+    o->log_level = SAL_LOG_ERROR;
     sal_log_threshold(SAL_LOG_ERROR);
     o->symbols = apr_array_make(p, 4, sizeof(const char *));
+    o->urls = apr_array_make(p, 4, sizeof(const char *));
+    o->download_seconds = STACKWALK_DOWNLOAD_SECONDS;
     while ((rv = apr_getopt_long(os, known_options, &option, &value)) == APR_SUCCESS) {
         if (option == 'h') {
             o->help = true;

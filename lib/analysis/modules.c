@@ -57,6 +57,20 @@ static json_t *cert_of(const sal_analysis_t *r, const char *name)
     return sal_analysis_text(r, subject);
 }
 
+/* The names of a module's symbols; those that a server knew stand for those the dump lacks. */
+static void debug_names(const char **debug_file, const char **debug_id, const sal_analysis_t *r,
+                        const sal_md_module_t *m)
+{
+    const sal_sym_ref_t *ref = sal_dump_symbols_peek(r->syms, m);
+
+    *debug_file = m->debug_file ? sal_basename(m->debug_file) : "";
+    *debug_id = *m->debug_id ? m->debug_id : no_debug_id;
+    if (ref && ref->debug_id) {
+        *debug_file = ref->debug_file;
+        *debug_id = ref->debug_id;
+    }
+}
+
 json_t *sal_analysis_modules(const sal_analysis_t *r)
 {
     static const sal_symbol_stats_t never_asked;
@@ -67,19 +81,20 @@ json_t *sal_analysis_modules(const sal_analysis_t *r)
         const char *name = sal_basename(m->name);
         const sal_symbol_stats_t *asked = apr_hash_get(r->symbol_stats, name, APR_HASH_KEY_STRING);
         const sal_symbol_stats_t *stats = asked ? asked : &never_asked;
+        const char *debug_file, *debug_id;
 
+        debug_names(&debug_file, &debug_id, r, m);
         json_array_append_new(
-            out, json_pack(
-                     "{s:o,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:b,s:b,s:o,s:o}", "base_addr",
-                     sal_analysis_hex(r, m->base), "cert_subject", cert_of(r, name), "code_id",
-                     sal_analysis_text(r, m->code_id ? m->code_id : ""), "corrupt_symbols",
-                     stats->corrupt, "debug_file",
-                     sal_analysis_text(r, m->debug_file ? sal_basename(m->debug_file) : ""),
-                     "debug_id", sal_analysis_text(r, *m->debug_id ? m->debug_id : no_debug_id),
-                     "end_addr", sal_analysis_hex(r, m->base + m->size), "filename",
-                     sal_analysis_text(r, name), "loaded_symbols", stats->loaded, "missing_symbols",
-                     asked && !stats->loaded, "symbol_url", sal_analysis_text(r, stats->url),
-                     "version", sal_analysis_text(r, m->version)));
+            out,
+            json_pack(
+                "{s:o,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:b,s:b,s:o,s:o}", "base_addr",
+                sal_analysis_hex(r, m->base), "cert_subject", cert_of(r, name), "code_id",
+                sal_analysis_text(r, m->code_id ? m->code_id : ""), "corrupt_symbols",
+                stats->corrupt, "debug_file", sal_analysis_text(r, debug_file), "debug_id",
+                sal_analysis_text(r, debug_id), "end_addr", sal_analysis_hex(r, m->base + m->size),
+                "filename", sal_analysis_text(r, name), "loaded_symbols", stats->loaded,
+                "missing_symbols", asked && !stats->loaded, "symbol_url",
+                sal_analysis_text(r, stats->url), "version", sal_analysis_text(r, m->version)));
     }
     return out;
 }

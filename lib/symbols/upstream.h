@@ -53,6 +53,7 @@ SAL_API apr_status_t sal_upstream_server_parse(sal_upstream_server_t *out, const
 typedef struct sal_upstream_opts_t {
     const sal_upstream_server_t *servers; /* asked in this order */
     int n_servers;
+    bool silent;           /* no SAL_UPSTREAM_VIA: of one who serves nobody */
     const char *cache_dir; /* made if missing */
     const char *tmp_dir;   /* of downloads; used if on the cache's file system; NULL: in it */
     apr_uint64_t max_disk; /* bytes of cache_dir; 0: no bound */

@@ -252,7 +252,9 @@ static struct curl_slist *make_headers(const transfer_t *t, const char *url, apr
 {
     struct curl_slist *h = curl_slist_append(NULL, "Accept-Encoding: gzip, zstd");
 
-    h = curl_slist_append(h, apr_pstrcat(p, SAL_UPSTREAM_VIA ": ", t->f->via, NULL));
+    if (!t->u->opts.silent) {
+        h = curl_slist_append(h, apr_pstrcat(p, SAL_UPSTREAM_VIA ": ", t->f->via, NULL));
+    }
     if (t->f->server->header && same_origin(t->f->server->url, url)) {
         h = curl_slist_append(h, t->f->server->header); /* a token is for that server alone */
     }

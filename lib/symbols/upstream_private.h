@@ -1,13 +1,15 @@
 /*
  * What the files of the upstream part share.
  *
- * upstream_conf.c   servers and settings from text
+ * upstream_server.c one server from text
+ * upstream_conf.c   servers and settings from salvage.conf
  * upstream_cache.c  places in the cache folder, what is remembered there, locks, temporary files
  * upstream_trim.c   keeping that folder within its bound
  * upstream_http.c   one GET, bounded; the only file that knows libcurl
  * upstream_check.c  is a file what was asked for?
  * upstream.c        which server is asked for what, in which order
- * upstream_serve.c  a line protocol for programs that shall not load a network library
+ * upstream_pipe.c   asks another process by a line protocol
+ * upstream_serve.c  its other end, and the same within a process
  */
 #ifndef SAL_SYMBOLS_UPSTREAM_PRIVATE_H
 #define SAL_SYMBOLS_UPSTREAM_PRIVATE_H

@@ -49,26 +49,30 @@ static size_t index_of(const sal_dump_symbols_t *s, const sal_md_module_t *modul
     return (size_t)(module - s->md->modules);
 }
 
+static void fetch(sal_dump_symbols_t *s, size_t i, const sal_md_module_t *module)
+{
+    sal_sym_module_t known = { .debug_file =
+                                   module->debug_file ? sal_basename(module->debug_file) : NULL,
+                               .debug_id = module->debug_id,
+                               .code_file = sal_basename(module->name),
+                               .code_id = module->code_id };
+
+    if (known.debug_file && !*known.debug_file) {
+        known.debug_file = known.code_file;
+    }
+    sal_supplier_get_module(&s->refs[i], s->supplier, &known, s->pool);
+}
+
 const sal_sym_ref_t *sal_dump_symbols_get(sal_dump_symbols_t *s, const sal_md_module_t *module)
 {
     size_t i = index_of(s, module);
-    const char *name;
 
     if (i == s->md->n_modules || !s->supplier) {
         return NULL;
     }
-    if (!s->fetched[i] && (!module->debug_file || !module->debug_id[0])) {
-        s->fetched[i] = true;
-        s->refs[i] = (sal_sym_ref_t){ .state = SAL_SYM_MISSING,
-                                      .reason = "the module has no debug file or id" };
-    }
     if (!s->fetched[i]) {
-        name = sal_basename(module->debug_file);
-        if (!*name) {
-            name = sal_basename(module->name);
-        }
         s->fetched[i] = true;
-        sal_supplier_get(&s->refs[i], s->supplier, name, module->debug_id, s->pool);
+        fetch(s, i, module);
     }
     return &s->refs[i];
 }
