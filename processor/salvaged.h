@@ -2,7 +2,8 @@
  * salvaged: what its files share.
  *
  * Processes: the supervisor (no database connection, no threads) forks one housekeeper and N
- * workers; a worker forks one walker a dump. Whatever is read-only (signature lists, field lists,
+ * workers; a worker forks one walker a dump, and a fetcher when a walker first wants symbols of a
+ * server. Whatever is read-only (signature lists, field lists,
  * libraries) is loaded by the supervisor and shared by fork. No libpq or curl handle crosses a
  * fork.
  */
@@ -18,6 +19,7 @@
 #include "process/process.h"
 #include "queue/queue.h"
 #include "symbols/supplier.h"
+#include "symbols/upstream_pipe.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -35,6 +37,9 @@ typedef struct settings_t {
     sal_fields_t *fields;
     sal_crash_store_t *store;
     sal_supplier_t *supplier;
+    const sal_conf_t *conf;
+    bool upstream;  /* some server may be asked for symbols */
+    int fetch_time; /* seconds that a dump may wait for servers */
 } settings_t;
 
 /* Reads salvage.conf and opens what it names. workers 0: as configured. */
@@ -72,6 +77,48 @@ void link_worked(link_t *link);
 /* 1..30 s with jitter, growing with failures. */
 int link_pause_ms(const link_t *link);
 
+/* ---- symbols of servers: the worker passes on what a walker asks ---- */
+
+/* Descriptors of a walker: its result, its questions, the answers. No others stay open. */
+enum { RESULT_FD = 3, QUESTION_FD, ANSWER_FD };
+
+/* The process that has the network, and how far behind it is. One a worker; .pid 0: none yet. */
+typedef struct fetcher_t {
+    pid_t pid;
+    int to, from;
+    int owed; /* answers to questions that nobody waits for any more */
+    size_t have;
+    char buf[SAL_UPSTREAM_ANSWER_MAX];
+} fetcher_t;
+
+/* Asks; starts the process if need be. False with err if that cannot be done. */
+bool fetcher_ask(fetcher_t *f, const settings_t *s, const char *line, size_t len, sal_error_t *err);
+/*
+ * Takes what has come. True with the length of an answer, LF included, in f->buf: it is to be taken
+ * out with fetcher_taken. False: none yet, or the process is gone (then .pid is 0).
+ */
+bool fetcher_answer(fetcher_t *f, size_t *len);
+void fetcher_taken(fetcher_t *f, size_t len);
+
+/* What stands between one walker and the fetcher. */
+typedef struct relay_t {
+    const settings_t *settings;
+    fetcher_t *fetcher;
+    int from, to;      /* the walker's questions, its answers; -1: none */
+    apr_time_t asked;  /* 0: no question is open */
+    apr_time_t waited; /* for all answers so far */
+    int questions;
+    size_t have;
+    char buf[SAL_UPSTREAM_QUESTION_MAX];
+} relay_t;
+
+/* Time that the walker has spent waiting; it does not count as its own. */
+apr_time_t relay_waited(const relay_t *r);
+/* Acts on what poll said of relay->from and of the fetcher, and on the time. */
+void relay_turn(relay_t *r, bool question, bool answer);
+/* The walk is over: an answer that is still to come belongs to nobody. */
+void relay_end(relay_t *r);
+
 /* ---- walking in a child process ---- */
 typedef enum { WALK_GO_ON, WALK_STOP } walk_tick_t;
 
@@ -82,15 +129,19 @@ typedef struct walk_t {
     const settings_t *settings;
     walk_tick_fn tick;
     void *baton;
-    int wake_fd; /* ends the wait for the tick early; -1: none */
+    int wake_fd;        /* ends the wait for the tick early; -1: none */
+    fetcher_t *fetcher; /* the worker's */
 } walk_t;
 
 /* A sal_walk_fn; its baton is a walk_t. */
 apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t *raw, void *baton,
                            apr_pool_t *p, sal_error_t *err);
 
-/* What the child runs: walks and writes one JSON object to fd. Never returns. */
-void walker_main(const settings_t *s, sal_span_t dump, const json_t *raw, int fd)
+/*
+ * What the child runs: walks and writes one JSON object to fds[0]; fds[1] takes its questions,
+ * fds[2] has the answers (-1: nobody answers). Never returns.
+ */
+void walker_main(const settings_t *s, sal_span_t dump, const json_t *raw, const int fds[3])
     __attribute__((noreturn));
 
 /* Limits, no new privileges, system calls. False with errno if the kernel refuses. */

@@ -10,6 +10,8 @@
 #define WALK_TIMEOUT 120
 #define WALK_MEMORY (APR_INT64_C(2) << 30)
 #define DRAIN 150
+#define FETCH_TIME 60
+#define SYMCACHE_SIZE (APR_INT64_C(20) << 30)
 
 static apr_status_t needed(const char **out, const sal_conf_t *conf, const char *key,
                            const char *path, sal_error_t *err)
@@ -34,17 +36,43 @@ static void read_numbers(settings_t *s, const sal_conf_t *conf, int workers)
     s->lease = in_range(sal_conf_int(conf, "lease", LEASE), 3, 86400);
     s->walk_timeout = in_range(sal_conf_int(conf, "stackwalk-timeout", WALK_TIMEOUT), 1, 86400);
     s->walk_memory = (apr_uint64_t)sal_conf_int(conf, "stackwalk-memory", WALK_MEMORY);
+    s->fetch_time = in_range(sal_conf_int(conf, "symbols-upstream-per-dump", FETCH_TIME), 1, 3600);
     s->drain = DRAIN;
+}
+
+/* Mistakes in the servers' lines are found now; the servers themselves when they are needed. */
+static apr_status_t check_upstream(settings_t *s, const sal_conf_t *conf, sal_error_t *err)
+{
+    const char *const *line = sal_conf_list(conf, "symbols-upstream");
+    sal_error_t why = { .message = "" };
+
+    for (; *line; line++) {
+        sal_upstream_server_t server;
+        apr_status_t rv = sal_upstream_server_parse(&server, *line, s->pool, &why);
+
+        if (rv != APR_SUCCESS) {
+            return sal_fail(err, rv, "symbols-upstream: %s", why.message);
+        }
+        s->upstream = s->upstream || (server.ask & SAL_UPSTREAM_SYM);
+    }
+    return APR_SUCCESS;
 }
 
 static apr_status_t open_symbols(settings_t *s, const sal_conf_t *conf, sal_error_t *err)
 {
-    sal_supplier_opts_t opts = { .symcache_dir = sal_conf_get(conf, "symcache", NULL),
-                                 .symbol_store = sal_conf_get(conf, "symbol-store", NULL),
-                                 .paths = sal_conf_list(conf, "symbols-path") };
+    sal_supplier_opts_t opts = {
+        .symcache_dir = sal_conf_get(conf, "symcache", NULL),
+        .symbol_store = sal_conf_get(conf, "symbol-store", NULL),
+        .paths = sal_conf_list(conf, "symbols-path"),
+        .max_disk = (apr_uint64_t)sal_conf_int(conf, "symcache-size", SYMCACHE_SIZE),
+    };
+    apr_status_t rv = check_upstream(s, conf, err);
 
-    if (!opts.symcache_dir) {
-        return APR_SUCCESS; /* stacks without names are still stacks */
+    if (rv != APR_SUCCESS || !opts.symcache_dir) {
+        return rv; /* stacks without names are still stacks */
+    }
+    if (s->upstream) { /* it is walkers that ask, through their pipes */
+        opts.upstream = sal_upstream_pipe_make(QUESTION_FD, ANSWER_FD, NULL, NULL, s->pool);
     }
     return sal_supplier_make(&s->supplier, &opts, s->pool, err);
 }
@@ -78,6 +106,7 @@ apr_status_t settings_read(settings_t **out, const char *path, int workers, apr_
     s = apr_pcalloc(pool, sizeof(*s));
     s->pool = pool;
     if ((rv = sal_conf_read(&conf, path, pool, err)) == APR_SUCCESS) {
+        s->conf = conf;
         read_numbers(s, conf, workers);
         rv = open_all(s, conf, path, err);
     }

@@ -23,19 +23,55 @@ typedef struct watch_t {
     const walk_t *walk;
     pid_t pid;
     int fd;
+    relay_t relay;
     char *out; /* malloc'd: it may be large */
     size_t size, cap;
     bool timed_out, too_big;
     apr_status_t stopped; /* what the tick wants the walk to fail with */
 } watch_t;
 
+/* Pipes: the walker's result, its questions, the answers; six ends, -1 what there is not. */
+typedef struct pipes_t {
+    int ours[3], walkers[3];
+} pipes_t;
+
+static void close_all(const int fds[3])
+{
+    for (int i = 0; i < 3; i++) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
+        }
+    }
+}
+
+static apr_status_t open_pipes(pipes_t *pipes, bool questions, sal_error_t *err)
+{
+    *pipes = (pipes_t){ { -1, -1, -1 }, { -1, -1, -1 } };
+    for (int i = 0; i < (questions ? 3 : 1); i++) {
+        int ends[2];
+
+        if (pipe2(ends, O_CLOEXEC) != 0) {
+            int code = errno;
+
+            close_all(pipes->ours);
+            close_all(pipes->walkers);
+            return sal_fail_os(err, code, "pipe for the walker");
+        }
+        pipes->ours[i] = ends[i == 2];
+        pipes->walkers[i] = ends[i != 2];
+    }
+    return APR_SUCCESS;
+}
+
 static apr_status_t start(watch_t *w, sal_span_t dump, const json_t *raw, sal_error_t *err)
 {
+    const settings_t *s = w->walk->settings;
     pid_t parent = getpid();
-    int ends[2];
+    pipes_t pipes;
+    apr_status_t rv = open_pipes(&pipes, s->upstream && s->supplier && w->walk->fetcher, err);
 
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        return sal_fail_os(err, errno, "pipe for the walker");
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
     w->pid = fork();
     if (w->pid == 0) {
@@ -44,14 +80,17 @@ static apr_status_t start(watch_t *w, sal_span_t dump, const json_t *raw, sal_er
         if (getppid() != parent) {
             _exit(EXIT_FAILED);
         }
-        walker_main(w->walk->settings, dump, raw, ends[1]);
+        walker_main(s, dump, raw, pipes.walkers);
     }
-    close(ends[1]);
-    w->fd = ends[0];
+    close_all(pipes.walkers);
+    w->fd = pipes.ours[0];
+    w->relay = (relay_t){
+        .settings = s, .fetcher = w->walk->fetcher, .from = pipes.ours[1], .to = pipes.ours[2]
+    };
     if (w->pid < 0) {
         int code = errno;
 
-        close(ends[0]);
+        close_all(pipes.ours);
         return sal_fail_os(err, code, "cannot start the walker");
     }
     return APR_SUCCESS;
@@ -82,18 +121,40 @@ static bool take(watch_t *w)
     return n > 0 && !w->too_big;
 }
 
+/* Waits until something happens, at most until then; what happened is acted upon. */
+static bool turn(watch_t *w, apr_time_t *next, apr_interval_time_t most)
+{
+    enum { RESULT, WAKE, QUESTION, ANSWER, FDS };
+    bool open = w->relay.asked != 0 && w->walk->fetcher->pid != 0;
+    struct pollfd fds[FDS] = { { w->fd, POLLIN, 0 },
+                               { w->walk->wake_fd, POLLIN, 0 },
+                               { w->relay.from, POLLIN, 0 },
+                               { open ? w->walk->fetcher->from : -1, POLLIN, 0 } };
+    bool more = true;
+
+    if (poll(fds, FDS, (int)apr_time_as_msec(most) + 1) > 0) {
+        *next = fds[WAKE].revents ? 0 : *next;
+        more = !fds[RESULT].revents || take(w);
+    } else {
+        fds[QUESTION].revents = fds[ANSWER].revents = 0;
+    }
+    relay_turn(&w->relay, fds[QUESTION].revents != 0, fds[ANSWER].revents != 0);
+    return more;
+}
+
 /* Reads until the end, the time limit, or the tick's word. */
 static void watch(watch_t *w)
 {
-    apr_time_t end = apr_time_now() + apr_time_from_sec(w->walk->settings->walk_timeout);
+    apr_time_t begun = apr_time_now();
+    apr_interval_time_t limit = apr_time_from_sec(w->walk->settings->walk_timeout);
     apr_time_t next = 0;
     bool more = true;
 
     while (more) {
-        struct pollfd fds[2] = { { w->fd, POLLIN, 0 }, { w->walk->wake_fd, POLLIN, 0 } };
         apr_time_t now = apr_time_now();
+        apr_interval_time_t left = begun + limit + relay_waited(&w->relay) - now;
 
-        if (now >= end) {
+        if (left <= 0) {
             w->timed_out = true;
             return;
         }
@@ -103,12 +164,8 @@ static void watch(watch_t *w)
             }
             next = now + apr_time_from_msec(TICK_MS);
         }
-        if (poll(fds, w->walk->wake_fd < 0 ? 1 : 2,
-                 end - now < apr_time_from_msec(TICK_MS) ? (int)apr_time_as_msec(end - now) + 1
-                                                         : TICK_MS) > 0) {
-            next = fds[1].revents ? 0 : next;
-            more = !fds[0].revents || take(w);
-        }
+        more =
+            turn(w, &next, left < apr_time_from_msec(TICK_MS) ? left : apr_time_from_msec(TICK_MS));
     }
 }
 
@@ -169,6 +226,7 @@ apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t
         return rv;
     }
     watch(&w);
+    relay_end(&w.relay);
     close(w.fd);
     status = reap(&w, w.timed_out || w.too_big || w.stopped != APR_SUCCESS);
     out->exit_code = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);

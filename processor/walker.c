@@ -13,8 +13,6 @@
 #include "analysis/stackwalk.h"
 #include "base/file.h"
 
-#define RESULT_FD 3
-
 typedef struct writer_t {
     size_t n;
     char buf[65536];
@@ -74,27 +72,34 @@ static void fail(const char *what)
     _exit(EXIT_FAILED);
 }
 
-/* Of the worker's descriptors only the pipe and the log stay: no socket to the database. */
-static void keep_only(int fd)
+/*
+ * Of the worker's descriptors only the pipes and the log stay: no socket to the database, none to
+ * anything. They may lie where they are to go, so all are moved out of the way first.
+ */
+static void keep_only(const int fds[3])
 {
     int null = open("/dev/null", O_RDWR);
+    int away[3];
 
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
-    if (fd != RESULT_FD) {
-        dup2(fd, RESULT_FD);
+    for (int i = 0; i < 3; i++) {
+        away[i] = fcntl(fds[i] < 0 ? null : fds[i], F_DUPFD, ANSWER_FD + 1);
     }
-    close_range(RESULT_FD + 1, ~0U, 0);
+    for (int i = 0; i < 3; i++) {
+        dup2(away[i], RESULT_FD + i);
+    }
+    close_range(ANSWER_FD + 1, ~0U, 0);
 }
 
-void walker_main(const settings_t *s, sal_span_t dump, const json_t *raw, int fd)
+void walker_main(const settings_t *s, sal_span_t dump, const json_t *raw, const int fds[3])
 {
     sal_stackwalk_opts_t opts = { .supplier = s->supplier, .extra = raw };
     sal_error_t err = { .message = "" };
     json_t *doc = NULL, *result;
     apr_pool_t *p;
 
-    keep_only(fd);
+    keep_only(fds);
     if (!sandbox_limits(s->walk_memory, s->walk_timeout + 5)) {
         fail("the walker's limits cannot be set");
     }

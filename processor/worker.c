@@ -30,6 +30,7 @@ typedef struct worker_t {
     apr_time_t deadline;  /* when a running job is given back after all */
     const sal_job_t *job; /* the one we hold */
     apr_time_t renew_at;
+    fetcher_t fetcher; /* of symbols of servers */
 } worker_t;
 
 /* ---- signals and waiting ---- */
@@ -174,7 +175,7 @@ static apr_status_t run_pipeline(worker_t *w, json_t **doc, sal_db_t *db, apr_po
                                  sal_error_t *err)
 {
     const settings_t *s = w->settings;
-    walk_t walk = { s, tick, w, w->signals };
+    walk_t walk = { s, tick, w, w->signals, &w->fetcher };
     sal_crash_reader_t *reader;
     sal_process_opts_t opts;
     json_t *previous;
