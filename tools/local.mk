@@ -22,10 +22,11 @@ salvage_LINK = $(CC) $(AM_CFLAGS) $(CFLAGS) $(QUICK_LINK) $(LDFLAGS) -o $@
 salvage_tools_SOURCES = $(EVERY_SOURCES) \
     tools/cmd_core2md.c tools/core2md_core.c tools/core2md_core.h tools/core2md_cpu.c \
     tools/core2md_linux.c tools/core2md_modules.c \
+    tools/cmd_dump_syms.c \
     tools/cmd_signature.c
 salvage_tools_CPPFLAGS = $(TOOL_CPPFLAGS) -DSALVAGE_TOOLS
 salvage_tools_LDFLAGS = -Wl,--as-needed
-salvage_tools_LDADD = libsalvage_core.la $(APR_LIBS) $(JANSSON_LIBS) $(ZLIB_LIBS) $(ELFUTILS_LIBS)
+salvage_tools_LDADD = libdumpsyms.la libsalvage_core.la $(APR_LIBS) $(JANSSON_LIBS) $(ZLIB_LIBS) $(ELFUTILS_LIBS)
 
 # salvage-server: what needs a database or the network.
 salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
@@ -46,7 +47,7 @@ salvage_fetch_LDFLAGS = -Wl,--as-needed
 salvage_fetch_LDADD = libsalvage_core.la $(APR_LIBS) $(CURL_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS)
 
 EXTRA_DIST += tests/cli tools/private-instance tools/setup.sh
-dist_man_MANS += docs/man/salvage-core2md.1
+dist_man_MANS += docs/man/salvage-core2md.1 docs/man/salvage-dump-syms.1
 dist_man_MANS += docs/man/salvage-upload-symbols.1
 dist_man_MANS += docs/man/salvage.1 docs/man/salvage-db.1 docs/man/salvage-queue.1 \
     docs/man/salvage-token.1 docs/man/salvage.conf.5

@@ -77,7 +77,7 @@ apr_status_t dump_elf_find_debug(dump_elf_t *e, const sal_dumpsyms_opts_t *opts,
                                  sal_error_t *err);
 
 /* MODULE and INFO lines. */
-void dump_header_write(FILE *out, const sal_dumpsyms_info_t *info);
+void dump_header_write(FILE *out, const sal_dumpsyms_info_t *info, const sal_dumpsyms_opts_t *opts);
 
 /* A handle for DWARF of e->debug (or the program), DWZ file attached; one a thread: libdw is not
  * safe between threads. NULL: no DWARF. The caller ends it with dump_dwarf_close. Nobody may ask

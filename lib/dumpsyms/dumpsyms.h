@@ -22,6 +22,7 @@ typedef struct sal_dumpsyms_opts_t {
     const char *const *debug_dirs; /* roots for build ids and debug links, NULL-terminated; NULL:
                                     * /usr/lib/debug */
     const char *name;              /* of the module; NULL: DT_SONAME, or the file's base name */
+    const char *const *extra_info; /* texts of INFO lines, NULL-terminated; NULL: none */
     bool no_inlines;               /* lines only, of the whole function */
     bool no_cfi;
     bool no_search;      /* use no file but those named here (hostile input) */

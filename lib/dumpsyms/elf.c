@@ -10,7 +10,7 @@
 #include <apr_strings.h>
 #include "base/text.h"
 
-enum { MAX_BUILD_ID = 64, GUID_SIZE = 16, HASH_OVER = 4096, MAX_NAME = 1024 };
+enum { MAX_BUILD_ID = 64, GUID_SIZE = 16, HASH_OVER = 4096, MAX_NAME = 255 };
 
 #define NO_AGE "0" /* ELF knows no age: one digit closes the debug id */
 
@@ -147,9 +147,9 @@ static const struct machine_t {
     { EM_386, "x86", NULL },         { EM_X86_64, "x86_64", "x86_64" },
     { EM_ARM, "arm", NULL },         { EM_AARCH64, "arm64", "arm64" },
     { EM_MIPS, "mips", "mips64" },   { EM_PPC, "ppc", NULL },
-    { EM_PPC64, NULL, "ppc64" },     { EM_S390, "s390", "s390x" },
+    { EM_PPC64, NULL, "ppc64" },     { EM_S390, "s390", "s390" },
     { EM_SPARC, "sparc", NULL },     { EM_SPARC32PLUS, "sparc", NULL },
-    { EM_SPARCV9, NULL, "sparcv9" }, { EM_RISCV, "riscv", "riscv64" },
+    { EM_SPARCV9, NULL, "sparcv9" }, { EM_RISCV, "riscv", "riscv" },
 };
 
 static const char *cpu_of(const dump_elf_t *e)
@@ -179,16 +179,21 @@ static uint64_t lowest_load(Elf *elf)
     return lowest == UINT64_MAX ? 0 : lowest;
 }
 
-/* Printable and no path: it stands in a line and names a file. */
+static bool one_line(const char *text)
+{
+    const char *c = text;
+
+    while ((unsigned char)*c >= ' ' && *c != 0x7f) {
+        c++;
+    }
+    return *text && !*c && sal_utf8_valid(text, strlen(text));
+}
+
+/* It stands in a line and names a file. */
 static bool name_ok(const char *name)
 {
-    for (const char *c = name; *c; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f || *c == '/' || *c == '\\') {
-            return false;
-        }
-    }
-    return *name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strlen(name) <= MAX_NAME &&
-           sal_utf8_valid(name, strlen(name));
+    return one_line(name) && !strpbrk(name, "/\\") && strcmp(name, ".") != 0 &&
+           strcmp(name, "..") != 0 && strlen(name) <= MAX_NAME;
 }
 
 static const char *soname(Elf *elf)
@@ -270,6 +275,11 @@ apr_status_t dump_elf_open(dump_elf_t *e, sal_dumpsyms_info_t *info, const char 
     memset(e, 0, sizeof(*e));
     memset(info, 0, sizeof(*info));
     e->path = apr_pstrdup(p, path);
+    for (const char *const *extra = opts->extra_info; extra && *extra; extra++) {
+        if (!one_line(*extra)) {
+            return sal_fail(err, APR_EINVAL, "the text of an INFO line is empty or not one line");
+        }
+    }
     if ((rv = dump_image_open(&e->image, path, p, err)) != APR_SUCCESS) {
         return rv;
     }
@@ -285,11 +295,16 @@ apr_status_t dump_elf_open(dump_elf_t *e, sal_dumpsyms_info_t *info, const char 
     return dump_elf_find_debug(e, opts, p, err);
 }
 
-void dump_header_write(FILE *out, const sal_dumpsyms_info_t *info)
+void dump_header_write(FILE *out, const sal_dumpsyms_info_t *info, const sal_dumpsyms_opts_t *opts)
 {
+    const char *const *extra = opts->extra_info;
+
     fprintf(out, "MODULE %s %s %s %s\n", info->os, info->cpu, info->debug_id, info->name);
     if (*info->code_id) {
         fprintf(out, "INFO CODE_ID %s\n", info->code_id);
+    }
+    for (; extra && *extra; extra++) {
+        fprintf(out, "INFO %s\n", *extra);
     }
 }
 

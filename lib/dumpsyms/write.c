@@ -140,11 +140,12 @@ typedef struct dump_t {
     size_t cfi_size;
 } dump_t;
 
-static apr_status_t write_records(FILE *out, dump_t *d, sal_dumpsyms_info_t *info, sal_error_t *err)
+static apr_status_t write_records(FILE *out, dump_t *d, const sal_dumpsyms_info_t *info,
+                                  const sal_dumpsyms_opts_t *opts, sal_error_t *err)
 {
     apr_status_t rv;
 
-    dump_header_write(out, info);
+    dump_header_write(out, info, opts);
     for (uint32_t i = 0; i < d->files.n; i++) {
         fprintf(out, "FILE %u %s\n", i, d->funcs.files[d->files.order[i]]);
     }
@@ -204,7 +205,7 @@ static apr_status_t cfi_first(dump_t *d, sal_dumpsyms_info_t *info, const sal_du
 static apr_status_t write_all(FILE *out, dump_t *d, sal_dumpsyms_info_t *info,
                               const sal_dumpsyms_opts_t *opts, apr_pool_t *p, sal_error_t *err)
 {
-    apr_status_t rv = write_records(out, d, info, err);
+    apr_status_t rv = write_records(out, d, info, opts, err);
 
     if (rv == APR_SUCCESS && d->cfi != NULL) {
         fwrite(d->cfi, 1, d->cfi_size, out);
