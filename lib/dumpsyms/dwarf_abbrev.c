@@ -139,7 +139,7 @@ bool dw_abbrevs_read(dw_abbrevs_t *t, const dw_file_t *f, uint64_t off, uint64_t
     const dw_span_t *s = &f->s[DW_ABBREV];
     dw_cur_t c = { s->p, s->p + s->n, f->big, false };
     const uint8_t *start;
-    uint64_t code = 1;
+    uint64_t code = UINT64_MAX; /* the one before */
 
     t->file = NULL;
     t->n = t->n_attr = 0;
