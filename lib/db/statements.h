@@ -7,3 +7,4 @@
 #include "db/statements/rawsymbols.def"
 #include "db/statements/search.def"
 #include "db/statements/symbols.def"
+#include "db/statements/upload.def"

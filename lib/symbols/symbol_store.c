@@ -27,6 +27,7 @@
 
 #define DIGEST_MARK "user.salvage.sha256"
 #define STALE_SECONDS (24 * 3600)
+#define SESSION_SECONDS (8 * 24 * 3600) /* a resumable upload may take a week */
 
 struct sal_symbol_temp_t {
     sal_symbol_store_t *store;
@@ -291,7 +292,8 @@ static apr_status_t drop_cleanup(void *v)
     return APR_SUCCESS;
 }
 
-static int open_temp(char **path, sal_symbol_store_t *store, apr_pool_t *p, sal_error_t *err)
+static int open_temp(char **path, sal_symbol_store_t *store, char prefix, apr_pool_t *p,
+                     sal_error_t *err)
 {
     const char *dir = apr_pstrcat(p, store->root, "/tmp", NULL);
     int fd;
@@ -299,7 +301,7 @@ static int open_temp(char **path, sal_symbol_store_t *store, apr_pool_t *p, sal_
     if (sal_dir_make(dir, 0755, 0, p, err) != APR_SUCCESS) {
         return -1;
     }
-    *path = apr_pstrcat(p, dir, "/w-XXXXXX", NULL);
+    *path = apr_psprintf(p, "%s/%c-XXXXXX", dir, prefix);
     fd = mkostemp(*path, O_CLOEXEC);
     if (fd < 0) {
         sal_fail_os(err, errno, "cannot make a file in %s", dir);
@@ -307,8 +309,8 @@ static int open_temp(char **path, sal_symbol_store_t *store, apr_pool_t *p, sal_
     return fd;
 }
 
-apr_status_t sal_symbol_temp_begin(sal_symbol_temp_t **out, sal_symbol_store_t *store,
-                                   apr_pool_t *p, sal_error_t *err)
+apr_status_t sal_symbol_temp_begin_as(sal_symbol_temp_t **out, sal_symbol_store_t *store,
+                                      char prefix, apr_pool_t *p, sal_error_t *err)
 {
     sal_symbol_temp_t *t = apr_pcalloc(p, sizeof(*t));
     sal_error_t why = { 0 };
@@ -316,7 +318,7 @@ apr_status_t sal_symbol_temp_begin(sal_symbol_temp_t **out, sal_symbol_store_t *
 
     t->store = store;
     t->pool = p;
-    t->fd = open_temp(&path, store, p, &why);
+    t->fd = open_temp(&path, store, prefix, p, &why);
     if (t->fd < 0) {
         return sal_fail(err, why.code, "%s", why.message);
     }
@@ -324,6 +326,58 @@ apr_status_t sal_symbol_temp_begin(sal_symbol_temp_t **out, sal_symbol_store_t *
     apr_pool_cleanup_register(p, t, drop_cleanup, apr_pool_cleanup_null);
     *out = t;
     return APR_SUCCESS;
+}
+
+apr_status_t sal_symbol_temp_begin(sal_symbol_temp_t **out, sal_symbol_store_t *store,
+                                   apr_pool_t *p, sal_error_t *err)
+{
+    return sal_symbol_temp_begin_as(out, store, 'w', p, err);
+}
+
+const char *sal_symbol_temp_release(sal_symbol_temp_t *temp, apr_pool_t *p)
+{
+    const char *name = temp->path ? apr_pstrdup(p, strrchr(temp->path, '/') + 1) : "";
+
+    sal_symbol_temp_close(temp);
+    temp->path = NULL;
+    apr_pool_cleanup_kill(temp->pool, temp, drop_cleanup);
+    return name;
+}
+
+sal_symbol_temp_t *sal_symbol_temp_take(sal_symbol_store_t *store, const char *name, apr_pool_t *p)
+{
+    sal_symbol_temp_t *t = apr_pcalloc(p, sizeof(*t));
+
+    t->store = store;
+    t->pool = p;
+    t->fd = -1;
+    t->path = apr_pstrcat(p, store->root, "/tmp/", name, NULL);
+    apr_pool_cleanup_register(p, t, drop_cleanup, apr_pool_cleanup_null);
+    return t;
+}
+
+apr_status_t sal_symbol_temp_link(sal_symbol_temp_t **out, sal_symbol_store_t *store,
+                                  const char *name, apr_pool_t *p, sal_error_t *err)
+{
+    const char *old = apr_pstrcat(p, store->root, "/tmp/", name, NULL);
+    apr_status_t rv = sal_symbol_temp_begin_as(out, store, *name, p, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    sal_symbol_temp_close(*out);
+    /* The name was ours for the making of it; nobody else can be given it in between and keep it.
+     */
+    if (unlink((*out)->path) || link(old, (*out)->path)) {
+        rv = sal_fail_os(err, errno, "cannot link %s", old);
+        (*out)->path = NULL;
+    }
+    return rv;
+}
+
+const char *sal_symbol_store_root(const sal_symbol_store_t *store)
+{
+    return store->root;
 }
 
 int sal_symbol_temp_fd(const sal_symbol_temp_t *temp)
@@ -351,7 +405,7 @@ void sal_symbol_temp_drop(sal_symbol_temp_t *temp)
 int sal_symbol_store_spool(sal_symbol_store_t *store, apr_pool_t *p, sal_error_t *err)
 {
     char *path;
-    int fd = open_temp(&path, store, p, err);
+    int fd = open_temp(&path, store, 'w', p, err);
 
     if (fd >= 0) {
         unlink(path);
@@ -499,7 +553,7 @@ bool sal_symbol_store_digest(char out[SAL_SHA256_HEX + 1], int fd)
 int sal_symbol_store_sweep(sal_symbol_store_t *store, apr_pool_t *p)
 {
     const char *dir = apr_pstrcat(p, store->root, "/tmp", NULL);
-    time_t limit = time(NULL) - STALE_SECONDS;
+    time_t now = time(NULL);
     struct dirent *e;
     struct stat st;
     int n = 0;
@@ -510,7 +564,8 @@ int sal_symbol_store_sweep(sal_symbol_store_t *store, apr_pool_t *p)
     }
     while ((e = readdir(d))) {
         if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-            st.st_mtime < limit && unlinkat(dirfd(d), e->d_name, 0) == 0) {
+            st.st_mtime < now - (*e->d_name == 's' ? SESSION_SECONDS : STALE_SECONDS) &&
+            unlinkat(dirfd(d), e->d_name, 0) == 0) {
             n++;
         }
     }

@@ -69,6 +69,22 @@ SAL_API void sal_symbol_temp_close(sal_symbol_temp_t *temp);
 SAL_API void sal_symbol_temp_drop(sal_symbol_temp_t *temp);
 
 /*
+ * For uploads of more files than memory should know: gives the file up to its name, which lives in
+ * p, and forgets it; whoever holds the name takes it up again, links a second one to it, or drops
+ * it. A name that begins with "s" is swept after eight days, another after one.
+ */
+SAL_API const char *sal_symbol_temp_release(sal_symbol_temp_t *temp, apr_pool_t *p);
+SAL_API sal_symbol_temp_t *sal_symbol_temp_take(sal_symbol_store_t *store, const char *name,
+                                                apr_pool_t *p);
+SAL_API apr_status_t sal_symbol_temp_begin_as(sal_symbol_temp_t **out, sal_symbol_store_t *store,
+                                              char prefix, apr_pool_t *p, sal_error_t *err);
+SAL_API apr_status_t sal_symbol_temp_link(sal_symbol_temp_t **out, sal_symbol_store_t *store,
+                                          const char *name, apr_pool_t *p, sal_error_t *err);
+
+/* The directory of the store, for rooms that keep files of their own below it. */
+SAL_API const char *sal_symbol_store_root(const sal_symbol_store_t *store);
+
+/*
  * Publishing is three steps: seal the bytes, make them a blob, point a key at the blob. With sync
  * each is durable when it returns. Without, sal_symbol_store_sync has to stand between sealing and
  * the rest, so that no name ever leads to bytes that a power cut can take, and at the end: for an

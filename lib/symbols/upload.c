@@ -1,39 +1,17 @@
 /*
- * From a checked archive to stored files and their rows.
- *
- * A .sym is kept as gzip: the deflate stream of the archive gets a gzip frame around it, so nothing
- * is compressed again. Every member is inflated once, for its digests, CRC and header lines.
+ * From the first byte of an upload to files in the store; the rows are upload_rows.c's.
  */
-#include "symbols/upload.h"
+#include "symbols/upload_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
-#include <openssl/evp.h>
-#include <zlib.h>
 
-#include "base/file.h"
 #include "base/text.h"
-
-enum { CHUNK = 65536, DEFLATE_LEVEL = 6 };
-
-/* What the members of one archive share while they are staged. */
-typedef struct {
-    sal_upload_t *up;
-    sal_upload_file_t *file;
-    EVP_MD_CTX *md5, *sha, *stored;
-    unsigned char *out; /* CHUNK bytes */
-    char *head;         /* SAL_SYM_HEADER_BYTES of the content */
-    size_t head_len;
-    uLong crc;
-    bool as_gzip, deflating;
-    z_stream deflater; /* of a .sym that the archive holds uncompressed */
-} staging_t;
 
 const char *sal_upload_kind(const char *leaf)
 {
@@ -59,300 +37,180 @@ const char *sal_upload_kind(const char *leaf)
     return strstr(leaf, ".so.") ? "elf" : "other";
 }
 
-/* ---- staging ---- */
+/* ---- beginning and ending ---- */
 
-static apr_status_t store_bytes(staging_t *s, const void *data, apr_size_t size, sal_error_t *err)
+apr_status_t upload_each(sal_upload_t *up, upload_each_fn fn, void *baton, sal_error_t *err)
 {
-    apr_status_t rv = sal_fd_write_all(sal_symbol_temp_fd(s->file->temp), data, size);
+    uint32_t n = sal_upload_log_count(up->log);
+    apr_status_t rv = APR_SUCCESS;
+    sal_upload_entry_t e;
+    apr_pool_t *p;
 
-    if (rv != APR_SUCCESS) {
-        return sal_fail_os(err, rv, "cannot write to the symbol store");
+    apr_pool_create(&p, up->pool);
+    for (uint32_t i = 0; i < n && rv == APR_SUCCESS; i++) {
+        rv = sal_upload_log_get(up->log, i, &e, err);
+        if (rv == APR_SUCCESS && upload_counts(up, &e)) {
+            rv = fn(up, i, &e, baton, p, err);
+            apr_pool_clear(p);
+        }
     }
-    s->file->stored_size += size;
-    EVP_DigestUpdate(s->stored, data, size);
+    apr_pool_destroy(p);
+    return rv;
+}
+
+/*
+ * Temporary files go, but for those that a retry may adopt: of a connection that broke, or of a
+ * failure of ours.
+ */
+static apr_status_t clean_up(void *v)
+{
+    upload_clean(v);
     return APR_SUCCESS;
 }
 
-static apr_status_t deflate_some(staging_t *s, const void *data, apr_size_t size, int flush,
-                                 sal_error_t *err)
+void upload_clean(sal_upload_t *up)
 {
-    apr_status_t rv = APR_SUCCESS;
+    uint32_t n = sal_upload_log_count(up->log);
+    bool keep = !up->refused && !up->finished;
+    sal_upload_entry_t e;
+    apr_pool_t *p;
 
-    s->deflater.next_in = (unsigned char *)(uintptr_t)data;
-    s->deflater.avail_in = (uInt)size;
-    do {
-        s->deflater.next_out = s->out;
-        s->deflater.avail_out = CHUNK;
-        deflate(&s->deflater, flush);
-        rv = store_bytes(s, s->out, CHUNK - s->deflater.avail_out, err);
-    } while (rv == APR_SUCCESS && s->deflater.avail_out == 0);
-    return rv;
-}
-
-static apr_status_t plain_sink(void *baton, const void *data, apr_size_t size, sal_error_t *err)
-{
-    staging_t *s = baton;
-    size_t room = SAL_SYM_HEADER_BYTES - s->head_len;
-
-    EVP_DigestUpdate(s->md5, data, size);
-    EVP_DigestUpdate(s->sha, data, size);
-    room = size < room ? size : room;
-    memcpy(s->head + s->head_len, data, room);
-    s->head_len += room;
-    if (s->deflating) {
-        s->crc = crc32(s->crc, data, (uInt)size);
-        return deflate_some(s, data, size, Z_NO_FLUSH, err);
-    }
-    return s->as_gzip ? APR_SUCCESS : store_bytes(s, data, size, err);
-}
-
-static apr_status_t packed_sink(void *baton, const void *data, apr_size_t size, sal_error_t *err)
-{
-    return store_bytes(baton, data, size, err);
-}
-
-static apr_status_t gzip_trailer(staging_t *s, sal_error_t *err)
-{
-    const sal_upload_member_t *m = s->file->member;
-    unsigned char tail[8];
-
-    for (int i = 0; i < 4; i++) {
-        tail[i] = (unsigned char)(m->crc >> (8 * i));
-        tail[4 + i] = (unsigned char)(m->size >> (8 * i));
-    }
-    return store_bytes(s, tail, sizeof(tail), err);
-}
-
-static apr_status_t copy_member(staging_t *s, sal_upload_zip_t *zip, apr_pool_t *scratch,
-                                sal_error_t *err)
-{
-    static const unsigned char gzip_head[10] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff };
-    const sal_upload_member_t *m = s->file->member;
-    apr_status_t rv = APR_SUCCESS;
-
-    if (s->as_gzip) {
-        rv = store_bytes(s, gzip_head, sizeof(gzip_head), err);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = sal_upload_zip_read(zip, m, s->as_gzip && m->deflated ? packed_sink : NULL, plain_sink,
-                                 s, scratch, err);
-    }
-    if (rv == APR_SUCCESS && s->deflating) {
-        rv = deflate_some(s, "", 0, Z_FINISH, err);
-    }
-    if (rv == APR_SUCCESS && s->as_gzip) {
-        rv = gzip_trailer(s, err);
-    }
-    return rv;
-}
-
-static void finish_digests(staging_t *s)
-{
-    EVP_DigestFinal_ex(s->md5, s->file->md5, NULL);
-    EVP_DigestFinal_ex(s->sha, s->file->sha256, NULL);
-    EVP_DigestFinal_ex(s->stored, s->file->stored_sha256, NULL);
-}
-
-static apr_status_t begin_member(staging_t *s, apr_pool_t *p, sal_error_t *err)
-{
-    const sal_upload_member_t *m = s->file->member;
-
-    if (!EVP_DigestInit_ex(s->md5, EVP_md5(), NULL) ||
-        !EVP_DigestInit_ex(s->sha, EVP_sha256(), NULL) ||
-        !EVP_DigestInit_ex(s->stored, EVP_sha256(), NULL)) {
-        return sal_fail(err, APR_EGENERAL, "MD5 or SHA-256 is switched off in OpenSSL");
-    }
-    s->head_len = 0;
-    s->as_gzip = sal_symbol_leaf_is_sym(m->key.leaf);
-    s->deflating = s->as_gzip && !m->deflated;
-    if (s->deflating) {
-        s->deflater = (z_stream){ 0 };
-        if (deflateInit2(&s->deflater, DEFLATE_LEVEL, Z_DEFLATED, -MAX_WBITS, 8,
-                         Z_DEFAULT_STRATEGY) != Z_OK) {
-            s->deflating = false;
-            return sal_fail(err, APR_ENOMEM, "no memory to compress");
-        }
-    }
-    return sal_symbol_temp_begin(&s->file->temp, s->up->store, p, err);
-}
-
-static bool same_folded(const char *a, const char *b)
-{
-    return !strcasecmp(a, b);
-}
-
-static void note_header(staging_t *s, apr_pool_t *p)
-{
-    sal_upload_file_t *f = s->file;
-    const sal_symbol_key_t *key = &f->member->key;
-
-    if (!s->as_gzip) {
+    if (up->cleaned || (up->lasting && keep)) {
         return;
     }
-    sal_sym_header_read(&f->header, s->head, s->head_len, p);
-    if (!f->header.debug_id || !same_folded(f->header.debug_id, key->debug_id) ||
-        !same_folded(f->header.debug_file, key->debug_file)) {
-        APR_ARRAY_PUSH(s->up->warnings, const char *) =
-            apr_pstrcat(p, "header does not match key: ", f->member->name, NULL);
+    up->cleaned = true;
+    apr_pool_create(&p, NULL);
+    for (uint32_t i = 0; i < n; i++) {
+        if (sal_upload_log_get(up->log, i, &e, NULL) != APR_SUCCESS) {
+            break;
+        }
+        if (!keep && e.packed >= SAL_ADOPT_MIN) {
+            sal_adopt_forget(up->adopt, sal_upload_log_name(up->log, &e, p), &e, p);
+        }
+        if (*e.temp && !(keep && up->adopt && e.packed >= SAL_ADOPT_MIN)) {
+            sal_symbol_temp_take(up->store, e.temp, p); /* dropped with the pool */
+        }
+        apr_pool_clear(p);
     }
+    apr_pool_destroy(p);
 }
 
-static apr_status_t stage_member(staging_t *s, sal_upload_zip_t *zip, apr_pool_t *p,
-                                 apr_pool_t *scratch, sal_error_t *err)
-{
-    apr_status_t rv = begin_member(s, p, err);
-
-    if (rv == APR_SUCCESS) {
-        rv = copy_member(s, zip, scratch, err);
-        sal_symbol_temp_close(s->file->temp);
-    }
-    if (s->deflating) {
-        deflateEnd(&s->deflater);
-        s->deflating = false;
-    }
-    if (rv == APR_SUCCESS) {
-        finish_digests(s);
-        note_header(s, p);
-    }
-    return rv;
-}
-
-static apr_status_t stage_members(sal_upload_t *up, sal_upload_zip_t *zip, apr_pool_t *p,
-                                  sal_error_t *err)
-{
-    staging_t s = { .up = up,
-                    .md5 = EVP_MD_CTX_new(),
-                    .sha = EVP_MD_CTX_new(),
-                    .stored = EVP_MD_CTX_new(),
-                    .out = apr_palloc(p, CHUNK),
-                    .head = apr_palloc(p, SAL_SYM_HEADER_BYTES) };
-    apr_status_t rv = s.md5 && s.sha && s.stored ? APR_SUCCESS : APR_ENOMEM;
-    apr_pool_t *scratch;
-
-    apr_pool_create(&scratch, p);
-    for (int i = 0; i < zip->members->nelts && rv == APR_SUCCESS; i++) {
-        s.file = apr_array_push(up->files);
-        s.file->member = &APR_ARRAY_IDX(zip->members, i, sal_upload_member_t);
-        rv = stage_member(&s, zip, p, scratch, err);
-        apr_pool_clear(scratch);
-    }
-    apr_pool_destroy(scratch);
-    EVP_MD_CTX_free(s.md5);
-    EVP_MD_CTX_free(s.sha);
-    EVP_MD_CTX_free(s.stored);
-    return rv;
-}
-
-static apr_status_t digest_archive(sal_upload_t *up, int fd, apr_pool_t *p, sal_error_t *err)
-{
-    unsigned char *buf = apr_palloc(p, CHUNK);
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    apr_status_t rv = APR_SUCCESS;
-    ssize_t n;
-
-    if (!ctx || !EVP_DigestInit_ex(ctx, EVP_sha256(), NULL)) {
-        EVP_MD_CTX_free(ctx);
-        return sal_fail(err, APR_ENOMEM, "no memory for a digest");
-    }
-    while ((n = pread(fd, buf, CHUNK, (off_t)up->archive_size)) > 0) {
-        EVP_DigestUpdate(ctx, buf, (size_t)n);
-        up->archive_size += (uint64_t)n;
-    }
-    if (n < 0) {
-        rv = sal_fail_os(err, errno, "cannot read the archive");
-    }
-    EVP_DigestFinal_ex(ctx, up->archive_sha256, NULL);
-    EVP_MD_CTX_free(ctx);
-    return rv;
-}
-
-apr_status_t sal_upload_stage(sal_upload_t **out, sal_symbol_store_t *store, int fd,
-                              const sal_upload_opts_t *opts, apr_pool_t *p, sal_error_t *err)
+static apr_status_t make_upload(sal_upload_t **out, sal_symbol_store_t *store,
+                                const sal_upload_opts_t *opts, sal_upload_log_t *log, apr_pool_t *p,
+                                sal_error_t *err)
 {
     sal_upload_t *up = apr_pcalloc(p, sizeof(*up));
-    sal_upload_zip_t *zip;
-    apr_status_t rv;
+    apr_status_t rv = APR_SUCCESS;
 
     up->opts = *opts;
     up->store = store;
-    up->warnings = apr_array_make(p, 4, sizeof(const char *));
-    if ((rv = sal_upload_name_check(opts->archive_name, p, err)) != APR_SUCCESS ||
-        (rv = sal_upload_zip_open(&zip, fd, opts->limits, p, err)) != APR_SUCCESS) {
-        return rv;
+    up->pool = p;
+    up->pass = 1;
+    up->id = opts->id;
+    up->log = log;
+    if (!log) {
+        int entries = sal_symbol_store_spool(store, p, err);
+        int texts = entries >= 0 ? sal_symbol_store_spool(store, p, err) : -1;
+
+        if (texts < 0) {
+            if (entries >= 0) {
+                close(entries);
+            }
+            return err && err->code ? err->code : APR_EGENERAL;
+        }
+        rv = sal_upload_log_open(&up->log, entries, texts, 0, 0, p, err);
     }
-    up->files = apr_array_make(p, zip->members->nelts + 1, sizeof(sal_upload_file_t));
-    up->ignored = zip->ignored;
-    up->unpacked = zip->unpacked;
-    if ((rv = stage_members(up, zip, p, err)) != APR_SUCCESS ||
-        (rv = digest_archive(up, fd, p, err)) != APR_SUCCESS) {
-        return rv;
-    }
-    *out = up;
-    return APR_SUCCESS;
-}
-
-/* ---- what is there already ---- */
-
-/* A row is not enough to skip: the file must be there, and still be the one of the row. */
-static bool still_stored(const sal_upload_t *up, const sal_upload_file_t *f, bool is_try,
-                         const char *stored_sha256, apr_pool_t *p)
-{
-    const char *path = sal_symbol_store_path(up->store, &f->member->key, is_try, p);
-    char mark[SAL_SHA256_HEX + 1];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool yes;
-
-    if (fd < 0) {
-        return false;
-    }
-    yes = !sal_symbol_store_digest(mark, fd) || !strcmp(mark, stored_sha256);
-    close(fd);
-    return yes;
-}
-
-static void compare_row(sal_upload_t *up, const sal_rows_t *rows, int row, apr_pool_t *p)
-{
-    int64_t n = sal_rows_int(rows, row, 0);
-    bool is_try = sal_rows_bool(rows, row, 1) != 0;
-    sal_upload_file_t *f;
-    apr_size_t size;
-    const void *sha;
-
-    if (n < 1 || n > up->files->nelts) {
-        return;
-    }
-    f = &APR_ARRAY_IDX(up->files, (int)n - 1, sal_upload_file_t);
-    sha = sal_rows_bytes(rows, row, 2, &size, p);
-    if (size == sizeof(f->sha256) && !memcmp(sha, f->sha256, size) &&
-        still_stored(up, f, is_try, sal_rows_text(rows, row, 3), p)) {
-        f->skipped = true;
-    } else if (is_try == up->opts.is_try) {
-        f->replaced = true;
-    }
-}
-
-apr_status_t sal_upload_compare(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
-{
-    sal_upload_t *up = baton;
-    apr_size_t n = (apr_size_t)up->files->nelts;
-    const char **names = apr_palloc(p, 3 * (n + 1) * sizeof(*names));
-    sal_rows_t *rows = NULL;
-    apr_status_t rv;
-
-    for (apr_size_t i = 0; i < n; i++) {
-        const sal_symbol_key_t *key = &APR_ARRAY_IDX(up->files, i, sal_upload_file_t).member->key;
-
-        names[i] = key->debug_file;
-        names[n + i] = key->debug_id;
-        names[2 * n + i] = key->leaf;
-    }
-    rv = sal_db_exec(db, &sal_s_symbol_known, &rows, p, err, SAL_V_TEXTS(names, n),
-                     SAL_V_TEXTS(names + n, n), SAL_V_TEXTS(names + 2 * n, n),
-                     SAL_V_BOOL(up->opts.is_try));
-    for (int i = 0; rv == APR_SUCCESS && i < sal_rows_count(rows); i++) {
-        compare_row(up, rows, i, p);
+    if (rv == APR_SUCCESS) {
+        apr_pool_pre_cleanup_register(p, up, clean_up);
+        *out = up;
     }
     return rv;
+}
+
+static apr_status_t open_stream(sal_upload_t *up, const sal_upload_mark_t *from, int spool_fd,
+                                sal_error_t *err)
+{
+    sal_upload_stream_opts_t so = { .store = up->store,
+                                    .limits = up->opts.limits,
+                                    .token_id = up->opts.token_id,
+                                    .spool_fd = spool_fd,
+                                    .prefix = up->lasting ? 's' : 'w' };
+    apr_status_t rv = sal_upload_name_check(up->opts.archive_name, up->pool, err);
+
+    return rv == APR_SUCCESS
+               ? sal_upload_stream_make(&up->stream, &so, up->log, from, up->pool, err)
+               : rv;
+}
+
+apr_status_t sal_upload_begin(sal_upload_t **out, sal_symbol_store_t *store,
+                              const sal_upload_opts_t *opts, apr_pool_t *p, sal_error_t *err)
+{
+    apr_status_t rv = make_upload(out, store, opts, NULL, p, err);
+
+    if (rv != APR_SUCCESS || !*opts->archive_name) {
+        return rv;
+    }
+    (*out)->adopt = sal_adopt_make(store, opts->token_id, p);
+    return open_stream(*out, NULL, -1, err);
+}
+
+apr_status_t sal_upload_resume(sal_upload_t **out, sal_symbol_store_t *store,
+                               const sal_upload_opts_t *opts, sal_upload_log_t *log,
+                               const sal_upload_mark_t *from, int spool_fd, apr_pool_t *p,
+                               sal_error_t *err)
+{
+    sal_upload_opts_t own = *opts;
+    apr_status_t rv;
+
+    own.token_id = 0; /* it has its own way of going on */
+    rv = make_upload(out, store, &own, log, p, err);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    (*out)->lasting = true;
+    rv = open_stream(*out, from, spool_fd, err);
+    (*out)->opts.token_id = opts->token_id;
+    return rv;
+}
+
+apr_status_t sal_upload_feed(sal_upload_t *up, const char *data, size_t size, sal_error_t *err)
+{
+    return sal_upload_stream_feed(up->stream, data, size, err);
+}
+
+void sal_upload_mark(const sal_upload_t *up, sal_upload_mark_t *out)
+{
+    sal_upload_stream_mark(up->stream, out);
+}
+
+apr_status_t sal_upload_end(sal_upload_t *up, sal_error_t *err)
+{
+    apr_status_t rv = sal_upload_stream_finish(up->stream, err);
+
+    sal_upload_stream_totals(up->stream, &up->totals);
+    up->pass = up->totals.pass;
+    return rv;
+}
+
+void sal_upload_set_try(sal_upload_t *up, bool is_try)
+{
+    up->opts.is_try = is_try;
+}
+
+void sal_upload_refuse(sal_upload_t *up)
+{
+    up->refused = true;
+}
+
+void sal_upload_sum(const sal_upload_t *up, sal_upload_sum_t *out)
+{
+    *out = (sal_upload_sum_t){ .id = up->id,
+                               .files = up->files,
+                               .skipped = up->skipped,
+                               .ignored = up->ignored,
+                               .archive_size = up->totals.archive_size,
+                               .unpacked = up->totals.unpacked,
+                               .adopted = up->totals.adopted };
 }
 
 /* ---- making it visible ---- */
@@ -360,196 +218,89 @@ apr_status_t sal_upload_compare(sal_db_t *db, void *baton, apr_pool_t *p, sal_er
 /* Above this many files the whole file system is synced twice instead of each file and folder. */
 enum { BULK = 32 };
 
-typedef apr_status_t (*step_fn)(sal_upload_t *up, sal_upload_file_t *f, bool sync, apr_pool_t *p,
-                                sal_error_t *err);
-
-static const char *blob_name(const sal_upload_file_t *f, apr_pool_t *p)
+static const char *blob_name(const sal_upload_entry_t *e, apr_pool_t *p)
 {
     char *sha = apr_palloc(p, SAL_SHA256_HEX + 1);
 
-    sal_hex(sha, f->stored_sha256, sizeof(f->stored_sha256));
+    sal_hex(sha, e->stored_sha256, sizeof(e->stored_sha256));
     return sha;
 }
 
-static apr_status_t seal(sal_upload_t *up, sal_upload_file_t *f, bool sync, apr_pool_t *p,
-                         sal_error_t *err)
+static apr_status_t seal(sal_upload_t *up, uint32_t i, sal_upload_entry_t *e, void *sync,
+                         apr_pool_t *p, sal_error_t *err)
 {
-    (void)up;
-    return sal_symbol_temp_seal(f->temp, blob_name(f, p), sync, err);
-}
+    sal_symbol_temp_t *temp;
+    apr_status_t rv;
 
-static apr_status_t show(sal_upload_t *up, sal_upload_file_t *f, bool sync, apr_pool_t *p,
-                         sal_error_t *err)
-{
-    const char *sha = blob_name(f, p);
-    apr_status_t rv = sal_symbol_temp_commit(f->temp, sha, sync, p, err);
-
-    return rv == APR_SUCCESS ? sal_symbol_store_link(up->store, &f->member->key, up->opts.is_try,
-                                                     sha, sync, p, err)
-                             : rv;
-}
-
-static apr_status_t each_new(sal_upload_t *up, step_fn step, bool sync, sal_error_t *err)
-{
-    apr_status_t rv = APR_SUCCESS;
-    apr_pool_t *p;
-
-    apr_pool_create(&p, up->files->pool);
-    for (int i = 0; i < up->files->nelts && rv == APR_SUCCESS; i++) {
-        sal_upload_file_t *f = &APR_ARRAY_IDX(up->files, i, sal_upload_file_t);
-
-        if (f->skipped) {
-            sal_symbol_temp_drop(f->temp);
-            continue;
-        }
-        rv = step(up, f, sync, p, err);
-        apr_pool_clear(p);
+    if ((e->flags & SAL_UPLOAD_SKIPPED) || !*e->temp) {
+        return APR_SUCCESS;
     }
-    apr_pool_destroy(p);
+    temp = sal_symbol_temp_take(up->store, e->temp, p);
+    rv = sal_symbol_temp_seal(temp, blob_name(e, p), *(bool *)sync, err);
+    sal_symbol_temp_release(temp, p);
+    (void)i;
     return rv;
+}
+
+static apr_status_t show(sal_upload_t *up, uint32_t i, sal_upload_entry_t *e, void *sync,
+                         apr_pool_t *p, sal_error_t *err)
+{
+    sal_symbol_temp_t *temp;
+    sal_symbol_key_t key;
+    const char *sha = blob_name(e, p), *name = sal_upload_log_name(up->log, e, p);
+    bool synced = *(bool *)sync;
+    apr_status_t rv;
+
+    if ((e->flags & SAL_UPLOAD_SKIPPED) || !*e->temp) {
+        return APR_SUCCESS;
+    }
+    if (!name || !sal_symbol_key_parse(&key, name, strlen(name), p)) {
+        return sal_fail(err, APR_EGENERAL, "the list of an upload is damaged");
+    }
+    temp = sal_symbol_temp_take(up->store, e->temp, p);
+    rv = sal_symbol_temp_commit(temp, sha, synced, p, err);
+    if (rv != APR_SUCCESS) {
+        sal_symbol_temp_release(temp, p);
+        return rv;
+    }
+    rv = sal_symbol_store_link(up->store, &key, up->opts.is_try, sha, synced, p, err);
+    e->temp[0] = '\0';
+    return rv == APR_SUCCESS ? sal_upload_log_put(up->log, i, e, err) : rv;
+}
+
+static apr_status_t refuse_liar(sal_upload_t *up, uint32_t i, sal_upload_entry_t *e, void *baton,
+                                apr_pool_t *p, sal_error_t *err)
+{
+    const char *name = sal_upload_log_name(up->log, e, p);
+
+    (void)i;
+    (void)baton;
+    return e->flags & SAL_UPLOAD_LIAR
+               ? sal_fail(err, SAL_E_MALFORMED, "header does not match key: %.300s",
+                          name ? name : "")
+               : APR_SUCCESS;
 }
 
 apr_status_t sal_upload_publish(sal_upload_t *up, sal_error_t *err)
 {
-    bool bulk = up->files->nelts > BULK;
-    apr_status_t rv = each_new(up, seal, !bulk, err);
+    bool bulk = up->files > BULK, sync = !bulk;
+    apr_status_t rv = APR_SUCCESS;
 
+    if (up->opts.strict) {
+        rv = upload_each(up, refuse_liar, NULL, err);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = upload_each(up, seal, &sync, err);
+    }
     if (rv == APR_SUCCESS && bulk) {
         rv = sal_symbol_store_sync(up->store, err);
     }
     if (rv == APR_SUCCESS) {
-        rv = each_new(up, show, !bulk, err);
+        rv = upload_each(up, show, &sync, err);
     }
     if (rv == APR_SUCCESS && bulk) {
         rv = sal_symbol_store_sync(up->store, err);
     }
     up->completed = apr_time_now();
     return rv;
-}
-
-/* ---- the rows ---- */
-
-static const char **keys_of(const sal_upload_t *up, bool skipped, apr_size_t *n, apr_pool_t *p)
-{
-    const char **keys = apr_palloc(p, (apr_size_t)(up->files->nelts + 1) * sizeof(*keys));
-
-    *n = 0;
-    for (int i = 0; i < up->files->nelts; i++) {
-        const sal_upload_file_t *f = &APR_ARRAY_IDX(up->files, i, sal_upload_file_t);
-
-        if (f->skipped == skipped) {
-            keys[(*n)++] = f->member->name;
-        }
-    }
-    return keys;
-}
-
-static apr_status_t add_upload(sal_db_t *db, sal_upload_t *up, apr_pool_t *p, sal_error_t *err)
-{
-    apr_size_t n_skipped, n_stored;
-    const char **skipped = keys_of(up, true, &n_skipped, p);
-    sal_rows_t *rows = NULL;
-    apr_status_t rv;
-
-    keys_of(up, false, &n_stored, p);
-    rv = sal_db_exec(db, &sal_s_symbol_upload_add, &rows, p, err,
-                     up->opts.user_id ? SAL_V_INT(up->opts.user_id) : SAL_V_NULL(SAL_T_INT),
-                     SAL_V_TEXT(up->opts.user),
-                     up->opts.token_id ? SAL_V_INT(up->opts.token_id) : SAL_V_NULL(SAL_T_INT),
-                     SAL_V_TEXT(up->opts.address), SAL_V_TEXT(up->opts.archive_name),
-                     SAL_V_INT((int64_t)up->archive_size),
-                     SAL_V_BYTEA(up->archive_sha256, sizeof(up->archive_sha256)),
-                     SAL_V_INT((int64_t)up->unpacked), SAL_V_BOOL(up->opts.is_try),
-                     SAL_V_INT(up->files->nelts + up->ignored->nelts), SAL_V_INT((int64_t)n_stored),
-                     SAL_V_TEXTS(skipped, n_skipped),
-                     SAL_V_TEXTS(up->ignored->elts, (apr_size_t)up->ignored->nelts),
-                     SAL_V_TEXTS(up->warnings->elts, (apr_size_t)up->warnings->nelts),
-                     SAL_V_TIME(up->opts.received), SAL_V_TIME(up->completed));
-    if (rv == APR_SUCCESS && sal_rows_count(rows) != 1) {
-        return sal_fail(err, SAL_E_DB, "the upload's row has no id");
-    }
-    up->id = rv == APR_SUCCESS ? sal_rows_int(rows, 0, 0) : 0;
-    return rv;
-}
-
-static bool is_elf_os(const char *os)
-{
-    return os && (!strcasecmp(os, "linux") || !strcasecmp(os, "android"));
-}
-
-static apr_status_t add_file(sal_db_t *db, const sal_upload_t *up, const sal_upload_file_t *f,
-                             apr_pool_t *p, sal_error_t *err)
-{
-    const sal_symbol_key_t *key = &f->member->key;
-    const sal_sym_header_t *h = &f->header;
-
-    return sal_db_exec(
-        db, &sal_s_symbol_file_add, NULL, p, err, SAL_V_INT(up->id), SAL_V_BOOL(up->opts.is_try),
-        SAL_V_TEXT(key->debug_file), SAL_V_TEXT(key->debug_id), SAL_V_TEXT(key->leaf),
-        SAL_V_TEXT(sal_upload_kind(key->leaf)), SAL_V_BOOL(f->replaced),
-        SAL_V_INT((int64_t)f->member->size), SAL_V_INT((int64_t)f->stored_size),
-        SAL_V_BYTEA(f->md5, sizeof(f->md5)), SAL_V_BYTEA(f->sha256, sizeof(f->sha256)),
-        SAL_V_BYTEA(f->stored_sha256, sizeof(f->stored_sha256)), SAL_V_TEXT(h->debug_file),
-        SAL_V_TEXT(h->debug_id), SAL_V_TEXT(h->code_file), SAL_V_TEXT(h->code_id),
-        SAL_V_TEXT(h->generator), SAL_V_TEXT(h->os), SAL_V_TEXT(h->arch),
-        is_elf_os(h->os) ? SAL_V_TEXT(h->code_id) : SAL_V_NULL(SAL_T_TEXT), SAL_V_TEXT(h->product),
-        SAL_V_TEXT(h->version), SAL_V_TEXT(h->channel), SAL_V_TEXT(h->build));
-}
-
-static apr_status_t record_all(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
-{
-    sal_upload_t *up = baton;
-    apr_status_t rv = add_upload(db, up, p, err);
-    apr_pool_t *scratch;
-
-    apr_pool_create(&scratch, p);
-    for (int i = 0; i < up->files->nelts && rv == APR_SUCCESS; i++) {
-        const sal_upload_file_t *f = &APR_ARRAY_IDX(up->files, i, sal_upload_file_t);
-
-        if (!f->skipped) {
-            rv = add_file(db, up, f, scratch, err);
-            apr_pool_clear(scratch);
-        }
-    }
-    apr_pool_destroy(scratch);
-    return rv;
-}
-
-apr_status_t sal_upload_record(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
-{
-    return sal_db_txn(db, record_all, baton, p, err);
-}
-
-/* ---- the answer ---- */
-
-/* "2026-01-02T03:04:05.678Z", as the clients know it. */
-static json_t *json_time(apr_time_t t)
-{
-    apr_time_exp_t e;
-
-    if (!t) {
-        return json_null();
-    }
-    apr_time_exp_gmt(&e, t);
-    return json_sprintf("%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", e.tm_year + 1900, e.tm_mon + 1,
-                        e.tm_mday, e.tm_hour, e.tm_min, e.tm_sec, e.tm_usec / 1000);
-}
-
-json_t *sal_upload_json(const sal_upload_t *up)
-{
-    json_t *skipped = json_array();
-
-    for (int i = 0; i < up->files->nelts; i++) {
-        const sal_upload_file_t *f = &APR_ARRAY_IDX(up->files, i, sal_upload_file_t);
-
-        if (f->skipped) {
-            json_array_append_new(skipped, json_string(f->member->name));
-        }
-    }
-    return json_pack("{s:{s:I, s:I, s:s, s:s, s:n, s:b, s:[], s:o, s:o, s:s, s:o}}", "upload", "id",
-                     (json_int_t)up->id, "size", (json_int_t)up->archive_size, "filename",
-                     up->opts.archive_name, "bucket", up->opts.is_try ? "try" : "regular",
-                     "download_url", "try_symbols", (int)up->opts.is_try, "redirect_urls",
-                     "completed_at", json_time(up->completed), "created_at",
-                     json_time(up->opts.received), "user", up->opts.user, "skipped_keys", skipped);
 }

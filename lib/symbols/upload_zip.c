@@ -15,7 +15,6 @@
 #include <apr_hash.h>
 #include <apr_strings.h>
 #include <zip.h>
-#include <zlib.h>
 
 #include "base/reader.h"
 #include "base/text.h"
@@ -108,7 +107,7 @@ const char *sal_upload_repr(const char *text, apr_pool_t *p)
     return apr_pstrmemdup(p, buf, used);
 }
 
-static apr_status_t unrecognized(const char *name, apr_pool_t *p, sal_error_t *err)
+apr_status_t sal_upload_bad_name(const char *name, apr_pool_t *p, sal_error_t *err)
 {
     return sal_fail(err, SAL_E_MALFORMED,
                     "Unrecognized file pattern. Should only be <module>/<hex>/<file> or "
@@ -116,9 +115,26 @@ static apr_status_t unrecognized(const char *name, apr_pool_t *p, sal_error_t *e
                     sal_upload_repr(name, p));
 }
 
-static apr_status_t bad_crc(const char *name, apr_pool_t *p, sal_error_t *err)
+apr_status_t sal_upload_bad_crc(const char *name, apr_pool_t *p, sal_error_t *err)
 {
     return sal_fail(err, SAL_E_MALFORMED, "Bad CRC-32 for file %s", sal_upload_repr(name, p));
+}
+
+apr_status_t sal_upload_bad_feature(const char *name, apr_pool_t *p, sal_error_t *err)
+{
+    return sal_fail(err, SAL_E_MALFORMED, "Unsupported zip feature in %s",
+                    sal_upload_repr(name, p));
+}
+
+apr_status_t sal_upload_twice(const char *name, uint64_t second, uint64_t first, apr_pool_t *p,
+                              sal_error_t *err)
+{
+    return sal_fail(
+        err, SAL_E_MALFORMED,
+        "The zipfile buffer contains two files both called %s and they have difference "
+        "sizes (%" APR_UINT64_T_FMT " != %" APR_UINT64_T_FMT ")",
+        sal_utf8_valid(name, strlen(name)) && strlen(name) < 300 ? name : sal_upload_repr(name, p),
+        (apr_uint64_t)second, (apr_uint64_t)first);
 }
 
 apr_status_t sal_upload_name_check(const char *archive_name, apr_pool_t *p, sal_error_t *err)
@@ -287,8 +303,7 @@ static apr_status_t check_features(const apr_array_header_t *list, apr_pool_t *p
         if (!e->unread &&
             (e->st.encryption_method != ZIP_EM_NONE ||
              (e->st.comp_method != ZIP_CM_STORE && e->st.comp_method != ZIP_CM_DEFLATE))) {
-            return sal_fail(err, SAL_E_MALFORMED, "Unsupported zip feature in %s",
-                            sal_upload_repr(e->name, p));
+            return sal_upload_bad_feature(e->name, p, err);
         }
     }
     return APR_SUCCESS;
@@ -305,14 +320,7 @@ static apr_status_t check_twice(apr_array_header_t *list, apr_pool_t *p, sal_err
 
         if (old && !e->unread) {
             if (old->st.size != e->st.size) {
-                return sal_fail(err, SAL_E_MALFORMED,
-                                "The zipfile buffer contains two files both called %s and they "
-                                "have difference sizes (%" APR_UINT64_T_FMT " != %" APR_UINT64_T_FMT
-                                ")",
-                                sal_utf8_valid(e->name, strlen(e->name)) && strlen(e->name) < 300
-                                    ? e->name
-                                    : sal_upload_repr(e->name, p),
-                                (apr_uint64_t)e->st.size, (apr_uint64_t)old->st.size);
+                return sal_upload_twice(e->name, e->st.size, old->st.size, p, err);
             }
             old->unread = true;
         }
@@ -321,22 +329,28 @@ static apr_status_t check_twice(apr_array_header_t *list, apr_pool_t *p, sal_err
     return APR_SUCCESS;
 }
 
-static apr_status_t check_snippets(const apr_array_header_t *list, const char *const *snippets,
-                                   sal_error_t *err)
+static apr_status_t check_snippets(const char *name, const char *const *snippets, sal_error_t *err)
 {
-    for (int i = 0; i < list->nelts; i++) {
-        const entry_t *e = &APR_ARRAY_IDX(list, i, entry_t);
-
-        for (const char *const *s = snippets; s && *s; s++) {
-            if (strstr(e->name, *s)) {
-                return sal_fail(err, SAL_E_MALFORMED,
-                                "Content of archive file contains the snippet '%s' which is not "
-                                "allowed",
-                                *s);
-            }
+    for (const char *const *s = snippets; s && *s; s++) {
+        if (strstr(name, *s)) {
+            return sal_fail(err, SAL_E_MALFORMED,
+                            "Content of archive file contains the snippet '%s' which is not "
+                            "allowed",
+                            *s);
         }
     }
     return APR_SUCCESS;
+}
+
+static apr_status_t check_all_snippets(const apr_array_header_t *list, const char *const *snippets,
+                                       sal_error_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; i < list->nelts && rv == APR_SUCCESS; i++) {
+        rv = check_snippets(APR_ARRAY_IDX(list, i, entry_t).name, snippets, err);
+    }
+    return rv;
 }
 
 static bool is_ignored(const char *name)
@@ -370,6 +384,27 @@ static bool is_devious(const char *name)
     }
 }
 
+apr_status_t sal_upload_member_name(sal_member_kind_t *kind, sal_symbol_key_t *key,
+                                    const char *name, const char *const *snippets, apr_pool_t *p,
+                                    sal_error_t *err)
+{
+    size_t n = strlen(name);
+    apr_status_t rv = check_snippets(name, snippets, err);
+
+    *kind = SAL_MEMBER_FOLDER;
+    if (rv != APR_SUCCESS || (n > 0 && name[n - 1] == '/')) {
+        return rv;
+    }
+    if (is_devious(name)) {
+        return sal_upload_bad_name(name, p, err);
+    }
+    *kind = is_ignored(name) ? SAL_MEMBER_IGNORED : SAL_MEMBER_FILE;
+    if (*kind == SAL_MEMBER_FILE && !sal_symbol_key_parse(key, name, n, p)) {
+        return sal_upload_bad_name(name, p, err);
+    }
+    return APR_SUCCESS;
+}
+
 static apr_status_t take_member(sal_upload_zip_t *z, const entry_t *e, apr_pool_t *p,
                                 sal_error_t *err)
 {
@@ -379,16 +414,15 @@ static apr_status_t take_member(sal_upload_zip_t *z, const entry_t *e, apr_pool_
                               .packed = e->st.comp_size,
                               .crc = e->st.crc,
                               .deflated = e->st.comp_method == ZIP_CM_DEFLATE };
+    sal_member_kind_t kind;
+    apr_status_t rv = sal_upload_member_name(&kind, &m.key, e->name, NULL, p, err);
 
-    if (is_devious(e->name)) {
-        return unrecognized(e->name, p, err);
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    if (is_ignored(e->name)) {
+    if (kind == SAL_MEMBER_IGNORED) {
         APR_ARRAY_PUSH(z->ignored, const char *) = sal_utf8_clean(e->name, strlen(e->name), p);
         return APR_SUCCESS;
-    }
-    if (!sal_symbol_key_parse(&m.key, e->name, strlen(e->name), p)) {
-        return unrecognized(e->name, p, err);
     }
     APR_ARRAY_PUSH(z->members, sal_upload_member_t) = m;
     z->unpacked += m.size;
@@ -416,7 +450,7 @@ static apr_status_t take_members(sal_upload_zip_t *z, const apr_array_header_t *
         if (e->unread) {
             continue;
         }
-        rv = apr_hash_get(dirs, e->name, APR_HASH_KEY_STRING) ? unrecognized(e->name, p, err)
+        rv = apr_hash_get(dirs, e->name, APR_HASH_KEY_STRING) ? sal_upload_bad_name(e->name, p, err)
                                                               : take_member(z, e, p, err);
     }
     return rv;
@@ -453,7 +487,7 @@ apr_status_t sal_upload_zip_open(sal_upload_zip_t **out, int fd, const sal_uploa
         (rv = check_sizes(list, (uint64_t)st.st_size, limits, err)) != APR_SUCCESS ||
         (rv = check_features(list, p, err)) != APR_SUCCESS ||
         (rv = check_twice(list, p, err)) != APR_SUCCESS ||
-        (rv = check_snippets(list, limits->snippets, err)) != APR_SUCCESS ||
+        (rv = check_all_snippets(list, limits->snippets, err)) != APR_SUCCESS ||
         (rv = take_members(z, list, p, err)) != APR_SUCCESS) {
         return rv;
     }
@@ -463,101 +497,27 @@ apr_status_t sal_upload_zip_open(sal_upload_zip_t **out, int fd, const sal_uploa
 
 /* ---- reading a member ---- */
 
-typedef struct {
-    const sal_upload_member_t *member;
-    sal_upload_sink_fn packed, plain;
-    void *baton;
-    unsigned char *out;
-    uint64_t size; /* plain bytes so far */
-    uLong crc;
-    z_stream inflater;
-    bool ended; /* the deflate stream has */
-    apr_pool_t *p;
-} reading_t;
-
-static apr_status_t take_plain(reading_t *rd, const void *data, size_t size, sal_error_t *err)
+apr_status_t sal_upload_zip_pour(sal_upload_zip_t *zip, const sal_upload_member_t *member,
+                                 sal_upload_sink_fn sink, void *baton, apr_pool_t *p,
+                                 sal_error_t *err)
 {
-    rd->size += size;
-    if (rd->size > rd->member->size) {
-        return bad_crc(rd->member->name, rd->p, err);
-    }
-    rd->crc = crc32(rd->crc, data, (uInt)size);
-    return rd->plain(rd->baton, data, size, err);
-}
-
-static apr_status_t take_deflated(reading_t *rd, unsigned char *data, size_t size, sal_error_t *err)
-{
-    apr_status_t rv = APR_SUCCESS;
-    int rc = Z_OK;
-
-    rd->inflater.next_in = data;
-    rd->inflater.avail_in = (uInt)size;
-    while (rv == APR_SUCCESS && rc == Z_OK && !rd->ended) {
-        rd->inflater.next_out = rd->out;
-        rd->inflater.avail_out = IO_CHUNK;
-        rc = inflate(&rd->inflater, Z_NO_FLUSH);
-        if (rc == Z_BUF_ERROR) {
-            break; /* wants more input */
-        }
-        if (rc != Z_OK && rc != Z_STREAM_END) {
-            return bad_crc(rd->member->name, rd->p, err);
-        }
-        rd->ended = rc == Z_STREAM_END;
-        rv = take_plain(rd, rd->out, IO_CHUNK - rd->inflater.avail_out, err);
-    }
-    /* Bytes after the end of the stream are no part of it: a gzip trailer follows there. */
-    if (rv == APR_SUCCESS && rd->packed) {
-        rv = rd->packed(rd->baton, data, size - rd->inflater.avail_in, err);
-    }
-    return rv;
-}
-
-static apr_status_t read_chunks(reading_t *rd, zip_file_t *f, sal_error_t *err)
-{
-    unsigned char *in = apr_palloc(rd->p, IO_CHUNK);
-    apr_status_t rv = APR_SUCCESS;
-    zip_int64_t n = 0;
-
-    while (rv == APR_SUCCESS && !rd->ended && (n = zip_fread(f, in, IO_CHUNK)) > 0) {
-        rv = rd->member->deflated ? take_deflated(rd, in, (size_t)n, err)
-                                  : take_plain(rd, in, (size_t)n, err);
-    }
-    if (rv == APR_SUCCESS && n < 0) {
-        /* libzip checks what it can itself; to the client it is one and the same. */
-        return zip_failure(zip_file_get_error(f), err) == SAL_E_MALFORMED
-                   ? bad_crc(rd->member->name, rd->p, err)
-                   : APR_EGENERAL;
-    }
-    if (rv == APR_SUCCESS && (rd->size != rd->member->size || rd->crc != rd->member->crc ||
-                              rd->ended != rd->member->deflated)) {
-        return bad_crc(rd->member->name, rd->p, err);
-    }
-    return rv;
-}
-
-apr_status_t sal_upload_zip_read(sal_upload_zip_t *zip, const sal_upload_member_t *member,
-                                 sal_upload_sink_fn packed, sal_upload_sink_fn plain, void *baton,
-                                 apr_pool_t *p, sal_error_t *err)
-{
-    reading_t rd = { .member = member,
-                     .packed = packed,
-                     .plain = plain,
-                     .baton = baton,
-                     .crc = crc32(0, NULL, 0),
-                     .p = p };
     zip_file_t *f = zip_fopen_index(zip->zip, member->index, ZIP_FL_COMPRESSED);
-    apr_status_t rv;
+    apr_status_t rv = APR_SUCCESS;
+    char *in = apr_palloc(p, IO_CHUNK);
+    zip_int64_t n = 0;
 
     if (!f) {
         return zip_failure(zip_get_error(zip->zip), err);
     }
-    rd.out = apr_palloc(p, IO_CHUNK);
-    if (inflateInit2(&rd.inflater, -MAX_WBITS) != Z_OK) {
-        zip_fclose(f);
-        return sal_fail(err, APR_ENOMEM, "no memory to inflate");
+    while (rv == APR_SUCCESS && (n = zip_fread(f, in, IO_CHUNK)) > 0) {
+        rv = sink(baton, in, (size_t)n, err);
     }
-    rv = read_chunks(&rd, f, err);
-    inflateEnd(&rd.inflater);
+    if (rv == APR_SUCCESS && n < 0) {
+        /* libzip checks what it can itself; to the client it is one and the same. */
+        rv = zip_failure(zip_file_get_error(f), err) == SAL_E_MALFORMED
+                 ? sal_upload_bad_crc(member->name, p, err)
+                 : APR_EGENERAL;
+    }
     zip_fclose(f);
     return rv;
 }

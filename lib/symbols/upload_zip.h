@@ -48,18 +48,32 @@ SAL_API apr_status_t sal_upload_zip_open(sal_upload_zip_t **out, int fd,
                                          const sal_upload_limits_t *limits, apr_pool_t *p,
                                          sal_error_t *err);
 
-/* Takes the unpacked bytes of a member, piece by piece. */
-typedef apr_status_t (*sal_upload_sink_fn)(void *baton, const void *data, apr_size_t size,
+/* Takes the bytes of a member as they stand in the archive, piece by piece. */
+typedef apr_status_t (*sal_upload_sink_fn)(void *baton, const char *data, size_t size,
                                            sal_error_t *err);
 
+/* Reads the packed bytes of one member; what they unpack to is the sink's to check. */
+SAL_API apr_status_t sal_upload_zip_pour(sal_upload_zip_t *zip, const sal_upload_member_t *member,
+                                         sal_upload_sink_fn sink, void *baton, apr_pool_t *p,
+                                         sal_error_t *err);
+
+/* What a member's name makes of it. */
+typedef enum { SAL_MEMBER_FILE, SAL_MEMBER_IGNORED, SAL_MEMBER_FOLDER } sal_member_kind_t;
+
 /*
- * Reads one member: `packed` (may be NULL) gets the deflate stream as it stands in the archive,
- * `plain` the content. SAL_E_MALFORMED with the text for the client if size or CRC do not agree.
- * Memory: 128 KiB and zlib's window, from p.
+ * Judges a name: SAL_E_MALFORMED with the text for the client, or its kind and, of a file, its key
+ * (in p).
  */
-SAL_API apr_status_t sal_upload_zip_read(sal_upload_zip_t *zip, const sal_upload_member_t *member,
-                                         sal_upload_sink_fn packed, sal_upload_sink_fn plain,
-                                         void *baton, apr_pool_t *p, sal_error_t *err);
+SAL_API apr_status_t sal_upload_member_name(sal_member_kind_t *kind, sal_symbol_key_t *key,
+                                            const char *name, const char *const *snippets,
+                                            apr_pool_t *p, sal_error_t *err);
+
+/* The texts that clients know, each SAL_E_MALFORMED. */
+SAL_API apr_status_t sal_upload_bad_name(const char *name, apr_pool_t *p, sal_error_t *err);
+SAL_API apr_status_t sal_upload_bad_crc(const char *name, apr_pool_t *p, sal_error_t *err);
+SAL_API apr_status_t sal_upload_bad_feature(const char *name, apr_pool_t *p, sal_error_t *err);
+SAL_API apr_status_t sal_upload_twice(const char *name, uint64_t second, uint64_t first,
+                                      apr_pool_t *p, sal_error_t *err);
 
 /* Python's repr of a text, as clients know names from the errors; cut at 350 bytes. */
 SAL_API const char *sal_upload_repr(const char *text, apr_pool_t *p);

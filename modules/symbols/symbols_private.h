@@ -15,6 +15,12 @@ typedef struct symbols_conf_t { /* of a server; constant once children run */
     apr_int64_t max_upload;       /* bytes of a request body; 0: unset */
     apr_array_header_t *snippets; /* const char *; NULL: unset */
     sal_symbol_store_t *store;    /* NULL: not configured, or could not be opened */
+    /* uploads; 0, -1 and NULL: unset */
+    apr_int64_t uploads_per_token;
+    int strict_header;                 /* a .sym must match its key */
+    apr_array_header_t *fetch_domains; /* const char *: hosts that may be fetched from */
+    int fetch_any, fetch_private;      /* any host and scheme; private addresses too */
+    const char *fetch_ca;              /* file of the authorities that sign for them */
 } symbols_conf_t;
 
 typedef struct symbols_dir_conf_t {
@@ -23,6 +29,7 @@ typedef struct symbols_dir_conf_t {
 } symbols_dir_conf_t;
 
 #define SYMBOLS_MAX_UPLOAD (INT64_C(8) << 30)
+#define SYMBOLS_UPLOADS_PER_TOKEN 8
 #define SYMBOLS_PREFIX "/symbols/"
 
 const symbols_conf_t *symbols_conf(request_rec *r);

@@ -1,21 +1,12 @@
 /*
- * POST /upload/: a form with a zip of symbol files. The zip goes to a nameless file in the symbol
- * store as it arrives; lib/symbols does the rest. Nothing is kept of an upload that is refused.
+ * POST /upload/: a form with a zip of symbol files, which lib/symbols reads as it arrives. Nothing
+ * is kept of an upload that is refused.
  */
-#include "symbols_private.h"
-
-#include <fcntl.h>
-#include <unistd.h>
+#include "symbols_upload_private.h"
 
 #include <apr_strings.h>
-#include <apr_uri.h>
-#include <http_connection.h>
 
-#include "base/file.h"
-#include "base/text.h"
-#include "common/drain.h"
 #include "crash/multipart.h"
-#include "db/token.h"
 
 APLOG_USE_MODULE(symbols);
 
@@ -37,24 +28,19 @@ typedef struct {
 
 typedef struct {
     request_rec *r;
-    sal_symbol_store_t *store;
     sal_multipart_t *parser;
     part_kind_t part;  /* the one that is being received */
     const char *field; /* name of the first file field; NULL: no file yet */
-    const char *archive_name;
-    int fd;
+    sal_upload_limits_t limits;
+    sal_upload_opts_t opts;
+    sal_upload_t *up;
+    apr_pool_t *slot_pool, *pool; /* of the token's slot; of up */
     apr_size_t text_total;
     field_t try_field, url_field;
     sal_error_t err;
 } form_t;
 
 /* ---- the form ---- */
-
-static apr_status_t close_fd(void *v)
-{
-    close((int)(intptr_t)v);
-    return APR_SUCCESS;
-}
 
 static int is_zip_name(const char *s)
 {
@@ -67,26 +53,25 @@ static int is_zip_name(const char *s)
 static apr_status_t begin_archive(form_t *f, const sal_part_t *part, sal_error_t *err)
 {
     const char *name = part->name ? part->name : "";
+    apr_status_t rv;
 
     if (f->field && strcmp(f->field, name)) {
         return APR_SUCCESS;
     }
     f->field = apr_pstrdup(f->r->pool, name);
-    f->archive_name = apr_pstrdup(
+    f->opts.archive_name = apr_pstrdup(
         f->r->pool, is_zip_name(name) || !is_zip_name(part->filename) ? name : part->filename);
     f->part = PART_ARCHIVE;
-    if (f->fd >= 0) {
-        return ftruncate(f->fd, 0) || lseek(f->fd, 0, SEEK_SET)
-                   ? sal_fail_os(err, errno, "cannot begin the archive again")
-                   : APR_SUCCESS;
+    if (f->up) {
+        sal_upload_refuse(f->up);
+        apr_pool_clear(f->pool);
+        f->up = NULL;
     }
-    f->fd = sal_symbol_store_spool(f->store, f->r->pool, err);
-    if (f->fd < 0) {
-        return err->code;
-    }
-    apr_pool_cleanup_register(f->r->pool, (void *)(intptr_t)f->fd, close_fd, apr_pool_cleanup_null);
     /* No byte of a wrongly named archive needs to be received. */
-    return sal_upload_name_check(f->archive_name, f->r->pool, err);
+    rv = sal_upload_name_check(f->opts.archive_name, f->r->pool, err);
+    return rv == APR_SUCCESS
+               ? sal_upload_begin(&f->up, symbols_conf(f->r)->store, &f->opts, f->pool, err)
+               : rv;
 }
 
 static apr_status_t part_begin(void *baton, const sal_part_t *part, sal_error_t *err)
@@ -124,12 +109,10 @@ static apr_status_t text_data(form_t *f, field_t *field, const char *data, apr_s
 static apr_status_t part_data(void *baton, const char *data, apr_size_t size, sal_error_t *err)
 {
     form_t *f = baton;
-    apr_status_t rv;
 
     switch (f->part) {
     case PART_ARCHIVE:
-        rv = sal_fd_write_all(f->fd, data, size);
-        return rv == APR_SUCCESS ? rv : sal_fail_os(err, rv, "cannot write to the symbol store");
+        return sal_upload_feed(f->up, data, size, err);
     case PART_TRY:
         return text_data(f, &f->try_field, data, size, err);
     case PART_URL:
@@ -228,142 +211,53 @@ static int read_urlencoded(form_t *f)
     return OK;
 }
 
-/* ---- answers ---- */
-
-static int fail(request_rec *r, int status, const char *text)
-{
-    web_drain(r, WEB_DRAIN_MAX);
-    if (status == HTTP_SERVICE_UNAVAILABLE) {
-        apr_table_setn(r->headers_out, "Retry-After", "15");
-    }
-    return web_reply_error(r, status, "%s", text);
-}
-
-/* What the client did wrong it reads; what we did wrong stands in the log. */
-static int fail_with(request_rec *r, int status, const sal_error_t *err)
-{
-    if (status == HTTP_BAD_REQUEST || status == HTTP_REQUEST_ENTITY_TOO_LARGE) {
-        const char *text = *err->message ? err->message : "Bad Request";
-
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL2010: upload refused: %s", text);
-        return fail(r, status, sal_utf8_clean(text, strlen(text), r->pool));
-    }
-    if (status < 500 && !*err->message) {
-        return fail(r, status, ap_get_status_line(status) + 4);
-    }
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "SAL2011: upload failed: %s", err->message);
-    return fail(r, status,
-                status == HTTP_SERVICE_UNAVAILABLE
-                    ? "The upload cannot be stored now, try again later"
-                    : "Internal Server Error");
-}
-
-/*
- * Upload by download (docs/symbols.md): the list of hosts that may be fetched from is empty, so a
- * URL ends at the first check it fails, and at the latest at that of its host.
- */
-static int refuse_url(request_rec *r, const char *url)
-{
-    apr_uri_t uri;
-
-    if (apr_uri_parse(r->pool, url, &uri) != APR_SUCCESS || !uri.scheme || !uri.hostname ||
-        !*uri.hostname || url[strcspn(url, " \t\r\n")]) {
-        return fail(r, HTTP_BAD_REQUEST, "Enter a valid URL.");
-    }
-    if (strcasecmp(uri.scheme, "https")) {
-        return fail(r, HTTP_BAD_REQUEST, "Insecure URL");
-    }
-    return fail(r, HTTP_BAD_REQUEST,
-                apr_psprintf(r->pool, "Not an allowed domain (%s) to download from.",
-                             sal_upload_repr(uri.hostname, r->pool)));
-}
-
 /* ---- the upload ---- */
 
-/* Asked for by the field, else for want of the right to regular uploads. */
-static bool wants_try(const form_t *f, int permissions)
+static int store_archive(form_t *f)
 {
-    static const char *const no[] = { "", "0", "false", "no" };
+    apr_status_t rv = sal_upload_end(f->up, &f->err);
 
-    if (!f->try_field.sent) {
-        return !(permissions & SAL_PERM_UPLOAD_SYMBOLS);
+    if (rv == APR_SUCCESS) {
+        rv = symbols_store_upload(f->r, f->up, &f->err);
     }
-    for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
-        if (!strcasecmp(f->try_field.text, no[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static int store_archive(form_t *f, const web_identity_t *who, bool is_try)
-{
-    request_rec *r = f->r;
-    const symbols_conf_t *sc = symbols_conf(r);
-    sal_upload_limits_t limits = sal_upload_limits;
-    sal_upload_opts_t opts = { .archive_name = f->archive_name,
-                               .user = who->user,
-                               .address = r->useragent_ip,
-                               .user_id = who->user_id,
-                               .token_id = who->token_id,
-                               .is_try = is_try,
-                               .received = r->request_time,
-                               .limits = &limits };
-    json_t *answer = NULL;
-    sal_upload_t *up;
-    apr_status_t rv;
-    apr_pool_t *p;
-
-    if (sc->snippets) {
-        limits.snippets = (const char *const *)sc->snippets->elts;
-    }
-    apr_pool_create(&p, r->pool);
-    if ((rv = sal_upload_stage(&up, f->store, f->fd, &opts, p, &f->err)) == APR_SUCCESS &&
-        (rv = web_with_db(r, sal_upload_compare, up, &f->err)) == APR_SUCCESS &&
-        (rv = sal_upload_publish(up, &f->err)) == APR_SUCCESS &&
-        (rv = web_with_db(r, sal_upload_record, up, &f->err)) == APR_SUCCESS) {
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                      "SAL2012: upload %" APR_INT64_T_FMT ": %d files, %" APR_UINT64_T_FMT " bytes",
-                      up->id, up->files->nelts, (apr_uint64_t)up->archive_size);
-        answer = sal_upload_json(up);
-    }
-    /* Before the answer: whoever reads it finds nothing of a refused archive on the disk. */
-    apr_pool_destroy(p);
-    return answer ? web_reply_json(r, HTTP_CREATED, answer)
-                  : fail_with(r, web_status_of(rv), &f->err);
+    return rv == APR_SUCCESS ? OK : web_status_of(rv);
 }
 
 static int finish(form_t *f, const web_identity_t *who)
 {
-    bool is_try = wants_try(f, who->permissions);
-    int needed = is_try ? SAL_PERM_UPLOAD_TRY_SYMBOLS : SAL_PERM_UPLOAD_SYMBOLS;
+    const char *asked = f->try_field.sent ? f->try_field.text : NULL;
+    bool is_try = symbols_wants_try(asked, who->permissions);
+    int rc = symbols_check_try(f->r, who, is_try);
 
-    if (!(who->permissions & needed)) {
-        return fail(f->r, HTTP_FORBIDDEN, "Forbidden");
+    if (rc != DECLINED) {
+        if (f->up) {
+            sal_upload_refuse(f->up);
+        }
+        return rc;
     }
-    if (f->field) {
-        return store_archive(f, who, is_try);
+    f->opts.is_try = is_try;
+    if (!f->field) {
+        return f->url_field.sent && *f->url_field.text
+                   ? symbols_upload_url(f->r, f->url_field.text, &f->opts)
+                   : symbols_fail(f->r, HTTP_BAD_REQUEST, no_file);
     }
-    return f->url_field.sent && *f->url_field.text ? refuse_url(f->r, f->url_field.text)
-                                                   : fail(f->r, HTTP_BAD_REQUEST, no_file);
+    sal_upload_set_try(f->up, is_try);
+    rc = store_archive(f);
+    return rc == OK ? symbols_answer_upload(f->r, f->up) : rc;
 }
 
-static int check_caller(request_rec *r, const web_identity_t *who)
+/*
+ * Nothing may be left of what was refused when the client reads so; what was broken off, or failed
+ * for a reason of ours, waits for the retry.
+ */
+static int leave(form_t *f, int rc)
 {
-    if (r->method_number != M_POST) {
-        apr_table_setn(r->headers_out, "Allow", "POST");
-        return fail(r, HTTP_METHOD_NOT_ALLOWED,
-                    apr_psprintf(r->pool, "Method Not Allowed (%s): %s",
-                                 sal_utf8_clean(r->method, strlen(r->method), r->pool),
-                                 sal_utf8_clean(r->uri, strlen(r->uri), r->pool)));
+    if (f->up && rc != OK && rc != HTTP_INTERNAL_SERVER_ERROR && rc != HTTP_SERVICE_UNAVAILABLE &&
+        *f->err.message) {
+        sal_upload_refuse(f->up);
     }
-    if (!who->by_token) {
-        return fail(r, HTTP_FORBIDDEN, "This requires an Auth-Token to authenticate the request");
-    }
-    if (!(who->permissions & (SAL_PERM_UPLOAD_SYMBOLS | SAL_PERM_UPLOAD_TRY_SYMBOLS))) {
-        return fail(r, HTTP_FORBIDDEN, "Forbidden");
-    }
-    return DECLINED;
+    apr_pool_destroy(f->slot_pool);
+    return rc == OK || rc == DONE ? OK : symbols_fail_with(f->r, rc, &f->err);
 }
 
 int symbols_upload(request_rec *r)
@@ -377,17 +271,21 @@ int symbols_upload(request_rec *r)
 
     web_identity(r, &who);
     /* The configuration should have seen to it; an upload without a token never gets further. */
-    if ((rc = check_caller(r, &who)) != DECLINED) {
+    if ((rc = symbols_check_caller(r, &who, "POST")) != DECLINED) {
         return rc;
     }
     if (!sc->store) {
-        return fail(r, HTTP_SERVICE_UNAVAILABLE, "The symbol store is not available");
+        return symbols_fail(r, HTTP_SERVICE_UNAVAILABLE, "The symbol store is not available");
     }
     f = apr_pcalloc(r->pool, sizeof(*f));
     f->r = r;
-    f->store = sc->store;
-    f->fd = -1;
+    apr_pool_create(&f->slot_pool, r->pool);
+    apr_pool_create(&f->pool, f->slot_pool);
+    if ((rc = symbols_take_slot(r, who.token_id, f->slot_pool)) != DECLINED) {
+        return rc;
+    }
+    symbols_upload_opts(&f->opts, &f->limits, r, &who);
     boundary = boundary_of(r);
     rc = boundary ? read_multipart(f, boundary, max) : read_urlencoded(f);
-    return rc == OK ? finish(f, &who) : fail_with(r, rc, &f->err);
+    return leave(f, rc == OK ? finish(f, &who) : rc);
 }

@@ -1,17 +1,17 @@
 /*
- * A hostile archive: its list of members, then every member through both sinks. Held: no member
- * that is accepted has a name that leaves the store, or gives more bytes than its limit.
+ * A hostile archive, read as it arrives. Held: the same answer however it is cut into pieces; what
+ * is accepted has names that stay in the store; nothing of what is refused is left on the disk.
  */
+#include <dirent.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <apr_general.h>
-#include <apr_pools.h>
+#include <apr_strings.h>
 
-#include "symbols/upload_zip.h"
+#include "symbols/upload.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -20,10 +20,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const sal_upload_limits_t limits = { .members = 200, .member_size = 1 << 20, .ratio = 1000 };
 
 static apr_pool_t *root;
+static sal_symbol_store_t *store;
+static char dir[] = "/tmp/salvage-fuzz-XXXXXX";
 
-typedef struct {
-    uint64_t plain;
-} sink_t;
+static void remove_dir(void)
+{
+    apr_pool_t *p;
+
+    apr_pool_create(&p, root);
+    rmdir(apr_pstrcat(p, dir, "/tmp", NULL));
+    rmdir(dir);
+}
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -31,72 +38,65 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argv;
     apr_initialize();
     apr_pool_create(&root, NULL);
+    if (!mkdtemp(dir) || sal_symbol_store_open(&store, dir, root, NULL) != APR_SUCCESS) {
+        abort();
+    }
+    atexit(remove_dir);
     return 0;
 }
 
-static apr_status_t take_plain(void *baton, const void *data, apr_size_t size, sal_error_t *err)
+static void must(int truth)
 {
-    sink_t *s = baton;
-
-    (void)data;
-    (void)err;
-    s->plain += size;
-    if (s->plain > limits.member_size) {
-        abort();
-    }
-    return APR_SUCCESS;
-}
-
-static apr_status_t take_packed(void *baton, const void *data, apr_size_t size, sal_error_t *err)
-{
-    (void)baton;
-    (void)data;
-    (void)size;
-    (void)err;
-    return APR_SUCCESS;
-}
-
-static void check_member(const sal_upload_member_t *m)
-{
-    if (!*m->key.debug_file || !*m->key.debug_id || !*m->key.leaf || strchr(m->key.leaf, '/') ||
-        strchr(m->key.debug_file, '/') || !strcmp(m->key.leaf, "..") ||
-        !strcmp(m->key.debug_file, "..") || m->size > limits.member_size) {
+    if (!truth) {
         abort();
     }
 }
 
-static void read_all(sal_upload_zip_t *zip, apr_pool_t *p)
+static void must_be_empty(apr_pool_t *p)
 {
-    sal_error_t err;
+    DIR *d = opendir(apr_pstrcat(p, dir, "/tmp", NULL));
+    struct dirent *e;
 
-    for (int i = 0; i < zip->members->nelts; i++) {
-        const sal_upload_member_t *m = &APR_ARRAY_IDX(zip->members, i, sal_upload_member_t);
-        sink_t s = { 0 };
-
-        check_member(m);
-        if (sal_upload_zip_read(zip, m, m->deflated ? take_packed : NULL, take_plain, &s, p,
-                                &err) == APR_SUCCESS &&
-            s.plain != m->size) {
-            abort();
-        }
+    while (d && (e = readdir(d))) {
+        must(*e->d_name == '.');
     }
+    if (d) {
+        closedir(d);
+    }
+}
+
+static apr_status_t run(const uint8_t *data, size_t size, size_t step, sal_upload_sum_t *sum,
+                        sal_error_t *err)
+{
+    sal_upload_opts_t opts = { .archive_name = "a.zip", .user = "", .limits = &limits };
+    apr_status_t rv;
+    sal_upload_t *up;
+    apr_pool_t *p;
+
+    apr_pool_create(&p, root);
+    must(sal_upload_begin(&up, store, &opts, p, err) == APR_SUCCESS);
+    rv = APR_SUCCESS;
+    for (size_t at = 0; rv == APR_SUCCESS && at < size; at += step) {
+        rv = sal_upload_feed(up, (const char *)data + at, size - at < step ? size - at : step, err);
+    }
+    rv = rv == APR_SUCCESS ? sal_upload_end(up, err) : rv;
+    sal_upload_sum(up, sum);
+    must(rv != APR_SUCCESS || sum->archive_size == size);
+    apr_pool_destroy(p);
+    apr_pool_create(&p, root);
+    must_be_empty(p);
+    apr_pool_destroy(p);
+    return rv;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    int fd = memfd_create("fuzz", MFD_CLOEXEC);
-    sal_upload_zip_t *zip;
-    sal_error_t err;
-    apr_pool_t *p;
+    sal_upload_sum_t whole, cut;
+    sal_error_t first = { 0 }, second = { 0 };
+    apr_status_t rv = run(data, size, size + 1, &whole, &first);
 
-    if (fd < 0 || write(fd, data, size) != (ssize_t)size) {
-        abort();
-    }
-    apr_pool_create(&p, root);
-    if (sal_upload_zip_open(&zip, fd, &limits, p, &err) == APR_SUCCESS) {
-        read_all(zip, p);
-    }
-    apr_pool_destroy(p);
-    close(fd);
+    must(run(data, size, 1 + size % 13, &cut, &second) == rv);
+    must(!strcmp(first.message, second.message));
+    must(rv != APR_SUCCESS || whole.unpacked == cut.unpacked);
     return 0;
 }

@@ -17,7 +17,9 @@
 #include <apr_strings.h>
 
 #include "symbols/sym_header.h"
+#include "symbols/upload.h"
 #include "symbols/upload_zip.h"
+#include "temp_dir.h"
 #include "zip_writer.h"
 
 #define ID "C3B913878AFB017237A4A08B325905C70"
@@ -27,6 +29,7 @@
     "<name>-symbols.txt and nothing else. (First unrecognized pattern was "
 
 static apr_pool_t *pool;
+static sal_symbol_store_t *store;
 
 static apr_status_t open_made(sal_upload_zip_t **out, const zw_member_t *m, size_t n,
                               const sal_upload_limits_t *limits, sal_error_t *err)
@@ -40,13 +43,54 @@ static apr_status_t open_made(sal_upload_zip_t **out, const zw_member_t *m, size
     return rv;
 }
 
+/* The same bytes as they would arrive, cut into pieces of `step`; what was staged in *sum. */
+static apr_status_t stream(const zw_t *zip, size_t step, const sal_upload_limits_t *limits,
+                           sal_upload_sum_t *sum, sal_error_t *err)
+{
+    sal_upload_opts_t opts = { .archive_name = "a.zip", .user = "", .limits = limits };
+    apr_status_t rv;
+    sal_upload_t *up;
+    apr_pool_t *p;
+
+    apr_pool_create(&p, pool);
+    rv = sal_upload_begin(&up, store, &opts, p, err);
+    for (size_t at = 0; rv == APR_SUCCESS && at < zip->size; at += step) {
+        size_t left = zip->size - at;
+
+        rv = sal_upload_feed(up, (char *)zip->data + at, left < step ? left : step, err);
+    }
+    rv = rv == APR_SUCCESS ? sal_upload_end(up, err) : rv;
+    if (sum) {
+        sal_upload_sum(up, sum);
+    }
+    apr_pool_destroy(p);
+    return rv;
+}
+
+/* However it is cut, the answer is this. */
+static void streamed(const zw_t *zip, const sal_upload_limits_t *limits, apr_status_t status,
+                     const char *text)
+{
+    static const size_t steps[] = { 1, 7, 100, SIZE_MAX / 2 };
+
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        sal_error_t err = { 0 };
+
+        assert_int_equal(stream(zip, steps[i], limits, NULL, &err), status);
+        assert_string_equal(err.message, text);
+    }
+}
+
 static void refused(const zw_member_t *m, size_t n, apr_status_t status, const char *text)
 {
+    zw_t bytes = zw_make(m, n, 0);
     sal_upload_zip_t *zip;
     sal_error_t err = { 0 };
 
     assert_int_equal(open_made(&zip, m, n, &sal_upload_limits, &err), status);
     assert_string_equal(err.message, text);
+    streamed(&bytes, &sal_upload_limits, status, text);
+    free(bytes.data);
 }
 
 #define REFUSED(status, text, ...)                                                                 \
@@ -88,6 +132,7 @@ static void not_a_zip(const void *data, size_t size)
                      SAL_E_MALFORMED);
     assert_string_equal(err.message, "File is not a zip file");
     close(fd);
+    streamed(&bytes, &sal_upload_limits, SAL_E_MALFORMED, "File is not a zip file");
 }
 
 static void test_not_a_zip(void **state)
@@ -129,6 +174,14 @@ static void test_good(void **state)
     assert_int_equal(got[0].size, 15);
     assert_string_equal(got[1].key.debug_id, "ABCDEF0"); /* upper-case once parsed */
     assert_int_equal(zip->unpacked, 16);
+    {
+        zw_t bytes = zw_make(m, 5, 0);
+        sal_upload_sum_t sum;
+
+        assert_int_equal(stream(&bytes, 3, &sal_upload_limits, &sum, &err), APR_SUCCESS);
+        assert_int_equal(sum.archive_size, bytes.size);
+        free(bytes.data);
+    }
 }
 
 static void test_empty(void **state)
@@ -284,61 +337,11 @@ static void test_false_claim(void **state)
     assert_int_equal(sal_upload_zip_open(&zip, fd, &sal_upload_limits, pool, &err),
                      SAL_E_MALFORMED);
     close(fd);
+    streamed(&bytes, &sal_upload_limits, SAL_E_MALFORMED, "File is not a zip file");
     free(bytes.data);
 }
 
 /* ---- reading members ---- */
-
-typedef struct {
-    char text[256];
-    size_t size, packed;
-} got_t;
-
-static apr_status_t take(void *baton, const void *data, apr_size_t size, sal_error_t *err)
-{
-    got_t *g = baton;
-
-    (void)err;
-    assert_true(g->size + size < sizeof(g->text));
-    memcpy(g->text + g->size, data, size);
-    g->size += size;
-    return APR_SUCCESS;
-}
-
-static apr_status_t count(void *baton, const void *data, apr_size_t size, sal_error_t *err)
-{
-    (void)data;
-    (void)err;
-    ((got_t *)baton)->packed += size;
-    return APR_SUCCESS;
-}
-
-static apr_status_t read_only_member(got_t *g, const zw_member_t *m, sal_error_t *err)
-{
-    sal_upload_zip_t *zip;
-
-    memset(g, 0, sizeof(*g));
-    assert_int_equal(open_made(&zip, m, 1, &sal_upload_limits, err), APR_SUCCESS);
-    return sal_upload_zip_read(zip, (const sal_upload_member_t *)zip->members->elts,
-                               m->deflate ? count : NULL, take, g, pool, err);
-}
-
-static void test_read(void **state)
-{
-    const zw_member_t good[] = {
-        { .name = GOOD, .data = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
-        { .name = GOOD, .data = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", .deflate = 1 }
-    };
-    sal_error_t err = { 0 };
-    got_t g;
-
-    (void)state;
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(read_only_member(&g, &good[i], &err), APR_SUCCESS);
-        assert_string_equal(g.text, good[i].data);
-    }
-    assert_in_range(g.packed, 4, 20);
-}
 
 static void test_bad_crc(void **state)
 {
@@ -349,13 +352,13 @@ static void test_bad_crc(void **state)
         { .name = GOOD, .data = "says it is shorter", .deflate = 1, .size_add = (uint32_t)-3 },
         { .name = GOOD, .data = "\xff\xff not a deflate stream", .method = 8 },
     };
-    sal_error_t err = { 0 };
-    got_t g;
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        assert_int_equal(read_only_member(&g, &bad[i], &err), SAL_E_MALFORMED);
-        assert_string_equal(err.message, "Bad CRC-32 for file '" GOOD "'");
+        zw_t bytes = zw_make(&bad[i], 1, 0);
+
+        streamed(&bytes, &sal_upload_limits, SAL_E_MALFORMED, "Bad CRC-32 for file '" GOOD "'");
+        free(bytes.data);
     }
 }
 
@@ -401,14 +404,18 @@ int main(void)
         cmocka_unit_test(test_snippet),    cmocka_unit_test(test_names),
         cmocka_unit_test(test_long_names), cmocka_unit_test(test_file_and_directory),
         cmocka_unit_test(test_limits),     cmocka_unit_test(test_false_claim),
-        cmocka_unit_test(test_read),       cmocka_unit_test(test_bad_crc),
-        cmocka_unit_test(test_header),
+        cmocka_unit_test(test_bad_crc),    cmocka_unit_test(test_header),
     };
     int failed;
 
     apr_initialize();
     apr_pool_create(&pool, NULL);
+    temp_make(pool);
+    if (sal_symbol_store_open(&store, temp_path("store", pool), pool, NULL) != APR_SUCCESS) {
+        return 99;
+    }
     failed = cmocka_run_group_tests(tests, NULL, NULL);
+    temp_remove(pool);
     apr_terminate();
     return failed;
 }
