@@ -2,6 +2,7 @@
  * salvage stackwalk: a minidump and its symbols -> the stackwalk document, for programs (JSON) or
  * people. Options are those of minidump-stackwalk where both have them: salvage-stackwalk(1).
  */
+#include "config.h"
 #include "stackwalk.h"
 
 #include <stdio.h>
@@ -16,12 +17,6 @@
 
 enum { MAX_EXTRA = 16 << 20 };
 
-static int fail(const char *what, const char *why)
-{
-    fprintf(stderr, "ERROR %s - %s\n", what, why);
-    return CMD_FAILED;
-}
-
 /* Annotations from outside the dump; a bad file costs a line in the log, not the report. */
 static const json_t *read_extra(const char *path, apr_pool_t *p)
 {
@@ -32,7 +27,7 @@ static const json_t *read_extra(const char *path, apr_pool_t *p)
 
     if (path && (sal_file_read(&text, &size, path, MAX_EXTRA, p, &err) != APR_SUCCESS ||
                  sal_json_parse(&v, text, size, p, &err) != APR_SUCCESS)) {
-        fail("evil-json", err.message);
+        stackwalk_fail("evil-json", err.message);
         return NULL;
     }
     return v;
@@ -44,11 +39,11 @@ static int write_text(const char *path, const char *text)
     bool ok;
 
     if (!f) {
-        return fail(path, "cannot be written");
+        return stackwalk_fail(path, "cannot be written");
     }
     ok = fputs(text, f) >= 0;
     ok = (path ? fclose(f) : fflush(f)) == 0 && ok;
-    return ok ? 0 : fail(path ? path : "standard output", "cannot be written");
+    return ok ? 0 : stackwalk_fail(path ? path : "standard output", "cannot be written");
 }
 
 static int write_json(const char *path, const json_t *doc, bool pretty, apr_pool_t *p)
@@ -58,18 +53,11 @@ static int write_json(const char *path, const json_t *doc, bool pretty, apr_pool
     int status;
 
     if (!text) {
-        return fail("JSON", "the document could not be written");
+        return stackwalk_fail("JSON", "the document could not be written");
     }
     status = write_text(path, apr_pstrdup(p, text));
     free(text);
     return status;
-}
-
-/* The library's message is the line that scripts around minidump-stackwalk know. */
-static int dump_failed(const sal_error_t *err)
-{
-    fprintf(stderr, "ERROR %s\n", err->message);
-    return CMD_FAILED;
 }
 
 static int open_dump(sal_minidump_t **md, const char *path, apr_pool_t *p)
@@ -79,11 +67,12 @@ static int open_dump(sal_minidump_t **md, const char *path, apr_pool_t *p)
     apr_status_t rv = sal_file_map(&bytes, path, p, &err);
 
     if (rv != APR_SUCCESS || bytes.size == 0) {
-        return APR_STATUS_IS_ENOENT(rv) ? fail("FileNotFound", "Error reading dump: File not found")
-                                        : fail("IoError", "Error reading dump: I/O error");
+        return APR_STATUS_IS_ENOENT(rv)
+                   ? stackwalk_fail("FileNotFound", "Error reading dump: File not found")
+                   : stackwalk_fail("IoError", "Error reading dump: I/O error");
     }
     if (sal_minidump_open(md, bytes, p, &err) != APR_SUCCESS) {
-        return dump_failed(&err);
+        return stackwalk_fail(err.message, NULL);
     }
     return 0;
 }
@@ -92,12 +81,15 @@ static int report(const stackwalk_options_t *o, const sal_minidump_t *md,
                   sal_stackwalk_opts_t *opts, apr_pool_t *p)
 {
     bool human = !o->json;
+    apr_status_t rv;
     sal_error_t err;
     json_t *doc;
 
     opts->details = human;
-    if (sal_stackwalk(&doc, md, opts, p, &err) != APR_SUCCESS) {
-        return dump_failed(&err);
+    rv = sal_stackwalk(&doc, md, opts, p, &err);
+    stackwalk_progress_end();
+    if (rv != APR_SUCCESS) {
+        return stackwalk_fail(err.message, NULL);
     }
     sal_json_own(doc, p);
     if (!human) {
@@ -110,8 +102,9 @@ static int report(const stackwalk_options_t *o, const sal_minidump_t *md,
         return 0;
     }
     opts->details = false;
+    opts->progress = NULL;
     if (sal_stackwalk(&doc, md, opts, p, &err) != APR_SUCCESS) {
-        return dump_failed(&err);
+        return stackwalk_fail(err.message, NULL);
     }
     return write_json(o->cyborg, sal_json_own(doc, p), o->pretty, p);
 }
@@ -124,12 +117,12 @@ static int print_raw(const stackwalk_options_t *o, sal_minidump_t *md)
     bool ok;
 
     if (!f) {
-        return fail(name, "cannot be written");
+        return stackwalk_fail(name, "cannot be written");
     }
     sal_minidump_print(f, md, o->brief);
     ok = !ferror(f);
     ok = (o->output ? fclose(f) : fflush(f)) == 0 && ok;
-    return ok ? CMD_OK : fail(name, "cannot be written");
+    return ok ? CMD_OK : stackwalk_fail(name, "cannot be written");
 }
 
 int cmd_stackwalk(int argc, const char **argv, apr_pool_t *p)
@@ -147,11 +140,15 @@ int cmd_stackwalk(int argc, const char **argv, apr_pool_t *p)
         puts("usage: salvage " STACKWALK_USAGE);
         return CMD_OK;
     }
+    if (o.version) {
+        puts(PACKAGE_NAME " " PACKAGE_VERSION);
+        return CMD_OK;
+    }
     if (o.pretty && !o.json && !o.cyborg) {
-        return fail("--pretty", "only JSON can be pretty: add --json");
+        return stackwalk_fail("--pretty", "only JSON can be pretty: add --json");
     }
     if (o.brief && o.json) {
-        return fail("--brief", "only the human form can be brief: leave --json out");
+        return stackwalk_fail("--brief", "only the human form can be brief: leave --json out");
     }
     if (open_dump(&md, o.dump, p) != CMD_OK) {
         return CMD_FAILED;
@@ -161,9 +158,11 @@ int cmd_stackwalk(int argc, const char **argv, apr_pool_t *p)
     }
     if ((o.symbols->nelts || o.urls->nelts) &&
         stackwalk_supplier(&opts.supplier, &o, p, &err) != APR_SUCCESS) {
-        return fail("symbols", err.message);
+        return stackwalk_fail("symbols", err.message);
     }
     opts.extra = read_extra(o.extra, p);
     opts.max_frames = (size_t)o.max_frames;
+    opts.arguments = o.arguments;
+    stackwalk_progress_start(&opts, &o);
     return report(&o, md, &opts, p);
 }

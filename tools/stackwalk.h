@@ -6,11 +6,13 @@
 
 #include <stdbool.h>
 #include <apr_tables.h>
+#include "analysis/stackwalk.h"
 #include "cmd.h"
 #include "symbols/supplier.h"
 
 typedef struct stackwalk_options_t {
-    bool json, human, raw, pretty, brief, help;
+    bool json, human, raw, pretty, brief, help, version;
+    bool arguments, no_interactive;
     const char *cyborg; /* JSON goes there, the human form to standard output */
     const char *cache, *output, *extra, *dump;
     apr_array_header_t *symbols; /* const char *: directories, files, URLs, in order */
@@ -38,5 +40,20 @@ int stackwalk_parse(stackwalk_options_t *o, int argc, const char **argv, apr_poo
 /* Makes what finds symbols where o->symbols says, in that order. */
 apr_status_t stackwalk_supplier(sal_supplier_t **out, const stackwalk_options_t *o, apr_pool_t *p,
                                 sal_error_t *err);
+
+/* ---- what it says (stackwalk_progress.c) ---- */
+
+/* Messages of the library go to stderr from now on, in the form of minidump-stackwalk. */
+void stackwalk_log_start(stackwalk_options_t *o);
+
+/* off, error, warn, info, debug, trace; false: none of them. */
+bool stackwalk_verbose(stackwalk_options_t *o, const char *name);
+
+/* "ERROR WHAT - WHY" (why may be NULL) unless silent; returns CMD_FAILED. */
+int stackwalk_fail(const char *what, const char *why);
+
+/* On a terminal, a line that tells how far the walk is; the end wipes it. */
+void stackwalk_progress_start(sal_stackwalk_opts_t *opts, const stackwalk_options_t *o);
+void stackwalk_progress_end(void);
 
 #endif

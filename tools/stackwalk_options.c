@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/text.h"
 
 enum {
@@ -28,6 +27,9 @@ enum {
     OPT_OUTPUT,
     OPT_LOG_FILE,
     OPT_VERBOSE,
+    OPT_ARGUMENTS,
+    OPT_NO_INTERACTIVE,
+    OPT_VERSION,
     OPT_IGNORED
 };
 
@@ -44,42 +46,28 @@ static const apr_getopt_option_t known_options[] = {
     { "symbols-cache", OPT_CACHE, 1, "where symbols of servers and built symcaches are kept" },
     { "symbols-tmp", OPT_TMP, 1, "where downloads are made" },
     { "symbols-download-timeout-secs", OPT_DOWNLOAD_SECONDS, 1, "longest download of a file" },
-    { "features", OPT_FEATURES, 1, "stable-basic, stable-all, unstable-all: all are on" },
+    { "features", OPT_FEATURES, 1,
+      "stable-basic, stable-all, or unstable-all: --recover-function-args" },
+    { "recover-function-args", OPT_ARGUMENTS, 0, "guess arguments of x86 functions, in text" },
     { "max-frames", OPT_MAX_FRAMES, 1, "most frames of a thread" },
     { "evil-json", OPT_EXTRA, 1, "annotations of the crash, a JSON object" },
     { "output-file", OPT_OUTPUT, 1, "instead of standard output" },
     { "log-file", OPT_LOG_FILE, 1, "instead of standard error" },
     { "verbose", OPT_VERBOSE, 1, "off, error, warn, info, debug, trace" },
+    { "no-interactive", OPT_NO_INTERACTIVE, 0, "no line that shows how far it is" },
+    { "version", OPT_VERSION, 0, "the version of Salvage" },
     /* of minidump-stackwalk; they change nothing here */
     { "no-color", OPT_IGNORED, 0, "accepted, no effect" },
-    { "no-interactive", OPT_IGNORED, 0, "accepted, no effect" },
     CMD_OPT_HELP,
     CMD_OPT_END,
 };
 
-static bool known_feature(const char *name)
+/* Those of minidump-stackwalk: all but the guesses of unstable-all are always on. */
+static bool take_feature(stackwalk_options_t *o, const char *name)
 {
+    o->arguments = o->arguments || !strcmp(name, "unstable-all");
     return !strcmp(name, "stable-basic") || !strcmp(name, "stable-all") ||
            !strcmp(name, "unstable-all");
-}
-
-static bool set_level(stackwalk_options_t *o, const char *name)
-{
-    static const struct {
-        const char *name;
-        sal_log_level_t level;
-    } levels[] = { { "off", SAL_LOG_ERROR },    { "error", SAL_LOG_ERROR },
-                   { "warn", SAL_LOG_WARNING }, { "info", SAL_LOG_INFO },
-                   { "debug", SAL_LOG_DEBUG },  { "trace", SAL_LOG_DEBUG } };
-
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
-        if (strcmp(levels[i].name, name) == 0) {
-            o->log_level = levels[i].level;
-            sal_log_threshold(levels[i].level);
-            return true;
-        }
-    }
-    return false;
 }
 
 static bool take_option(stackwalk_options_t *o, int option, const char *value)
@@ -117,8 +105,17 @@ static bool take_option(stackwalk_options_t *o, int option, const char *value)
     case OPT_CACHE:
         o->cache = value;
         return true;
-    case OPT_FEATURES: /* all of them are always on; unknown names are mistakes */
-        return known_feature(value);
+    case OPT_FEATURES:
+        return take_feature(o, value);
+    case OPT_ARGUMENTS:
+        o->arguments = true;
+        return true;
+    case OPT_NO_INTERACTIVE:
+        o->no_interactive = true;
+        return true;
+    case OPT_VERSION:
+        o->version = true;
+        return true;
     case OPT_MAX_FRAMES:
         return sal_parse_int(value, 1, 1 << 20, &o->max_frames);
     case OPT_EXTRA:
@@ -130,7 +127,7 @@ static bool take_option(stackwalk_options_t *o, int option, const char *value)
     case OPT_LOG_FILE:
         return freopen(value, "w", stderr) != NULL;
     case OPT_VERBOSE:
-        return set_level(o, value);
+        return stackwalk_verbose(o, value);
     case OPT_IGNORED:
         return true;
     default:
@@ -146,8 +143,7 @@ int stackwalk_parse(stackwalk_options_t *o, int argc, const char **argv, apr_poo
     int option;
 
     memset(o, 0, sizeof(*o));
-    o->log_level = SAL_LOG_ERROR;
-    sal_log_threshold(SAL_LOG_ERROR);
+    stackwalk_log_start(o);
     o->symbols = apr_array_make(p, 4, sizeof(const char *));
     o->urls = apr_array_make(p, 4, sizeof(const char *));
     o->download_seconds = STACKWALK_DOWNLOAD_SECONDS;
@@ -161,7 +157,7 @@ int stackwalk_parse(stackwalk_options_t *o, int argc, const char **argv, apr_poo
     if (rv != APR_EOF) {
         return CMD_USAGE;
     }
-    if (o->help) {
+    if (o->help || o->version) {
         return CMD_OK;
     }
     if (os->ind >= argc) {

@@ -23,6 +23,7 @@ typedef struct sal_analysis_t {
     size_t frames_left;       /* of the whole dump: hostile dumps have many threads */
     size_t unloaded_left;     /* unloaded modules that may still be named in frames */
     size_t inlines_left;
+    sal_stackwalk_progress_t progress;
     size_t text_left; /* bytes of long names that frames may still repeat */
     apr_pool_t *pool;
 } sal_analysis_t;
@@ -51,7 +52,10 @@ json_t *sal_analysis_u64(uint64_t v);
 
 json_t *sal_analysis_crash_info(const sal_analysis_t *r);                         /* crash_info.c */
 json_t *sal_analysis_thread(sal_analysis_t *r, size_t index, json_t **registers); /* threads.c */
-json_t *sal_analysis_modules(const sal_analysis_t *r);                            /* modules.c */
+/* Arguments of each frame into frames, the array of its JSON (arguments.c). */
+void sal_analysis_arguments(sal_analysis_t *r, json_t *frames, const sal_frame_t *walked, size_t n,
+                            const sal_md_memory_t *stack);
+json_t *sal_analysis_modules(const sal_analysis_t *r); /* modules.c */
 json_t *sal_analysis_unloaded(const sal_analysis_t *r);
 json_t *sal_analysis_unloaded_at(sal_analysis_t *r, uint64_t address);
 void sal_analysis_count_symbols(sal_analysis_t *r);

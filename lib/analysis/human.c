@@ -378,6 +378,26 @@ static void print_place(FILE *f, const json_t *frame)
     fputc(']', f);
 }
 
+static void print_arguments(FILE *f, const json_t *arguments)
+{
+    const json_t *one;
+    size_t i;
+
+    if (!arguments) {
+        return;
+    }
+    fprintf(f, "    Arguments (assuming %s)\n",
+            json_is_true(json_object_get(arguments, "member"))
+                ? "windows thiscall [C++ member function]"
+                : "cdecl [static function]");
+    json_array_foreach(json_object_get(arguments, "list"), i, one)
+    {
+        fprintf(f, "        arg %zu (%s) = %s\n", i, str(one, "name", ""),
+                str(one, "value", "<unknown>"));
+    }
+    fputc('\n', f);
+}
+
 static void print_stack(FILE *f, const json_t *thread)
 {
     const json_t *frames = json_object_get(thread, "frames"), *frame;
@@ -395,6 +415,7 @@ static void print_stack(FILE *f, const json_t *thread)
         fputc('\n', f);
         print_registers(f, json_object_get(frame, "registers"));
         fprintf(f, "    Found by: %s\n", found_by(str(frame, "trust", "non")));
+        print_arguments(f, json_object_get(frame, "arguments"));
     }
 }
 

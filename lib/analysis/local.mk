@@ -5,7 +5,8 @@ libsalvage_core_la_SOURCES += lib/analysis/stackwalk.h lib/analysis/analysis_pri
     lib/analysis/instruction.h lib/analysis/instruction_private.h lib/analysis/instruction.c \
     lib/analysis/instruction_quick.c lib/analysis/instruction_text.c \
     lib/analysis/instruction_zydis.c lib/analysis/crash.h lib/analysis/crash_info.c \
-    lib/analysis/consistency.c lib/analysis/bit_flips.c lib/analysis/json_value.c \
+    lib/analysis/consistency.c lib/analysis/arguments.c lib/analysis/bit_flips.c \
+    lib/analysis/json_value.c \
     lib/analysis/system.c lib/analysis/mac_info.c lib/analysis/modules.c lib/analysis/threads.c \
     lib/analysis/streams.c lib/analysis/stackwalk.c lib/analysis/human.c
 dist_man_MANS += docs/man/salvage-stackwalk.1

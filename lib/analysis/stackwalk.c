@@ -4,6 +4,8 @@
  */
 #include "analysis/analysis_private.h"
 
+#include "base/text.h"
+
 enum {
     MAX_TOTAL_FRAMES = 65536, /* of all threads: what a document may grow to */
     MAX_TOTAL_UNLOADED = 16384,
@@ -142,6 +144,15 @@ static json_t *gpu(const sal_analysis_t *r)
                      sal_analysis_text(r, m->gpu_renderer));
 }
 
+static void about_to_fetch(const sal_md_module_t *module, void *baton)
+{
+    sal_analysis_t *r = baton;
+
+    r->progress.module = sal_basename(module->name);
+    r->opts->progress(&r->progress, r->opts->progress_baton);
+    r->progress.module = NULL;
+}
+
 static json_t *make_document(sal_analysis_t *r)
 {
     json_t *doc = json_object(), *registers = NULL, *threads;
@@ -187,6 +198,10 @@ apr_status_t sal_stackwalk(json_t **doc, const sal_minidump_t *md, const sal_sta
     r.unloaded_left = MAX_TOTAL_UNLOADED;
     r.inlines_left = MAX_TOTAL_INLINES;
     r.text_left = MAX_TOTAL_NAMES;
+    r.progress.threads = md->n_threads;
+    if (r.opts->progress) {
+        sal_dump_symbols_watch(r.syms, about_to_fetch, &r);
+    }
     *doc = make_document(&r);
     apr_pool_destroy(r.pool);
     return APR_SUCCESS;

@@ -8,11 +8,20 @@
 #include "minidump/minidump.h"
 #include "symbols/supplier.h"
 
+/* How far a walk has come. */
+typedef struct sal_stackwalk_progress_t {
+    size_t threads, threads_done, frames;
+    const char *module; /* whose symbols are about to be fetched; NULL: a thread is begun */
+} sal_stackwalk_progress_t;
+
 typedef struct sal_stackwalk_opts_t {
     sal_supplier_t *supplier; /* NULL: no symbols */
     const json_t *extra;      /* annotations (docs/stackwalk.md "Annotations") or NULL */
     size_t max_frames;        /* per thread; 0: SAL_MAX_FRAMES */
     bool details;             /* for sal_stackwalk_human: also what JSON readers do not know */
+    bool arguments;           /* with details: what x86 functions seem to have been called with */
+    void (*progress)(const sal_stackwalk_progress_t *at, void *baton); /* or NULL */
+    void *progress_baton;
 } sal_stackwalk_opts_t;
 
 /*

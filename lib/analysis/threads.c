@@ -155,6 +155,7 @@ static json_t *walk_json(sal_analysis_t *r, size_t index, json_t **registers)
 {
     size_t max = r->opts->max_frames ? r->opts->max_frames : SAL_MAX_FRAMES, n = 0;
     json_t *out = json_array();
+    sal_md_memory_t stack;
     sal_frame_t *frames;
     apr_pool_t *scratch;
     sal_regs_t regs;
@@ -169,11 +170,16 @@ static json_t *walk_json(sal_analysis_t *r, size_t index, json_t **registers)
         for (size_t i = 0; i < n; i++) {
             json_array_append_new(out, frame_json(r, &frames[i], i));
         }
+        if (r->opts->arguments && r->opts->details &&
+            sal_thread_stack(&stack, r->md, &r->md->threads[index], &regs)) {
+            sal_analysis_arguments(r, out, frames, n, &stack);
+        }
         if (n && registers) {
             *registers = registers_json(&frames[0].regs);
         }
     }
     r->frames_left -= n;
+    r->progress.frames += n;
     apr_pool_destroy(scratch);
     return out;
 }
@@ -182,11 +188,17 @@ json_t *sal_analysis_thread(sal_analysis_t *r, size_t index, json_t **registers)
 {
     const sal_md_thread_t *t = &r->md->threads[index];
     bool is_dumper = is_dump_thread(r->md, t->id);
-    json_t *frames = is_dumper ? json_array() : walk_json(r, index, registers);
-    json_t *out = json_pack(
-        "{s:I,s:o,s:o,s:I,s:o}", "frame_count", (json_int_t)json_array_size(frames), "frames",
-        frames, "last_error_value", is_dumper ? json_null() : last_error(r, t), "thread_id",
-        (json_int_t)t->id, "thread_name", is_dumper ? json_null() : sal_analysis_text(r, t->name));
+    json_t *frames, *out;
+
+    if (r->opts->progress) {
+        r->opts->progress(&r->progress, r->opts->progress_baton);
+    }
+    frames = is_dumper ? json_array() : walk_json(r, index, registers);
+    r->progress.threads_done++;
+    out = json_pack("{s:I,s:o,s:o,s:I,s:o}", "frame_count", (json_int_t)json_array_size(frames),
+                    "frames", frames, "last_error_value",
+                    is_dumper ? json_null() : last_error(r, t), "thread_id", (json_int_t)t->id,
+                    "thread_name", is_dumper ? json_null() : sal_analysis_text(r, t->name));
 
     if (is_dumper && r->opts->details) {
         json_object_set_new(out, "is_dump_thread", json_true());

@@ -12,6 +12,8 @@ struct sal_dump_symbols_t {
     apr_pool_t *pool;
     sal_sym_ref_t *refs; /* by index of the module */
     bool *fetched;
+    void (*watch)(const sal_md_module_t *module, void *baton);
+    void *watch_baton;
 };
 
 static apr_status_t release(void *data)
@@ -38,6 +40,13 @@ sal_dump_symbols_t *sal_dump_symbols_make(const sal_minidump_t *md, sal_supplier
     s->fetched = apr_pcalloc(p, (md->n_modules + 1) * sizeof(*s->fetched));
     apr_pool_cleanup_register(p, s, release, apr_pool_cleanup_null);
     return s;
+}
+
+void sal_dump_symbols_watch(sal_dump_symbols_t *s,
+                            void (*fn)(const sal_md_module_t *module, void *baton), void *baton)
+{
+    s->watch = fn;
+    s->watch_baton = baton;
 }
 
 /* Index of a module of this dump; n_modules for a stranger. */
@@ -72,6 +81,9 @@ const sal_sym_ref_t *sal_dump_symbols_get(sal_dump_symbols_t *s, const sal_md_mo
     }
     if (!s->fetched[i]) {
         s->fetched[i] = true;
+        if (s->watch) {
+            s->watch(module, s->watch_baton);
+        }
         fetch(s, i, module);
     }
     return &s->refs[i];

@@ -5,7 +5,10 @@
  */
 #include "unwind/unwind_private.h"
 
+#include <inttypes.h>
 #include <apr_tables.h>
+
+#include "base/log.h"
 
 enum {
     LOWEST_PC = 4096, /* nobody maps the first page */
@@ -75,36 +78,24 @@ const sal_symcache_t *sal_walk_symbols(const sal_walk_t *w, const sal_md_module_
     return ref && ref->state == SAL_SYM_FOUND ? ref->cache : NULL;
 }
 
-/* The thread's own copy of its stack, else what the memory list holds there; at last, what it
- * holds at the stack pointer (a thread may run on another stack than its first). */
-static void pick_stack(sal_stack_t *stack, const sal_minidump_t *md, const sal_md_thread_t *thread,
-                       const sal_regs_t *context, const sal_cpu_desc_t *cpu)
+/* At last what the list holds at the stack pointer: a thread may run on another stack than its
+ * first. */
+bool sal_thread_stack(sal_md_memory_t *out, const sal_minidump_t *md, const sal_md_thread_t *thread,
+                      const sal_regs_t *context)
 {
     const sal_md_memory_t *region;
     uint64_t sp = 0;
-    bool has_sp = sal_reg_get(context, cpu->sp, &sp);
 
-    stack->pointer_size = cpu->pointer_size;
-    stack->bytes = thread->stack;
-    stack->base = thread->stack_start;
-    if (stack->bytes.size == 0) {
-        region = sal_minidump_memory_at(md, thread->stack_start);
-        if (region) {
-            stack->bytes = region->bytes;
-            stack->base = region->base;
-        }
+    *out = (sal_md_memory_t){ thread->stack_start, thread->stack };
+    if (out->bytes.size == 0 && (region = sal_minidump_memory_at(md, thread->stack_start))) {
+        *out = *region;
     }
-    if (has_sp && (stack->bytes.size == 0 || sp < stack->base ||
-                   !sal_span_has(&stack->bytes, sp - stack->base, 8))) {
-        region = sal_minidump_memory_at(md, sp);
-        if (region) {
-            stack->bytes = region->bytes;
-            stack->base = region->base;
-        }
+    if (sal_reg_get(context, sal_cpu_desc(context->cpu)->sp, &sp) &&
+        (out->bytes.size == 0 || sp < out->base || !sal_span_has(&out->bytes, sp - out->base, 8)) &&
+        (region = sal_minidump_memory_at(md, sp))) {
+        *out = *region;
     }
-    if (stack->bytes.size && stack->base > UINT64_MAX - (stack->bytes.size - 1)) {
-        stack->bytes.size = 0;
-    }
+    return out->bytes.size && out->base <= UINT64_MAX - (out->bytes.size - 1);
 }
 
 /* arm64 signs pointers in the bits above the address space; modules may widen what counts. */
@@ -182,6 +173,7 @@ apr_status_t sal_unwind(sal_frame_t **frames, size_t *n, const sal_minidump_t *m
     apr_array_header_t *list = apr_array_make(p, 16, sizeof(sal_frame_t));
     sal_walk_t w = { .md = md, .cpu = cpu, .syms = syms, .scans_left = MAX_SCANS };
     sal_frame_t frame = { .trust = SAL_TRUST_CONTEXT, .regs = *context };
+    sal_md_memory_t stack;
 
     *frames = NULL;
     *n = 0;
@@ -191,15 +183,23 @@ apr_status_t sal_unwind(sal_frame_t **frames, size_t *n, const sal_minidump_t *m
     }
     frame.module = sal_minidump_module_at(md, frame.instruction);
     APR_ARRAY_PUSH(list, sal_frame_t) = frame;
-    pick_stack(&w.stack, md, thread, context, cpu);
+    if (sal_thread_stack(&stack, md, thread, context)) {
+        w.stack = (sal_stack_t){ stack.bytes, stack.base, cpu->pointer_size };
+    }
     w.auth_mask = context->cpu == SAL_CPU_ARM64 ? auth_mask(md) : UINT64_MAX;
     max = max ? max : SAL_MAX_FRAMES;
     while (u && w.stack.bytes.size && (size_t)list->nelts < max) {
         w.frames = (const sal_frame_t *)list->elts;
         w.n = (size_t)list->nelts;
         if (!next_frame(&w, u, &frame)) {
+            sal_log(SAL_LOG_DEBUG, 0, "unwind: thread %u: frame %zu has no caller", thread->id,
+                    w.n - 1);
             break;
         }
+        sal_log(SAL_LOG_DEBUG, 0,
+                "unwind: thread %u: frame %zu by %s, pc 0x%" PRIx64 " sp 0x%" PRIx64, thread->id,
+                w.n, sal_trust_name(frame.trust), frame.regs.value[cpu->pc],
+                frame.regs.value[cpu->sp]);
         APR_ARRAY_PUSH(list, sal_frame_t) = frame;
     }
     *frames = (sal_frame_t *)list->elts;

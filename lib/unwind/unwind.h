@@ -38,6 +38,18 @@ SAL_API const sal_sym_ref_t *sal_dump_symbols_get(sal_dump_symbols_t *syms,
 SAL_API const sal_sym_ref_t *sal_dump_symbols_peek(const sal_dump_symbols_t *syms,
                                                    const sal_md_module_t *module);
 
+/* fn is told of each module whose symbols are about to be fetched, which may take its time. */
+SAL_API void sal_dump_symbols_watch(sal_dump_symbols_t *syms,
+                                    void (*fn)(const sal_md_module_t *module, void *baton),
+                                    void *baton);
+
+/*
+ * The memory a walk of the thread reads: its own copy of its stack, else what the memory list holds
+ * there, else at context's stack pointer. False if the dump has none.
+ */
+SAL_API bool sal_thread_stack(sal_md_memory_t *out, const sal_minidump_t *md,
+                              const sal_md_thread_t *thread, const sal_regs_t *context);
+
 enum { SAL_MAX_FRAMES = 1024 };
 
 /* Walks one thread. *frames in p, at most max (0: SAL_MAX_FRAMES). Frame 0 is the context. */
