@@ -195,12 +195,6 @@ def test_usage(options, code, text):
     assert text in done.stderr
 
 
-def test_symbol_server_is_refused(peers):
-    done = run("stackwalk", "--symbols", "https://symbols.example/", peers / "test.dmp")
-    assert done.returncode == 1
-    assert "symbols are not fetched from servers yet" in done.stderr
-
-
 def test_cache_that_others_may_write(peers, tmp_path):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache").chmod(0o777)
