@@ -19,10 +19,12 @@ enum { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 2 };
 #define QUICK(name, help) int cmd_##name(int argc, const char **argv, apr_pool_t *p);
 #define EVERY QUICK
 #define LOCAL QUICK
+#define BOTH QUICK
 #define SERVER QUICK
 #include "commands.def"
 #undef QUICK
 #undef EVERY
+#undef BOTH
 #undef LOCAL
 #undef SERVER
 

@@ -1,8 +1,9 @@
 /*
  * salvage signature: crash data in on standard input, signature and notes out.
  *
- * Takes crash data or a whole processed crash (it has the member json_dump). With --lines there is
- * one object a line, in and out, and a bad line is reported in place so that the rest still comes.
+ * Takes crash data, a whole processed crash (it has the member json_dump), or a crash ping. With
+ * --lines there is one object a line, in and out, and a bad line is reported in place so that the
+ * rest still comes.
  */
 #include "cmd.h"
 
@@ -13,27 +14,12 @@
 #include <apr_strings.h>
 #include <jansson.h>
 
-#include "signature/signature.h"
+#include "base/json.h"
+#include "signature/ping.h"
+#include "signature_cmd.h"
+#include "stackwalk.h"
 
-#define USAGE "signature [--lists DIR] [--format json|text] [--lines] [-c FILE] < crash_data.json"
-#define INPUT_MAX ((size_t)1 << 30)
-
-enum { OPT_LISTS = 256, OPT_FORMAT, OPT_LINES };
-
-typedef struct request_t {
-    const char *conf, *lists;
-    bool text, lines;
-    sal_siglists_t *siglists;
-} request_t;
-
-static const apr_getopt_option_t options[] = {
-    { "lists", OPT_LISTS, 1, "directory of signature lists" },
-    { "format", OPT_FORMAT, 1, "json or text" },
-    { "lines", OPT_LINES, 0, "one object a line, in and out" },
-    CMD_OPT_CONFIG,
-    CMD_OPT_HELP,
-    CMD_OPT_END,
-};
+enum { INPUT_MAX = 1 << 30 };
 
 /* Four hex digits behind "\u", or -1. */
 static long escape_at(const char *s, const char *end)
@@ -75,33 +61,34 @@ static void mend_surrogates(char *text, size_t size)
     }
 }
 
-static void print_text(const sal_signature_t *sig)
+/* Prints the signature of a JSON object: a ping, crash data, or a processed crash to convert. */
+static int sign(const signature_cmd_t *req, const json_t *crash, apr_pool_t *p)
 {
-    printf("signature: %s\nproto: %s\n", sig->signature,
-           sig->proto_signature ? sig->proto_signature : "");
-    for (size_t i = 0; i < json_array_size(sig->notes); i++) {
-        printf("note: %s\n", json_string_value(json_array_get(sig->notes, i)));
+    bool table = req->style.format == PRINT_CSV || req->style.format == PRINT_MARKDOWN;
+    const char *id = table ? sal_json_str(crash, "uuid") : NULL;
+    const char *old = table ? sal_json_str(crash, "signature") : NULL;
+    json_t *data;
+    sal_error_t err;
+
+    if (req->ping) {
+        if (sal_ping_crash_data(&data, crash, req->supplier, p, &err) != APR_SUCCESS) {
+            return cmd_fail_err(&err);
+        }
+    } else if (json_object_get(crash, "json_dump")) {
+        data = sal_crash_data_of(crash);
+    } else {
+        data = json_incref((json_t *)crash);
     }
+    signature_cmd_print(req, id, old, data, p);
+    json_decref(data);
+    return CMD_OK;
 }
 
-static void print_json(const sal_signature_t *sig, bool line)
+static int one(const signature_cmd_t *req, char *text, size_t size, apr_pool_t *p)
 {
-    const char *proto = sig->proto_signature ? sig->proto_signature : "";
-    json_t *out = json_object();
-
-    json_object_set_new(out, "signature", json_string(sig->signature));
-    json_object_set_new(out, "proto_signature", json_stringn_nocheck(proto, sig->proto_size));
-    json_object_set(out, "notes", sig->notes);
-    json_dumpf(out, stdout, line ? JSON_COMPACT : JSON_INDENT(2));
-    putchar('\n');
-    json_decref(out);
-}
-
-static int one(const request_t *req, char *text, size_t size, apr_pool_t *p)
-{
-    sal_signature_t sig;
     json_error_t why;
-    json_t *data, *crash;
+    json_t *crash;
+    int code;
 
     mend_surrogates(text, size);
     crash = json_loadb(text, size, JSON_ALLOW_NUL, &why);
@@ -110,19 +97,12 @@ static int one(const request_t *req, char *text, size_t size, apr_pool_t *p)
         return cmd_fail("input is no JSON object: line %d: %s", crash ? 1 : why.line,
                         crash ? "a list" : why.text);
     }
-    data = json_object_get(crash, "json_dump") ? sal_crash_data_of(crash) : json_incref(crash);
-    sal_signature_make(&sig, data, req->siglists, p);
-    if (req->text) {
-        print_text(&sig);
-    } else {
-        print_json(&sig, req->lines);
-    }
-    json_decref(data);
+    code = sign(req, crash, p);
     json_decref(crash);
-    return CMD_OK;
+    return code;
 }
 
-static int each_line(const request_t *req, apr_pool_t *p)
+static int each_line(const signature_cmd_t *req, apr_pool_t *p)
 {
     char *line = NULL;
     size_t cap = 0;
@@ -134,7 +114,9 @@ static int each_line(const request_t *req, apr_pool_t *p)
 
         apr_pool_create(&scratch, p);
         if (one(req, line, (size_t)size, scratch) != CMD_OK) {
-            puts(req->text ? "signature: " : "{}"); /* line n out answers line n in */
+            puts(req->style.format == PRINT_JSON
+                     ? "{}"
+                     : "signature: "); /* line n out answers line n in */
             code = CMD_FAILED;
         }
         apr_pool_destroy(scratch);
@@ -143,7 +125,7 @@ static int each_line(const request_t *req, apr_pool_t *p)
     return code;
 }
 
-static int whole_input(const request_t *req, apr_pool_t *p)
+static int whole_input(const signature_cmd_t *req, apr_pool_t *p)
 {
     size_t cap = 64 * 1024, size = 0, n;
     char *text = malloc(cap);
@@ -167,55 +149,33 @@ static int whole_input(const request_t *req, apr_pool_t *p)
     return code;
 }
 
-static int read_options(request_t *req, int argc, const char **argv, apr_pool_t *p)
+/* Symbols of pings are found as those of dumps are. */
+static int make_supplier(signature_cmd_t *req, apr_pool_t *p)
 {
-    apr_getopt_t *os = cmd_options(argc, argv, p);
-    const char *value;
-    apr_status_t rv;
-    int c;
+    stackwalk_options_t o = { .symbols = req->symbols, .cache = req->cache };
+    sal_error_t err;
 
-    while ((rv = apr_getopt_long(os, options, &c, &value)) == APR_SUCCESS) {
-        if (c == OPT_LISTS) {
-            req->lists = value;
-        } else if (c == 'c') {
-            req->conf = value;
-        } else if (c == OPT_LINES) {
-            req->lines = true;
-        } else if (c == OPT_FORMAT && (!strcmp(value, "text") || !strcmp(value, "json"))) {
-            req->text = !strcmp(value, "text");
-        } else if (c == OPT_FORMAT) {
-            return cmd_usage(USAGE, "--format is json or text, not %s", value);
-        } else {
-            printf("usage: salvage %s\n", USAGE);
-            return -1;
-        }
+    if (stackwalk_supplier(&req->supplier, &o, p, &err) != APR_SUCCESS) {
+        return cmd_fail_err(&err);
     }
-    if (rv != APR_EOF) {
-        return CMD_USAGE;
-    }
-    return os->ind < argc ? cmd_usage(USAGE, "unexpected argument %s", argv[os->ind]) : CMD_OK;
+    return CMD_OK;
 }
 
 int cmd_signature(int argc, const char **argv, apr_pool_t *p)
 {
-    request_t req = { .text = false };
-    sal_error_t err;
-    int code = read_options(&req, argc, argv, p);
+    signature_cmd_t req = { .server = NULL };
+    int code = signature_cmd_options(&req, argc, argv, p);
 
     if (code != CMD_OK) {
         return code < 0 ? CMD_OK : code;
     }
-    if (!req.lists) {
-        sal_conf_t *conf = req.conf || getenv("SALVAGE_CONF") ? cmd_conf(req.conf, p) : NULL;
-
-        if (!conf && (req.conf || getenv("SALVAGE_CONF"))) {
-            return CMD_FAILED;
-        }
-        req.lists = conf ? sal_conf_get(conf, "siglists", NULL) : NULL;
-        req.lists = req.lists ? req.lists : SAL_SIGLISTS_DIR;
+    if (req.server) {
+        return cmd_give_way(CMD_SERVER);
     }
-    if (sal_siglists_load(&req.siglists, req.lists, p, &err) != APR_SUCCESS) {
-        return cmd_fail("%s; name a directory with --lists DIR", err.message);
+    if ((code = signature_cmd_lists(&req, p)) != CMD_OK ||
+        (req.ping && (code = make_supplier(&req, p)) != CMD_OK)) {
+        return code;
     }
-    return req.lines ? each_line(&req, p) : whole_input(&req, p);
+    print_begin(&req.style);
+    return req.style.lines ? each_line(&req, p) : whole_input(&req, p);
 }

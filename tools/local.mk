@@ -23,7 +23,8 @@ salvage_tools_SOURCES = $(EVERY_SOURCES) \
     tools/cmd_core2md.c tools/core2md_core.c tools/core2md_core.h tools/core2md_cpu.c \
     tools/core2md_linux.c tools/core2md_modules.c \
     tools/cmd_dump_syms.c \
-    tools/cmd_signature.c
+    tools/cmd_signature.c tools/signature_cmd.c tools/signature_cmd.h \
+    tools/signature_print.c tools/signature_print.h
 salvage_tools_CPPFLAGS = $(TOOL_CPPFLAGS) -DSALVAGE_TOOLS
 salvage_tools_LDFLAGS = -Wl,--as-needed
 salvage_tools_LDADD = libdumpsyms.la libsalvage_core.la $(APR_LIBS) $(JANSSON_LIBS) $(ZLIB_LIBS) $(ELFUTILS_LIBS)
@@ -32,6 +33,7 @@ salvage_tools_LDADD = libdumpsyms.la libsalvage_core.la $(APR_LIBS) $(JANSSON_LI
 salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
     tools/cmd_db.c \
     tools/cmd_queue.c \
+    tools/signature_fetch.c tools/signature_cmd.c tools/signature_print.c \
     tools/cmd_submit.c \
     tools/cmd_sweep.c \
     tools/cmd_token.c \

@@ -44,9 +44,11 @@ typedef struct command_t {
 #endif
 #ifdef THIS_PROGRAM
 #define QUICK(name, help) { #name, help, NULL, "salvage" },
+#define BOTH HERE
 #else
 #define THIS_PROGRAM "salvage"
 #define QUICK HERE
+#define BOTH LOCAL
 #endif
 static const command_t commands[] = {
 #include "commands.def"
