@@ -285,14 +285,14 @@ static json_t *java_exception(const json_t *v)
                               "function", sig_member(one, "method_name"), "filename",
                               sig_member(one, "file"), "lineno", sig_member(one, "line")));
     }
-    value = json_pack("{s:{s:o}}", "stacktrace", "frames", frames);
+    value = json_pack("{s:o}", "frames", frames);
     if (dot) {
         json_object_set_new(value, "module", json_stringn(type, (size_t)(dot - type)));
     }
     if (type) {
         json_object_set_new(value, "type", json_string(dot ? dot + 1 : type));
     }
-    return json_pack("{s:{s:[o]}}", "exception", "values", value);
+    return json_pack("{s:{s:[{s:o}]}}", "exception", "values", "stacktrace", value);
 }
 
 /* The timeout is a text of JSON in reports, an object in Glean pings, its conditions a text. */
