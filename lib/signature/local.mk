@@ -13,4 +13,4 @@ tests_unit_test_signature_vectors_SOURCES = tests/unit/test_signature_vectors.c
 tests_unit_test_signature_vectors_LDADD = $(UNIT_LIBS)
 endif
 dist_man_MANS += docs/man/salvage-signature.1
-EXTRA_DIST += docs/signature.md
+EXTRA_DIST += docs/signature.md docs/signature-lists.md

@@ -442,7 +442,6 @@ static void run_rules(sig_run_t *r)
             sig_note(r, STR("Rule failed: "), (str_t){ r->failure, strlen(r->failure) }, STR(""));
         }
         sig_why_rule(r, before, notes);
-        apr_pool_clear(r->scratch);
     }
 }
 

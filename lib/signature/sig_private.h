@@ -16,6 +16,7 @@ typedef struct sig_list_t {
     int *index;
     size_t n;
     pcre2_code *code; /* the alternation of all; NULL: matches nothing, or a list of literals */
+    bool jit;         /* code was compiled to machine code */
 } sig_list_t;
 
 struct sal_siglists_t {

@@ -111,6 +111,7 @@ static apr_status_t compile_list(sig_list_t *list, const char *dir, const char *
 {
     buf_t all;
     char why[200];
+    size_t jit = 0;
     apr_status_t rv = read_list(list, dir, name, p, err);
 
     if (rv != APR_SUCCESS || list->n == 0) {
@@ -127,6 +128,7 @@ static apr_status_t compile_list(sig_list_t *list, const char *dir, const char *
         sig_buf_lit(&all, apr_psprintf(p, ")(*:%d)", (int)i));
     }
     list->code = compile(sig_buf_done(&all), PCRE2_ANCHORED, why, sizeof(why), p);
+    list->jit = list->code && pcre2_pattern_info(list->code, PCRE2_INFO_JITSIZE, &jit) == 0 && jit;
     return list->code
                ? APR_SUCCESS
                : sal_fail(err, SAL_E_MALFORMED, "Regex error: %s in file %s/%s", why, dir, name);
@@ -171,7 +173,8 @@ apr_status_t sal_siglists_load(sal_siglists_t **out, const char *dir, apr_pool_t
 static int match_list(sig_run_t *r, const sig_list_t *list, str_t text)
 {
     PCRE2_SPTR subject = (PCRE2_SPTR)text.s;
-    int rc = pcre2_match(list->code, subject, text.n, 0, PCRE2_NO_UTF_CHECK, r->match, r->limits);
+    int rc = list->jit ? pcre2_jit_match(list->code, subject, text.n, 0, 0, r->match, r->limits)
+                       : PCRE2_ERROR_JIT_STACKLIMIT;
 
     return rc == PCRE2_ERROR_JIT_STACKLIMIT
                ? pcre2_match(list->code, subject, text.n, 0, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,

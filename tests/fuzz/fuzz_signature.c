@@ -9,6 +9,7 @@
 #include <apr_strings.h>
 #include "base/log.h"
 #include "base/text.h"
+#include "signature/ping.h"
 #include "signature/signature.h"
 
 static sal_siglists_t *lists;
@@ -56,6 +57,18 @@ static json_t *crash_data(const uint8_t *data, size_t size, apr_pool_t *p)
     return json_loadb((const char *)data, size, JSON_ALLOW_NUL, NULL);
 }
 
+static void explain(const json_t *data, apr_pool_t *p)
+{
+    sal_signature_t out;
+    json_t *why = sal_signature_explain(&out, data, lists, p);
+
+    if (strcmp(json_string_value(json_object_get(why, "signature")), out.signature) ||
+        !*sal_signature_explain_text(why, p)) {
+        abort();
+    }
+    json_decref(why);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     apr_pool_t *p;
@@ -74,8 +87,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         }
         converted = sal_crash_data_of(in);
-        sal_signature_make(&out, converted, lists, p);
+        explain(converted, p);
         json_decref(converted);
+        if (sal_ping_crash_data(&converted, in, NULL, p, NULL) == APR_SUCCESS) {
+            explain(converted, p);
+            json_decref(converted);
+        }
         json_decref(in);
     }
     apr_pool_destroy(p);
