@@ -152,7 +152,10 @@ static int whole_input(const signature_cmd_t *req, apr_pool_t *p)
 /* Symbols of pings are found as those of dumps are. */
 static int make_supplier(signature_cmd_t *req, apr_pool_t *p)
 {
-    stackwalk_options_t o = { .symbols = req->symbols, .cache = req->cache };
+    stackwalk_options_t o = { .symbols = req->symbols,
+                              .urls = apr_array_make(p, 1, sizeof(const char *)),
+                              .cache = req->cache,
+                              .download_seconds = STACKWALK_DOWNLOAD_SECONDS };
     sal_error_t err;
 
     if (stackwalk_supplier(&req->supplier, &o, p, &err) != APR_SUCCESS) {
