@@ -5,7 +5,10 @@
 
 #include <string.h>
 #include <apr_strings.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 
+#include "base/text.h"
 #include "db/token.h"
 
 static apr_status_t find_person(sal_person_t *out, const char *name, sal_db_t *db, apr_pool_t *p,
@@ -228,4 +231,13 @@ apr_status_t sal_web_secret(unsigned char out[32], sal_db_t *db, apr_pool_t *p, 
     }
     memcpy(out, secret, 32);
     return APR_SUCCESS;
+}
+
+void sal_web_sign(char out[SAL_SIGNATURE_HEX + 1], const unsigned char secret[32], const char *text)
+{
+    unsigned char mac[EVP_MAX_MD_SIZE] = { 0 };
+    unsigned len = 0;
+
+    HMAC(EVP_sha256(), secret, 32, (const unsigned char *)text, strlen(text), mac, &len);
+    sal_hex(out, mac, 32);
 }

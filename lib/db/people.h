@@ -50,4 +50,10 @@ SAL_API apr_status_t sal_groups_list(sal_rows_t **out, sal_db_t *db, apr_pool_t 
 SAL_API apr_status_t sal_web_secret(unsigned char out[32], sal_db_t *db, apr_pool_t *p,
                                     sal_error_t *err);
 
+enum { SAL_SIGNATURE_HEX = 64 };
+
+/* HMAC-SHA-256 of a text as hex. */
+SAL_API void sal_web_sign(char out[SAL_SIGNATURE_HEX + 1], const unsigned char secret[32],
+                          const char *text);
+
 #endif

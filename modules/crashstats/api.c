@@ -353,10 +353,9 @@ int crashstats_api(crashstats_req_t *q, const char *rest)
                                utf8(q, r->uri), "query_string", utf8(q, r->args)));
     }
     if (!slash) {
-        return crashstats_redirect(r, HTTP_MOVED_PERMANENTLY,
-                                   apr_pstrcat(r->pool, "/api/",
-                                               sal_format_urlencode(name, r->pool), "/",
-                                               r->args ? "?" : "", r->args ? r->args : "", NULL));
+        return web_redirect(r, HTTP_MOVED_PERMANENTLY,
+                            apr_pstrcat(r->pool, "/api/", sal_format_urlencode(name, r->pool), "/",
+                                        r->args ? "?" : "", r->args ? r->args : "", NULL));
     }
     if (!e) {
         return reply_error(q, HTTP_NOT_FOUND,

@@ -5,6 +5,7 @@
 #define MODULES_CRASHSTATS_H
 
 #include <stdbool.h>
+#include "common/page.h"
 #include "common/web.h"
 #include "crash/crash_store.h"
 #include "render/template.h"
@@ -46,8 +47,6 @@ int crashstats_message(crashstats_req_t *q, int status, const char *title, const
 
 /* 503 page after a library failure; logs it once. */
 int crashstats_sick(crashstats_req_t *q, const sal_error_t *err);
-
-int crashstats_redirect(request_rec *r, int status, const char *to);
 
 /* Documents reduced to what the reader may see; new references. */
 json_t *crashstats_processed(crashstats_req_t *q, const json_t *doc);

@@ -334,16 +334,16 @@ int crashstats_quick(crashstats_req_t *q)
         trimmed[len - 1] = '\0';
     }
     if (!*trimmed) {
-        return crashstats_redirect(q->r, HTTP_MOVED_TEMPORARILY, "/search/");
+        return web_redirect(q->r, HTTP_MOVED_TEMPORARILY, "/search/");
     }
     if (crashstats_id(trimmed) == CRASHSTATS_ID_OK ||
         crashstats_id(trimmed) == CRASHSTATS_ID_PREFIXED) {
         const char *id = strncmp(trimmed, "bp-", 3) == 0 ? trimmed + 3 : trimmed;
 
-        return crashstats_redirect(q->r, HTTP_MOVED_TEMPORARILY,
-                                   apr_pstrcat(p, "/report/index/", id, NULL));
+        return web_redirect(q->r, HTTP_MOVED_TEMPORARILY,
+                            apr_pstrcat(p, "/report/index/", id, NULL));
     }
-    return crashstats_redirect(
+    return web_redirect(
         q->r, HTTP_MOVED_TEMPORARILY,
         apr_pstrcat(p, "/search/?signature=~", sal_format_urlencode(trimmed, p), NULL));
 }

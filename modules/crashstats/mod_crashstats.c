@@ -10,6 +10,7 @@
 #include <apr_strings.h>
 
 #include "base/log.h"
+#include "common/person.h"
 #include "db/token.h"
 
 extern module AP_MODULE_DECLARE_DATA crashstats_module;
@@ -106,24 +107,6 @@ static void child_init(apr_pool_t *p, server_rec *s)
     }
 }
 
-static void put_headers(request_rec *r)
-{
-    static const char *const headers[][2] = {
-        { "Content-Security-Policy",
-          "default-src 'self'; object-src 'none'; script-src 'self'; style-src 'self'; "
-          "img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
-          "form-action 'self'" },
-        { "X-Frame-Options", "DENY" },
-        { "X-Content-Type-Options", "nosniff" },
-        { "Referrer-Policy", "same-origin" },
-        { "Cross-Origin-Opener-Policy", "same-origin" }
-    };
-
-    for (apr_size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
-        apr_table_setn(r->err_headers_out, headers[i][0], headers[i][1]);
-    }
-}
-
 static int robots(request_rec *r)
 {
     static const char text[] = "User-agent: *\nDisallow: /\n";
@@ -138,9 +121,9 @@ static int slash_redirect(request_rec *r)
 
     for (apr_size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         if (strcmp(r->uri, places[i]) == 0) {
-            return crashstats_redirect(r, HTTP_MOVED_PERMANENTLY,
-                                       apr_pstrcat(r->pool, r->uri, "/", r->args ? "?" : "",
-                                                   r->args ? r->args : "", NULL));
+            return web_redirect(r, HTTP_MOVED_PERMANENTLY,
+                                apr_pstrcat(r->pool, r->uri, "/", r->args ? "?" : "",
+                                            r->args ? r->args : "", NULL));
         }
     }
     return DECLINED;
@@ -168,7 +151,7 @@ static int page(crashstats_req_t *q)
         return crashstats_report(q, uri + 14);
     }
     if (strcmp(uri, "/query/") == 0) {
-        return crashstats_redirect(
+        return web_redirect(
             r, HTTP_MOVED_PERMANENTLY,
             apr_pstrcat(r->pool, "/search/", r->args ? "?" : "", r->args ? r->args : "", NULL));
     }
@@ -176,7 +159,7 @@ static int page(crashstats_req_t *q)
         return robots(r);
     }
     if (strcmp(uri, "/favicon.ico") == 0) {
-        return crashstats_redirect(r, HTTP_MOVED_PERMANENTLY, "/static/favicon.svg");
+        return web_redirect(r, HTTP_MOVED_PERMANENTLY, "/static/favicon.svg");
     }
     if ((rc = slash_redirect(r)) != DECLINED) {
         return rc;
@@ -188,6 +171,7 @@ static int page(crashstats_req_t *q)
 static int handler(request_rec *r)
 {
     crashstats_req_t q = { .r = r };
+    sal_error_t err = { 0 };
 
     if (!r->handler || strcmp(r->handler, "crashstats") != 0) {
         return DECLINED;
@@ -198,8 +182,12 @@ static int handler(request_rec *r)
                       "SAL4003: SetHandler crashstats needs SalvageConfig in this server");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    put_headers(r);
-    web_identity(r, &q.who);
+    web_page_headers(r);
+    if (web_person(r, &q.who, &err) != APR_SUCCESS) {
+        /* Rights that cannot be had are not there; the public part is served without them. */
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL4020: no rights of %s: %s", r->user,
+                      err.message);
+    }
     q.pii = (q.who.permissions & SAL_PERM_VIEW_PII) != 0;
     q.rawdump = (q.who.permissions & SAL_PERM_VIEW_RAWDUMP) != 0;
     q.query = web_query(r);

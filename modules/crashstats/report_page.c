@@ -190,8 +190,8 @@ int crashstats_report(crashstats_req_t *q, const char *rest)
                                   "The last six digits of a crash ID are its date: year, month, "
                                   "day.");
     case CRASHSTATS_ID_PREFIXED:
-        return crashstats_redirect(r, HTTP_MOVED_TEMPORARILY,
-                                   apr_pstrcat(r->pool, "/report/index/", rest + 3, NULL));
+        return web_redirect(r, HTTP_MOVED_TEMPORARILY,
+                            apr_pstrcat(r->pool, "/report/index/", rest + 3, NULL));
     default:
         break;
     }

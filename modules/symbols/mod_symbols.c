@@ -3,11 +3,14 @@
  *
  *   SetHandler symbols-upload      POST of a zip, guarded by mod_auth_crash_token
  *   SetHandler symbols-download    GET <prefix><debug_file>/<debug_id>/<leaf>
+ *   SetHandler symbols-api         lists and tokens for programs
+ *   SetHandler symbols-pages       the same for people
  *
  * A thin layer over lib/symbols: uploads need the database, downloads answer from the disk alone.
  */
 #include "symbols_private.h"
 
+#include <apr_hash.h>
 #include <apr_strings.h>
 #include <mod_watchdog.h>
 
@@ -17,6 +20,7 @@
 #define FLUSH_SECONDS 10
 
 symbols_missing_t *symbols_missing;
+symbols_usage_t *symbols_usage;
 
 const symbols_conf_t *symbols_conf(request_rec *r)
 {
@@ -30,6 +34,12 @@ static int symbols_handler(request_rec *r)
     }
     if (!strcmp(r->handler, "symbols-upload")) {
         return symbols_upload(r);
+    }
+    if (!strcmp(r->handler, "symbols-api")) {
+        return symbols_api(r);
+    }
+    if (!strcmp(r->handler, "symbols-pages")) {
+        return symbols_pages(r);
     }
     return strcmp(r->handler, "symbols-download") ? DECLINED : symbols_download(r);
 }
@@ -52,6 +62,7 @@ static apr_status_t flush_missing(int state, void *data, apr_pool_t *p)
     (void)data;
     if (state == AP_WATCHDOG_STATE_RUNNING) {
         symbols_missing_flush(symbols_missing, p);
+        symbols_usage_flush(symbols_usage, p);
     }
     return APR_SUCCESS;
 }
@@ -78,18 +89,38 @@ static void start_watchdog(server_rec *s, apr_pool_t *p)
     }
 }
 
+/* Templates of the servers' configurations; servers with equal folders share them. */
+static apr_status_t load_templates(symbols_conf_t *sc, apr_hash_t *seen, apr_pool_t *p,
+                                   sal_error_t *err)
+{
+    const char *dir = sal_conf_get(sc->shared, "templates", "/usr/share/salvage/templates");
+    apr_status_t rv = APR_SUCCESS;
+
+    sc->templates = apr_hash_get(seen, dir, APR_HASH_KEY_STRING);
+    if (!sc->templates && (rv = sal_templates_load(&sc->templates, dir, p, err)) == APR_SUCCESS) {
+        apr_hash_set(seen, dir, APR_HASH_KEY_STRING, sc->templates);
+    }
+    return rv;
+}
+
 static int symbols_post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
+    apr_hash_t *seen = apr_hash_make(ptemp);
+
     (void)plog;
     if (web_is_rehearsal()) {
         return OK;
     }
     web_log_to(s);
     for (server_rec *v = s; v; v = v->next) {
-        const symbols_conf_t *sc = ap_get_module_config(v->module_config, &symbols_module);
+        symbols_conf_t *sc = ap_get_module_config(v->module_config, &symbols_module);
         const char *root = sc->shared ? sal_conf_get(sc->shared, "symbol-store", NULL) : NULL;
         sal_error_t err = { 0 };
 
+        if (sc->shared && load_templates(sc, seen, p, &err) != APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, v, "SAL2043: %s", err.message);
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
         if (root && web_make_store_root(root, ptemp, &err) != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, v, "SAL2025: symbol store: %s", err.message);
             return HTTP_INTERNAL_SERVER_ERROR;
@@ -122,6 +153,7 @@ static void symbols_child_init(apr_pool_t *p, server_rec *s)
     }
     apr_pool_destroy(scratch);
     symbols_missing = symbols_missing_make(p);
+    symbols_usage = symbols_usage_make(p);
 }
 
 /* ---- configuration ---- */

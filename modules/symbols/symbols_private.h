@@ -5,6 +5,7 @@
 #define MODULES_SYMBOLS_SYMBOLS_PRIVATE_H
 
 #include "common/web.h"
+#include "render/template.h"
 #include "symbols/symbol_store.h"
 #include "symbols/upload.h"
 
@@ -21,6 +22,7 @@ typedef struct symbols_conf_t { /* of a server; constant once children run */
     apr_array_header_t *fetch_domains; /* const char *: hosts that may be fetched from */
     int fetch_any, fetch_private;      /* any host and scheme; private addresses too */
     const char *fetch_ca;              /* file of the authorities that sign for them */
+    sal_templates_t *templates;   /* parsed once, before the children are made */
 } symbols_conf_t;
 
 typedef struct symbols_dir_conf_t {
@@ -61,5 +63,25 @@ void symbols_missing_flush(symbols_missing_t *m, apr_pool_t *p);
 
 /* The queue of this child; NULL before child_init. */
 extern symbols_missing_t *symbols_missing;
+
+/* ---- usage of files: symbols_usage.c ---- */
+
+typedef struct symbols_usage_t symbols_usage_t;
+
+symbols_usage_t *symbols_usage_make(apr_pool_t *p);
+
+/* A download of the stored file at path, as sal_symbol_store_find gave it. A short lock. */
+void symbols_usage_note(symbols_usage_t *u, const char *path, server_rec *s);
+
+/* Writes what was counted. Called by one thread at a time. */
+void symbols_usage_flush(symbols_usage_t *u, apr_pool_t *p);
+
+/* The counters of this child; NULL before child_init. */
+extern symbols_usage_t *symbols_usage;
+
+/* ---- lists, tokens and pages: symbols_api.c, symbols_pages.c ---- */
+
+int symbols_api(request_rec *r);
+int symbols_pages(request_rec *r);
 
 #endif

@@ -3,6 +3,7 @@
 INSERT INTO groups (name, permissions) VALUES
   ('Uploaders', 3),                             -- upload_symbols, upload_try_symbols
   ('Upload Auditors', 512),                     -- view_all_uploads
+  ('Token Users', 1024),                        -- manage_tokens
   ('Administrators', 256)                       -- admin
 ON CONFLICT (name) DO NOTHING;
 

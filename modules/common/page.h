@@ -1,0 +1,33 @@
+/*
+ * The frame of every page: places, theme, account, headers, conditional requests; redirects.
+ */
+#ifndef MODULES_COMMON_PAGE_H
+#define MODULES_COMMON_PAGE_H
+
+#include "common/web.h"
+#include "render/template.h"
+
+typedef struct web_page_t {
+    request_rec *r;
+    const sal_templates_t *templates;
+    const sal_conf_t *shared; /* sign-in-url, sign-out-url; may be NULL */
+    const char *user;         /* who is signed in, or NULL */
+    const char *place;        /* name of the current place in the navigation, or NULL */
+    int secret;               /* nobody may store the page */
+} web_page_t;
+
+/*
+ * Renders a template with data (stolen) in the frame. Anonymous pages can be asked for again by
+ * their tag. Returns OK with r->status set, or what the request's conditions ask for.
+ */
+int web_page(const web_page_t *page, int status, const char *name, json_t *data);
+
+/* What a browser may do with pages: nothing but our own styles, scripts, forms and pictures. */
+void web_page_headers(request_rec *r);
+
+int web_redirect(request_rec *r, int status, const char *to);
+
+/* A request of a browser that would rather read a page than JSON. */
+int web_wants_html(request_rec *r);
+
+#endif
