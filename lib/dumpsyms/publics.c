@@ -165,9 +165,13 @@ static bool read_table(symbols_t *s, Elf *elf, GElf_Word type)
     return ok;
 }
 
-static bool read_file(symbols_t *s, Elf *elf)
+/* Full tables before the dynamic one, whose names carry no versions but are fewer. */
+static bool read_tables(symbols_t *s, const dump_elf_t *e)
 {
-    return !elf || (read_table(s, elf, SHT_SYMTAB) && read_table(s, elf, SHT_DYNSYM));
+    Elf *debug = e->debug != e->elf ? e->debug : NULL;
+
+    return read_table(s, e->elf, SHT_SYMTAB) && (!debug || read_table(s, debug, SHT_SYMTAB)) &&
+           read_table(s, e->elf, SHT_DYNSYM) && (!e->mini || read_table(s, e->mini, SHT_SYMTAB));
 }
 
 /* ---- sections that begin without a symbol ---- */
@@ -249,8 +253,7 @@ apr_status_t dump_publics_read(dump_publics_t *out, const dump_elf_t *e, apr_poo
                                sal_error_t *err)
 {
     symbols_t s = { .e = e };
-    bool ok = read_file(&s, e->elf) && (e->debug == e->elf || read_file(&s, e->debug)) &&
-              read_file(&s, e->mini) && read_sections(&s, p);
+    bool ok = read_tables(&s, e) && read_sections(&s, p);
 
     if (!ok || s.n > INT32_MAX) {
         free(s.sym);
