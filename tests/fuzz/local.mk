@@ -3,6 +3,7 @@
 FUZZ_TARGETS = tests/fuzz/fuzz_books_filter \
     tests/fuzz/fuzz_cfi \
     tests/fuzz/fuzz_conf \
+    tests/fuzz/fuzz_dumpsyms \
     tests/fuzz/fuzz_json \
     tests/fuzz/fuzz_microdump \
     tests/fuzz/fuzz_minidump \
@@ -32,7 +33,7 @@ fuzz:
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(srcdir)/tests/fuzz/run.sh "$(abs_top_srcdir)" \
 	  "$(abs_builddir)/fuzz-build"
 .PHONY: fuzz
-EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus
+EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/make_elf_corpus.sh tests/fuzz/corpus
 
 tests_fuzz_fuzz_cfi_SOURCES = tests/fuzz/fuzz_cfi.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_cfi_LDADD = $(FUZZ_LIBS)
@@ -40,6 +41,9 @@ tests_fuzz_fuzz_cfi_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_conf_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_dumpsyms_SOURCES = tests/fuzz/fuzz_dumpsyms.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_dumpsyms_LDADD = libdumpsyms.la $(FUZZ_LIBS)
+tests_fuzz_fuzz_dumpsyms_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_json_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_json_LDFLAGS = $(FUZZ_LINK)
