@@ -32,6 +32,7 @@ salvage_tools_LDADD = libdumpsyms.la libsalvage_core.la $(APR_LIBS) $(JANSSON_LI
 # salvage-server: what needs a database or the network.
 salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
     tools/cmd_db.c \
+    tools/cmd_grant.c \
     tools/cmd_queue.c \
     tools/signature_fetch.c tools/signature_cmd.c tools/signature_print.c \
     tools/cmd_submit.c \

@@ -16,6 +16,7 @@
 #include "auth_crash_token/token_cache.h"
 #include "base/text.h"
 #include "common/drain.h"
+#include "common/person.h"
 #include "db/token.h"
 
 module AP_MODULE_DECLARE_DATA auth_crash_token_module;
@@ -209,10 +210,15 @@ static authz_status check_permission(request_rec *r, const char *line, const voi
 {
     const int *wanted = parsed;
     web_identity_t who;
+    sal_error_t err = { 0 };
 
     (void)line;
-    web_identity(r, &who);
-    if (who.by_token && (who.permissions & *wanted)) {
+    /* Asked first without a user; a person's rights are looked up once there is one. */
+    if (web_person(r, &who, &err) != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "SAL2046: no rights of %s: %s", r->user,
+                      err.message);
+    }
+    if (who.permissions & *wanted) {
         return AUTHZ_GRANTED;
     }
     if (!r->user) {

@@ -141,5 +141,8 @@ void web_identity(request_rec *r, web_identity_t *out)
         out->token_id = note_int(r, "crash-token-id");
         out->user_id = note_int(r, "crash-token-user-id");
         out->permissions = (int)note_int(r, "crash-token-permissions");
+    } else if (out->user) {
+        out->user_id = note_int(r, WEB_PERSON_NOTE); /* of web_person, if it was asked */
+        out->permissions = (int)note_int(r, WEB_PERSON_PERMISSIONS_NOTE);
     }
 }

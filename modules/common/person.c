@@ -10,8 +10,6 @@
 
 #include "db/people.h"
 
-#define ID_NOTE "salvage-person-id"
-#define PERMISSIONS_NOTE "salvage-person-permissions"
 #define SECONDS_OF_DAY 86400
 
 typedef struct {
@@ -36,9 +34,7 @@ apr_status_t web_person(request_rec *r, web_identity_t *who, sal_error_t *err)
         who->user = who->by_token ? who->user : NULL;
         return APR_SUCCESS;
     }
-    if (apr_table_get(r->notes, ID_NOTE)) {
-        who->user_id = apr_atoi64(apr_table_get(r->notes, ID_NOTE));
-        who->permissions = (int)apr_atoi64(apr_table_get(r->notes, PERMISSIONS_NOTE));
+    if (who->user_id) {
         return APR_SUCCESS;
     }
     l.name = who->user;
@@ -50,8 +46,10 @@ apr_status_t web_person(request_rec *r, web_identity_t *who, sal_error_t *err)
     }
     who->user_id = l.person.id;
     who->permissions = l.person.permissions;
-    apr_table_setn(r->notes, ID_NOTE, apr_psprintf(r->pool, "%" APR_INT64_T_FMT, who->user_id));
-    apr_table_setn(r->notes, PERMISSIONS_NOTE, apr_psprintf(r->pool, "%d", who->permissions));
+    apr_table_setn(r->notes, WEB_PERSON_NOTE,
+                   apr_psprintf(r->pool, "%" APR_INT64_T_FMT, who->user_id));
+    apr_table_setn(r->notes, WEB_PERSON_PERMISSIONS_NOTE,
+                   apr_psprintf(r->pool, "%d", who->permissions));
     return APR_SUCCESS;
 }
 

@@ -110,4 +110,8 @@ typedef struct web_identity_t {
 } web_identity_t;
 void web_identity(request_rec *r, web_identity_t *out);
 
+/* Where web_person (common/person.h) keeps what it has found for this request. */
+#define WEB_PERSON_NOTE "salvage-person-id"
+#define WEB_PERSON_PERMISSIONS_NOTE "salvage-person-permissions"
+
 #endif
