@@ -1,17 +1,18 @@
 # processor: salvaged, and its twin for tests that can be told to die
 sbin_PROGRAMS += salvaged
-SALVAGED_SOURCES = processor/fetcher.c processor/housekeeper.c processor/link.c processor/main.c processor/notify.c \
+SALVAGED_SOURCES = processor/child.c processor/dump.c processor/dumper.c processor/fetcher.c \
+  processor/housekeeper.c processor/link.c processor/main.c processor/notify.c \
   processor/salvaged.h processor/sandbox.c processor/settings.c processor/signals.c \
   processor/supervisor.c processor/walk.c processor/walker.c processor/worker.c
-SALVAGED_LIBS = libsalvage.la $(APR_LIBS) $(JANSSON_LIBS) $(PQ_LIBS) $(SECCOMP_LIBS)
+SALVAGED_LIBS = libsalvage.la $(APR_LIBS) $(JANSSON_LIBS) $(PQ_LIBS) $(ZLIB_LIBS) $(SECCOMP_LIBS)
 salvaged_SOURCES = $(SALVAGED_SOURCES)
 salvaged_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS) -I$(srcdir)/processor
-salvaged_LDADD = $(SALVAGED_LIBS)
+salvaged_LDADD = libdumpsyms.la $(SALVAGED_LIBS)
 
 noinst_PROGRAMS += salvaged-hooked
 salvaged_hooked_SOURCES = $(SALVAGED_SOURCES) processor/test_hooks.c
 salvaged_hooked_CPPFLAGS = $(salvaged_CPPFLAGS) -DSAL_TEST_HOOKS
 # the archive, so that it runs from the build tree as itself and not through libtool's script
-salvaged_hooked_LDADD = libsalvage_core.la $(SECCOMP_LIBS)
+salvaged_hooked_LDADD = libdumpsyms.la libsalvage_core.la $(SECCOMP_LIBS)
 dist_man_MANS += docs/man/salvaged.8
 EXTRA_DIST += docs/processor.md

@@ -20,6 +20,8 @@
 #include "queue/queue.h"
 #include "symbols/supplier.h"
 #include "symbols/upstream_pipe.h"
+#include "symbols/symbol_jobs.h"
+#include "symbols/symbol_store.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -31,15 +33,18 @@ typedef struct settings_t {
     int lease;                /* seconds */
     int walk_timeout;         /* seconds of wall time a dump */
     apr_uint64_t walk_memory; /* bytes a walker may allocate */
-    int drain;                /* seconds a running job gets at shutdown */
+    int dump_timeout;         /* the same of a dumper of symbols */
+    apr_uint64_t dump_memory;
+    int drain; /* seconds a running job gets at shutdown */
     bool once;
     sal_siglists_t *siglists;
     sal_fields_t *fields;
     sal_crash_store_t *store;
     sal_supplier_t *supplier;
     const sal_conf_t *conf;
-    bool upstream;  /* some server may be asked for symbols */
-    int fetch_time; /* seconds that a dump may wait for servers */
+    bool upstream;               /* some server may be asked for symbols */
+    int fetch_time;              /* seconds that a dump may wait for servers */
+    sal_symbol_store_t *symbols; /* NULL: not configured */
 } settings_t;
 
 /* Reads salvage.conf and opens what it names. workers 0: as configured. */
@@ -119,7 +124,7 @@ void relay_turn(relay_t *r, bool question, bool answer);
 /* The walk is over: an answer that is still to come belongs to nobody. */
 void relay_end(relay_t *r);
 
-/* ---- walking in a child process ---- */
+/* ---- work in a child process ---- */
 typedef enum { WALK_GO_ON, WALK_STOP } walk_tick_t;
 
 /* Called every second while a walker runs: WALK_STOP kills it, and the walk fails with *why. */
@@ -130,8 +135,25 @@ typedef struct walk_t {
     walk_tick_fn tick;
     void *baton;
     int wake_fd;        /* ends the wait for the tick early; -1: none */
-    fetcher_t *fetcher; /* the worker's */
+    fetcher_t *fetcher; /* the worker's; NULL: the child asks nothing */
+    int timeout;        /* seconds of wall time */
 } walk_t;
+
+/* How a child ended. out: malloc'd, what it wrote; exit_code: negative is a signal. */
+typedef struct child_end_t {
+    char *out;
+    size_t size;
+    int exit_code;
+    bool timed_out, too_big;
+    apr_status_t stopped; /* what the tick wants the work to fail with */
+} child_end_t;
+
+/* What a child runs, with the descriptors that walker_main gets; it ends the process itself. */
+typedef void (*child_main_fn)(const settings_t *s, void *job, const int fds[3]);
+
+/* Runs a child and waits for its end. An error only if it could not be started. */
+apr_status_t child_run(child_end_t *out, const walk_t *walk, child_main_fn run, void *job,
+                       sal_error_t *err);
 
 /* A sal_walk_fn; its baton is a walk_t. */
 apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t *raw, void *baton,
@@ -143,6 +165,23 @@ apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t
  */
 void walker_main(const settings_t *s, sal_span_t dump, const json_t *raw, const int fds[3])
     __attribute__((noreturn));
+
+/* ---- raw symbol files ---- */
+
+/* Runs a claimed job to its end. SAL_E_NODB: the database is away, the lease will run out. */
+apr_status_t dump_job_run(const settings_t *s, sal_symbol_job_t *job, const walk_t *watch,
+                          sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+
+/* What a dumper reads and writes. */
+typedef struct dump_files_t {
+    const char *program, *debug; /* paths; one may be NULL */
+    const char *name;            /* of the module; NULL: what the program says */
+    int out_fd;                  /* for the text */
+    int debug_fd;                /* read instead of debug; -1: none */
+} dump_files_t;
+
+/* A child_main_fn; its job is a dump_files_t. Never returns. */
+void dumper_main(const settings_t *s, void *job, const int fds[3]);
 
 /* Limits, no new privileges, system calls. False with errno if the kernel refuses. */
 bool sandbox_limits(apr_uint64_t memory, int cpu_seconds);

@@ -9,6 +9,8 @@
 #define LEASE 180
 #define WALK_TIMEOUT 120
 #define WALK_MEMORY (APR_INT64_C(2) << 30)
+#define DUMP_TIMEOUT 1800
+#define DUMP_MEMORY (APR_INT64_C(4) << 30)
 #define DRAIN 150
 #define FETCH_TIME 60
 #define SYMCACHE_SIZE (APR_INT64_C(20) << 30)
@@ -37,6 +39,8 @@ static void read_numbers(settings_t *s, const sal_conf_t *conf, int workers)
     s->walk_timeout = in_range(sal_conf_int(conf, "stackwalk-timeout", WALK_TIMEOUT), 1, 86400);
     s->walk_memory = (apr_uint64_t)sal_conf_int(conf, "stackwalk-memory", WALK_MEMORY);
     s->fetch_time = in_range(sal_conf_int(conf, "symbols-upstream-per-dump", FETCH_TIME), 1, 3600);
+    s->dump_timeout = in_range(sal_conf_int(conf, "dump-timeout", DUMP_TIMEOUT), 1, 86400);
+    s->dump_memory = (apr_uint64_t)sal_conf_int(conf, "dump-memory", DUMP_MEMORY);
     s->drain = DRAIN;
 }
 
@@ -68,6 +72,9 @@ static apr_status_t open_symbols(settings_t *s, const sal_conf_t *conf, sal_erro
     };
     apr_status_t rv = check_upstream(s, conf, err);
 
+    if (rv == APR_SUCCESS && opts.symbol_store) {
+        rv = sal_symbol_store_open(&s->symbols, opts.symbol_store, s->pool, err);
+    }
     if (rv != APR_SUCCESS || !opts.symcache_dir) {
         return rv; /* stacks without names are still stacks */
     }

@@ -27,8 +27,9 @@ typedef struct worker_t {
     int signals;
     int listening; /* backend pid that we LISTEN on */
     bool stopping;
-    apr_time_t deadline;  /* when a running job is given back after all */
-    const sal_job_t *job; /* the one we hold */
+    apr_time_t deadline;                /* when a running job is given back after all */
+    const sal_job_t *job;               /* the one we hold */
+    const sal_symbol_job_t *symbol_job; /* or this one */
     apr_time_t renew_at;
     fetcher_t fetcher; /* of symbols of servers */
 } worker_t;
@@ -110,7 +111,8 @@ static apr_status_t renew(worker_t *w)
         return SAL_E_NODB;
     }
     apr_pool_create(&p, w->pool);
-    rv = sal_queue_renew(w->job, w->settings->lease, db, p, &err);
+    rv = w->symbol_job ? sal_symbol_job_renew(w->symbol_job, w->settings->lease, db, p, &err)
+                       : sal_queue_renew(w->job, w->settings->lease, db, p, &err);
     if (rv == APR_SUCCESS) {
         link_worked(&w->link);
     } else if (rv != SAL_E_FENCED) {
@@ -175,7 +177,7 @@ static apr_status_t run_pipeline(worker_t *w, json_t **doc, sal_db_t *db, apr_po
                                  sal_error_t *err)
 {
     const settings_t *s = w->settings;
-    walk_t walk = { s, tick, w, w->signals, &w->fetcher };
+    walk_t walk = { s, tick, w, w->signals, s->walk_timeout, &w->fetcher };
     sal_crash_reader_t *reader;
     sal_process_opts_t opts;
     json_t *previous;
@@ -313,6 +315,42 @@ static void run_job(worker_t *w, const sal_job_t *job, apr_pool_t *p)
     w->job = NULL;
 }
 
+/* ---- raw symbol files ---- */
+
+/*
+ * Claims and runs one; false if there was none. After every crash, so that crashes come first: a
+ * dump may take minutes, which is why one worker never does two in a row while a crash waits.
+ */
+static bool try_symbols(worker_t *w, sal_db_t *db)
+{
+    const settings_t *s = w->settings;
+    walk_t watch = { s, tick, w, w->signals, s->dump_timeout, NULL };
+    sal_error_t err = { .message = "" };
+    sal_symbol_job_t job;
+    apr_pool_t *p;
+    apr_status_t rv;
+    bool found = false;
+
+    if (!s->symbols) {
+        return false;
+    }
+    apr_pool_create(&p, w->pool);
+    rv = sal_symbol_job_claim(&job, &found, w->name, s->lease, db, p, &err);
+    if (rv == APR_SUCCESS && found) {
+        w->symbol_job = &job;
+        w->renew_at = apr_time_now() + renew_interval(s);
+        rv = dump_job_run(s, &job, &watch, db, p, &err);
+        w->symbol_job = NULL;
+        malloc_trim(0);
+    }
+    if (rv != APR_SUCCESS && rv != SAL_E_FENCED) {
+        link_failed(&w->link, &err);
+        pause_link(w);
+    }
+    apr_pool_destroy(p);
+    return found || rv != APR_SUCCESS;
+}
+
 /* ---- the loop ---- */
 
 /* Claims and runs one job; false if there was none. */
@@ -361,11 +399,13 @@ int worker_run(const settings_t *s, int number)
         }
         if (!db) {
             pause_link(&w);
-        } else if (!try_job(&w, db)) {
+        } else if (!try_job(&w, db) && !((db = link_get(&w.link, w.pool)) && try_symbols(&w, db))) {
             if (s->once) {
                 break;
             }
-            wait_for_work(&w, db);
+            if (db) {
+                wait_for_work(&w, db);
+            }
         } else if (s->once && w.link.failures > 3) {
             return EXIT_FAILED;
         }

@@ -8,9 +8,9 @@
 BUILD_PACKAGES="apache2-bin apache2-dev autoconf automake build-essential libapr1-dev
     libaprutil1-dbd-pgsql libaprutil1-dev libcurl4-openssl-dev libdw-dev libelf-dev libiberty-dev
     libjansson-dev libkainjow-mustache-dev liblzma-dev libpcre2-dev libpq-dev libseccomp-dev libssl-dev
-    libtool libxxhash-dev libzip-dev libzstd-dev libzydis-dev pkg-config postgresql
+    libmspack-dev libtool libxxhash-dev libzip-dev libzstd-dev libzydis-dev pkg-config postgresql
     postgresql-contrib util-linux zlib1g-dev curl"
-TEST_PACKAGES="chromium chromium-driver clang-format-14 gdb libcmocka-dev python3-psycopg2
+TEST_PACKAGES="chromium chromium-driver clang-format-14 debuginfod gcab gdb libcmocka-dev python3-psycopg2
     python3-pytest python3-requests python3-selenium shellcheck strace universal-ctags unzip zstd"
 
 # die TEXT: one line, exit 1

@@ -46,7 +46,9 @@ dist_man_MANS += docs/man/salvage-symcache.1
 libsalvage_core_la_SOURCES += lib/symbols/object_id.c lib/symbols/object_id.h \
     lib/symbols/object_private.h lib/symbols/elf_id.c lib/symbols/symbol_index.c \
     lib/symbols/symbol_index.h lib/symbols/symbol_store_private.h lib/symbols/symbol_jobs.c \
-    lib/symbols/symbol_jobs.h lib/symbols/symbol_made.c
+    lib/symbols/symbol_jobs.h lib/symbols/symbol_made.c lib/symbols/cab.c lib/symbols/cab.h \
+    lib/symbols/symbol_gzip.c lib/symbols/symbol_gzip.h lib/symbols/symbol_source.c \
+    lib/symbols/symbol_source.h
 
 libsalvage_core_la_SOURCES += lib/symbols/books.c lib/symbols/books.h lib/symbols/books_filter.c \
     lib/symbols/books_filter.h lib/symbols/books_sql.c lib/symbols/books_sql.h \

@@ -24,6 +24,29 @@ void sal_debug_id_of_build_id(char out[34], const void *build_id, apr_size_t siz
     memcpy(out + 32, "0", 2);
 }
 
+const char *sal_debug_id_of_hex(const char *build_id, apr_pool_t *p)
+{
+    apr_size_t n = strlen(build_id);
+    uint8_t bytes[16] = { 0 };
+    char id[34];
+
+    if (n < 16 || n > 128 || n % 2) {
+        return NULL;
+    }
+    for (apr_size_t i = 0; i < n / 2; i++) {
+        uint64_t v;
+
+        if (!sal_parse_hex(build_id + 2 * i, 2, &v)) {
+            return NULL;
+        }
+        if (i < sizeof(bytes)) {
+            bytes[i] = (uint8_t)v;
+        }
+    }
+    sal_debug_id_of_build_id(id, bytes, sizeof(bytes));
+    return apr_pstrdup(p, id);
+}
+
 bool sal_debug_id_valid(const char *id)
 {
     bool nonzero = false;

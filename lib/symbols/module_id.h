@@ -13,6 +13,9 @@
 /* Debug id of an ELF build id (first 16 bytes as a GUID, then "0"). out holds 34. */
 SAL_API void sal_debug_id_of_build_id(char out[34], const void *build_id, apr_size_t size);
 
+/* The same of a build id in hex (16 to 128 digits, an even number); NULL if it is none. */
+SAL_API const char *sal_debug_id_of_hex(const char *build_id, apr_pool_t *p);
+
 /* True for one to many hex digits that are not all zero. */
 SAL_API bool sal_debug_id_valid(const char *id);
 

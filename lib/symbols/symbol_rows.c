@@ -44,6 +44,13 @@ apr_status_t sal_symbol_by_code(sal_symbol_key_t *out, const char *code_file, co
     return sal_fail(err, APR_ENOENT, "no symbols for code file %s, code id %s", code_file, code_id);
 }
 
+apr_status_t sal_symbol_build_names(sal_rows_t **rows, const char *pattern, int max, sal_db_t *db,
+                                    apr_pool_t *p, sal_error_t *err)
+{
+    return sal_db_exec(db, &sal_s_symbol_build_names, rows, p, err, SAL_V_TEXT(pattern),
+                       SAL_V_INT(max));
+}
+
 apr_status_t sal_missing_symbols_add(const sal_missing_symbols_t *list, sal_db_t *db, apr_pool_t *p,
                                      sal_error_t *err)
 {

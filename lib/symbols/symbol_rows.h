@@ -16,6 +16,11 @@ SAL_API apr_status_t sal_symbol_by_code(sal_symbol_key_t *out, const char *code_
                                         sal_symbol_store_t *store, sal_db_t *db, apr_pool_t *p,
                                         sal_error_t *err);
 
+/* ELF files by name, a regular expression of PostgreSQL: kind, build id (lower-case), debug file of
+ * each in a row of *rows, max of them. */
+SAL_API apr_status_t sal_symbol_build_names(sal_rows_t **rows, const char *pattern, int max,
+                                            sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+
 /* What downloads asked for in vain: n elements each, valid UTF-8. */
 typedef struct sal_missing_symbols_t {
     apr_size_t n;

@@ -5,6 +5,8 @@
  *   SetHandler symbols-download    GET <prefix><debug_file>/<debug_id>/<leaf>
  *   SetHandler symbols-api         lists and tokens for programs
  *   SetHandler symbols-pages       the same for people
+ *   SetHandler symbols-debuginfod  GET /buildid/<id>/..., /metadata
+ *   SetHandler symbols-metrics     GET /metrics
  *
  * A thin layer over lib/symbols: uploads need the database, downloads answer from the disk alone.
  */
@@ -21,6 +23,7 @@
 
 symbols_missing_t *symbols_missing;
 symbols_usage_t *symbols_usage;
+symbols_metas_t *symbols_metas;
 
 const symbols_conf_t *symbols_conf(request_rec *r)
 {
@@ -40,6 +43,12 @@ static int symbols_handler(request_rec *r)
     }
     if (!strcmp(r->handler, "symbols-pages")) {
         return symbols_pages(r);
+    }
+    if (!strcmp(r->handler, "symbols-debuginfod")) {
+        return symbols_debuginfod(r);
+    }
+    if (!strcmp(r->handler, "symbols-metrics")) {
+        return symbols_metrics(r);
     }
     return strcmp(r->handler, "symbols-download") ? DECLINED : symbols_download(r);
 }
@@ -126,8 +135,22 @@ static int symbols_post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptem
             return HTTP_INTERNAL_SERVER_ERROR;
         }
     }
+    symbols_counts_make(p, s);
     start_watchdog(s, p);
     return OK;
+}
+
+/* Servers that cannot be asked are no reason to refuse what is stored here. */
+static void open_upstream(symbols_conf_t *sc, apr_pool_t *p, server_rec *s)
+{
+    sal_error_t err = { 0 };
+
+    if (sal_upstream_from_conf(&sc->upstream, sc->shared,
+                               sc->upstreams ? (const char *const *)sc->upstreams->elts : NULL, p,
+                               &err) != APR_SUCCESS) {
+        sc->upstream = NULL;
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL2030: no upstream servers: %s", err.message);
+    }
 }
 
 static void symbols_child_init(apr_pool_t *p, server_rec *s)
@@ -149,11 +172,13 @@ static void symbols_child_init(apr_pool_t *p, server_rec *s)
         } else {
             sal_symbol_store_sweep(sc->store, scratch);
         }
+        open_upstream(sc, p, v);
         apr_pool_clear(scratch);
     }
     apr_pool_destroy(scratch);
     symbols_missing = symbols_missing_make(p);
     symbols_usage = symbols_usage_make(p);
+    symbols_metas = symbols_metas_make(p);
 }
 
 /* ---- configuration ---- */
@@ -172,6 +197,7 @@ static void *merge_conf(apr_pool_t *p, void *base, void *vhost)
     sc->shared = v->shared ? v->shared : b->shared;
     sc->max_upload = v->max_upload ? v->max_upload : b->max_upload;
     sc->snippets = v->snippets ? v->snippets : b->snippets;
+    sc->upstreams = v->upstreams ? v->upstreams : b->upstreams;
     return sc;
 }
 
@@ -181,6 +207,8 @@ static void *make_dir_conf(apr_pool_t *p, char *dir)
 
     (void)dir;
     dc->always_gzip = -1;
+    dc->two_tier = -1;
+    dc->delivery = -1;
     return dc;
 }
 
@@ -191,6 +219,8 @@ static void *merge_dir_conf(apr_pool_t *p, void *outer, void *inner)
 
     dc->prefix = i->prefix ? i->prefix : o->prefix;
     dc->always_gzip = i->always_gzip >= 0 ? i->always_gzip : o->always_gzip;
+    dc->two_tier = i->two_tier >= 0 ? i->two_tier : o->two_tier;
+    dc->delivery = i->delivery >= 0 ? i->delivery : o->delivery;
     return dc;
 }
 
@@ -242,6 +272,41 @@ static const char *set_prefix(cmd_parms *cmd, void *conf, const char *arg)
     return NULL;
 }
 
+static const char *set_delivery(cmd_parms *cmd, void *conf, const char *arg)
+{
+    static const char *const names[] = { "redirect", "stream", "sendfile" };
+    symbols_dir_conf_t *dc = conf;
+
+    for (int i = 0; i < 3; i++) {
+        if (!strcasecmp(arg, names[i])) {
+            dc->delivery = i;
+            return NULL;
+        }
+    }
+    return apr_psprintf(cmd->pool, "%s: \"%s\" is none of redirect, stream, sendfile",
+                        cmd->cmd->name, arg);
+}
+
+static const char *add_upstream(cmd_parms *cmd, void *unused, const char *arg)
+{
+    symbols_conf_t *sc = ap_get_module_config(cmd->server->module_config, &symbols_module);
+    sal_upstream_server_t server;
+    sal_error_t err = { 0 };
+
+    (void)unused;
+    if (sal_upstream_server_parse(&server, arg, cmd->temp_pool, &err) != APR_SUCCESS) {
+        return apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, err.message);
+    }
+    if (!sc->upstreams) {
+        sc->upstreams = apr_array_make(cmd->pool, 4, sizeof(const char *));
+    }
+    APR_ARRAY_PUSH(sc->upstreams, const char *) = arg;
+    /* Read as a NULL-terminated list. */
+    APR_ARRAY_PUSH(sc->upstreams, const char *) = NULL;
+    apr_array_pop(sc->upstreams);
+    return NULL;
+}
+
 static const command_rec symbols_cmds[] = {
     AP_INIT_TAKE1("SalvageConfig", set_shared, NULL, RSRC_CONF,
                   "file of the settings shared with the daemon and the tool"),
@@ -255,6 +320,13 @@ static const command_rec symbols_cmds[] = {
     AP_INIT_FLAG("SymbolsAlwaysGzip", ap_set_flag_slot,
                  (void *)APR_OFFSETOF(symbols_dir_conf_t, always_gzip), RSRC_CONF | ACCESS_CONF,
                  "on: send gzip even to clients that do not accept it, as Tecken does"),
+    AP_INIT_TAKE1("SymbolsDelivery", set_delivery, NULL, RSRC_CONF | ACCESS_CONF,
+                  "redirect (default): to <prefix>v1/<key>; stream or sendfile: answer at once"),
+    AP_INIT_FLAG("SymbolsTwoTier", ap_set_flag_slot,
+                 (void *)APR_OFFSETOF(symbols_dir_conf_t, two_tier), RSRC_CONF | ACCESS_CONF,
+                 "on: serve index2.txt, and paths with the first two letters of the name in front"),
+    AP_INIT_RAW_ARGS("SymbolsUpstream", add_upstream, NULL, RSRC_CONF,
+                     "another server to ask: URL [layout=...] [ask=...] [header-file=...]"),
     { NULL }
 };
 

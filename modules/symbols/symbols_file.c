@@ -1,6 +1,6 @@
 /*
  * Sending a stored file: as it is by sendfile, with conditions and ranges left to httpd's core, or
- * inflated on the fly for a client that does not take gzip.
+ * inflated on the fly for a client that does not take gzip. Knows nothing of keys.
  */
 #include "symbols_private.h"
 
@@ -14,62 +14,78 @@ APLOG_USE_MODULE(symbols);
 
 enum { CHUNK = 65536 };
 
-/* Does one element of Accept-Encoding ("gzip;q=0.5") take gzip? -1: it speaks of another coding. */
-static int takes_gzip(char *element)
+/* What Accept-Encoding says of one coding: -1 nothing. */
+typedef struct {
+    double gzip, identity, any;
+} taste_t;
+
+/* One element, "gzip;q=0.5"; it is taken apart in place. */
+static void read_element(taste_t *t, char *element)
 {
     char *params = element + strcspn(element, "; \t"), *q;
+    double weight = 1.0;
 
     q = *params ? strstr(params + 1, "q=") : NULL;
-    *params = '\0';
-    if (strcmp(element, "gzip") && strcmp(element, "x-gzip") && strcmp(element, "*")) {
-        return -1;
+    if (q) {
+        weight = strtod(q + 2, NULL);
     }
-    return !q || strtod(q + 2, NULL) > 0.0;
+    *params = '\0';
+    if (!strcmp(element, "gzip") || !strcmp(element, "x-gzip")) {
+        t->gzip = weight;
+    } else if (!strcmp(element, "identity")) {
+        t->identity = weight;
+    } else if (!strcmp(element, "*")) {
+        t->any = weight;
+    }
 }
 
-/* Without the header the client gets text: debuggers and plain curl do not ask, nor inflate. */
-static int accepts_gzip(request_rec *r)
+/*
+ * Without the header the client gets plain bytes: debuggers and plain curl do not ask, nor inflate.
+ * Those who name both get what they like better, gzip if they like both the same.
+ */
+int symbols_takes_gzip(request_rec *r)
 {
     const char *header = apr_table_get(r->headers_in, "Accept-Encoding");
-    int any = 0;
+    taste_t t = { -1, -1, -1 };
     char *element;
 
-    while (header && (element = ap_get_list_item(r->pool, &header)) != NULL) {
-        int wildcard = element[0] == '*', takes = takes_gzip(element);
-
-        if (takes >= 0 && !wildcard) {
-            return takes;
-        }
-        any = takes >= 0 ? takes : any;
+    if (!header) {
+        return 0;
     }
-    return any;
+    if (!strcmp(header, "gzip")) {
+        return 1;
+    }
+    while ((element = ap_get_list_item(r->pool, &header)) != NULL) {
+        read_element(&t, element);
+    }
+    t.gzip = t.gzip < 0 ? t.any : t.gzip;
+    return t.gzip > 0 && t.gzip >= t.identity;
 }
 
-static const char *etag_of(request_rec *r, apr_file_t *file, int weak)
+static const char *etag_of(request_rec *r, const symbols_open_t *o, int weak)
 {
-    char digest[SAL_SHA256_HEX + 1];
-    apr_os_file_t fd;
     const char *tag;
 
-    if (apr_os_file_get(&fd, file) == APR_SUCCESS && sal_symbol_store_digest(digest, fd)) {
-        return apr_psprintf(r->pool, "%s\"%s\"", weak ? "W/" : "", digest);
+    if (*o->meta.digest) {
+        return apr_pstrcat(r->pool, weak ? "W/\"" : "\"", o->meta.digest, "\"", NULL);
     }
     tag = ap_make_etag(r, weak);
     return tag && *tag ? tag : NULL;
 }
 
-/* Everything about the representation that a condition may ask for. */
-static void describe(request_rec *r, apr_file_t *file, const char *leaf, int gzipped, int inflating)
+void symbols_describe(request_rec *r, const symbols_open_t *o, const char *leaf,
+                      symbols_form_t form)
 {
-    const char *etag = etag_of(r, file, inflating);
+    const char *etag =
+        etag_of(r, o, form == SYMBOLS_FORM_INFLATED || form == SYMBOLS_FORM_UNPACKED);
 
     ap_set_content_type(r,
                         sal_symbol_leaf_is_sym(leaf) ? "text/plain" : "application/octet-stream");
-    if (gzipped) {
+    if (form == SYMBOLS_FORM_GZIP || form == SYMBOLS_FORM_INFLATED) {
         apr_table_mergen(r->headers_out, "Vary", "Accept-Encoding");
-        if (!inflating) {
-            apr_table_setn(r->headers_out, "Content-Encoding", "gzip");
-        }
+    }
+    if (form == SYMBOLS_FORM_GZIP) {
+        apr_table_setn(r->headers_out, "Content-Encoding", "gzip");
     }
     apr_table_setn(r->headers_out, "Cache-Control",
                    "public, max-age=31536000, immutable, no-transform");
@@ -91,14 +107,27 @@ static int pass(request_rec *r, apr_bucket_brigade *bb)
     return rv == APR_SUCCESS && !r->connection->aborted;
 }
 
-static int send_as_it_is(request_rec *r, apr_file_t *file)
+static int send_bytes(request_rec *r, const symbols_open_t *o, apr_off_t offset, apr_off_t size)
 {
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
 
-    apr_brigade_insert_file(bb, file, 0, r->finfo.size, r->pool);
+    if (!r->header_only) {
+        apr_brigade_insert_file(bb, o->file, offset, size, r->pool);
+    }
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
     pass(r, bb);
     return OK;
+}
+
+int symbols_send_part(request_rec *r, const symbols_open_t *o, apr_off_t offset, apr_off_t size)
+{
+    int rc;
+
+    symbols_describe(r, o, "", SYMBOLS_FORM_STORED);
+    apr_table_unset(r->headers_out, "ETag"); /* of the whole, and that is not what is sent */
+    ap_set_content_length(r, size);
+    rc = ap_meets_conditions(r);
+    return rc == OK ? send_bytes(r, o, offset, size) : rc;
 }
 
 /* One round: some input in, all the output it gives to the client. 1: more, 0: end, -1: broken. */
@@ -139,6 +168,13 @@ static int inflate_all(request_rec *r, apr_file_t *file, z_stream *z, apr_bucket
     return more == 0;
 }
 
+void symbols_cut(request_rec *r, apr_bucket_brigade *bb)
+{
+    r->connection->keepalive = AP_CONN_CLOSE;
+    APR_BRIGADE_INSERT_TAIL(
+        bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, bb->bucket_alloc));
+}
+
 static int send_inflated(request_rec *r, apr_file_t *file)
 {
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
@@ -159,45 +195,62 @@ static int send_inflated(request_rec *r, apr_file_t *file)
             ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "SAL2021: %s is damaged; upload it again",
                           r->filename);
         }
-        /* The status is out: only a cut connection tells the client that the text is not whole. */
-        r->connection->keepalive = AP_CONN_CLOSE;
-        APR_BRIGADE_INSERT_TAIL(
-            bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, bb->bucket_alloc));
+        symbols_cut(r, bb);
     }
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
     pass(r, bb);
     return OK;
 }
 
-int symbols_send_file(request_rec *r, const char *path, const char *leaf, int gzipped)
+apr_status_t symbols_open(symbols_open_t *o, request_rec *r, const char *path)
 {
     const symbols_dir_conf_t *dc = ap_get_module_config(r->per_dir_config, &symbols_module);
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
     apr_int32_t flags = APR_READ | APR_BINARY;
-    apr_file_t *file;
+    apr_os_file_t fd;
     apr_status_t rv;
-    int rc, inflating;
 
-    if (core->enable_sendfile == ENABLE_SENDFILE_ON) {
+    if (core->enable_sendfile == ENABLE_SENDFILE_ON && dc->delivery != SYMBOLS_STREAM) {
         flags |= APR_FOPEN_SENDFILE_ENABLED;
     }
-    rv = apr_file_open(&file, path, flags, 0, r->pool);
+    o->path = path;
+    rv = apr_file_open(&o->file, path, flags, 0, r->pool);
     if (rv == APR_SUCCESS) {
-        rv = apr_file_info_get(&r->finfo, APR_FINFO_NORM, file);
+        rv = apr_file_info_get(&r->finfo, APR_FINFO_NORM, o->file);
+    }
+    if (rv == APR_SUCCESS && r->finfo.filetype != APR_REG) {
+        rv = APR_ENOENT;
     }
     if (rv != APR_SUCCESS) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r, "SAL2022: cannot read %s", path);
-        return HTTP_INTERNAL_SERVER_ERROR;
+        if (!APR_STATUS_IS_ENOENT(rv) && !APR_STATUS_IS_ENOTDIR(rv) && rv != APR_ENAMETOOLONG) {
+            ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r, "SAL2022: cannot read %s", path);
+        }
+        return rv;
     }
     r->filename = apr_pstrdup(r->pool, path);
-    inflating = gzipped && dc->always_gzip != 1 && !accepts_gzip(r);
-    describe(r, file, leaf, gzipped, inflating);
-    if (!inflating) {
+    apr_os_file_get(&fd, o->file);
+    symbols_meta_get(&o->meta, symbols_metas, fd, &r->finfo);
+    return APR_SUCCESS;
+}
+
+int symbols_send(request_rec *r, const symbols_open_t *o, const char *leaf, int gzip_of)
+{
+    const symbols_dir_conf_t *dc = ap_get_module_config(r->per_dir_config, &symbols_module);
+    symbols_form_t form = SYMBOLS_FORM_STORED;
+    int rc;
+
+    if (gzip_of && o->meta.gzip) {
+        form = dc->always_gzip == 1 || symbols_takes_gzip(r) ? SYMBOLS_FORM_GZIP
+                                                             : SYMBOLS_FORM_INFLATED;
+    }
+    symbols_describe(r, o, leaf, form);
+    if (form != SYMBOLS_FORM_INFLATED) {
         ap_set_content_length(r, r->finfo.size);
         ap_set_accept_ranges(r);
     }
     if ((rc = ap_meets_conditions(r)) != OK) {
         return rc;
     }
-    return inflating ? send_inflated(r, file) : send_as_it_is(r, file);
+    return form == SYMBOLS_FORM_INFLATED ? send_inflated(r, o->file)
+                                         : send_bytes(r, o, 0, r->finfo.size);
 }

@@ -1,4 +1,4 @@
-"""mod_symbols: what an upload must be, what it leaves, how symbols are downloaded."""
+"""mod_symbols: what an upload must be, and what it leaves. Downloads: test_symbols_download.py."""
 import gzip
 import hashlib
 import http.client
@@ -8,33 +8,10 @@ import zipfile
 
 import pytest
 import requests
-from symbols import ID, archive, counts, stored, sym, upload
+from symbols import ID, archive, counts, new_id, raw_get, stored, sym, upload
 
 PATTERN = ("Unrecognized file pattern. Should only be <module>/<hex>/<file> or <name>-symbols.txt "
            "and nothing else. (First unrecognized pattern was %r)")
-
-
-def new_id():
-    """A debug id that no other test uses."""
-    new_id.n += 1
-    return f"{hashlib.md5(str((new_id.n, time.time())).encode()).hexdigest().upper()}1"
-
-
-new_id.n = 0
-
-
-def raw_get(stack, path, headers=None, method="GET"):
-    """Without the decoding and default headers of requests."""
-    url = urllib.parse.urlparse(stack.url)
-    c = http.client.HTTPConnection(url.hostname, url.port, timeout=30)
-    c.putrequest(method, path, skip_accept_encoding=True)
-    for name, value in (headers or {}).items():
-        c.putheader(name, value)
-    c.endheaders()
-    r = c.getresponse()
-    r.body = r.read()
-    c.close()
-    return r
 
 
 @pytest.fixture
@@ -202,7 +179,7 @@ def test_large_member(stack, method):
     assert upload(stack, archive({key: text}, method)).status_code == 201
     assert gzip.decompress((stack.symbol_store / "key" / key).read_bytes()) == text
     assert requests.get(f"{stack.url}/symbols/{key}", timeout=60).content == text
-    plain = raw_get(stack, f"/symbols/{key}")
+    plain = raw_get(stack, f"/symbols/v1/{key}")
     assert plain.body == text and plain.getheader("Content-Encoding") is None
 
 
@@ -281,162 +258,6 @@ def test_try_upload_of_what_is_regular(stack):
     assert upload(stack, archive({key: sym()})).status_code == 201
     answer = upload(stack, archive({key: sym()}), fields={"try": "yes"})
     assert answer.json()["upload"]["skipped_keys"] == [key]
-
-
-# ---- downloads ----
-
-@pytest.fixture
-def one(stack):
-    """A stored .sym: (path, text)."""
-    debug_id = new_id()
-    text = sym("one.pdb", debug_id, code=("one.exe", f"5F3C{debug_id[:8]}12000"))
-    assert upload(stack, archive({f"one.pdb/{debug_id}/one.sym": text})).status_code == 201
-    return f"/symbols/one.pdb/{debug_id}/one.sym", text
-
-
-def test_gzip_where_accepted(stack, one):
-    path, text = one
-    r = raw_get(stack, path, {"Accept-Encoding": "br, gzip;q=0.8"})
-    assert (r.status, r.getheader("Content-Encoding")) == (200, "gzip")
-    assert gzip.decompress(r.body) == text
-    assert int(r.getheader("Content-Length")) == len(r.body)
-    assert r.getheader("Content-Type") == "text/plain"
-    assert r.getheader("Vary") == "Accept-Encoding"
-    assert r.getheader("Cache-Control") == "public, max-age=31536000, immutable, no-transform"
-    assert r.getheader("Access-Control-Allow-Origin") == "*"
-    assert r.getheader("ETag") == f'"{hashlib.sha256(r.body).hexdigest()}"'
-
-
-@pytest.mark.parametrize("header", [None, "identity", "br", "gzip;q=0", "gzip;q=0, *"])
-def test_text_where_gzip_is_not_accepted(stack, one, header):
-    path, text = one
-    r = raw_get(stack, path, {"Accept-Encoding": header} if header else {})
-    assert (r.status, r.getheader("Content-Encoding"), r.body) == (200, None, text)
-    assert r.getheader("ETag").startswith('W/"') and r.getheader("Vary") == "Accept-Encoding"
-
-
-def test_range(stack, one):
-    path, _ = one
-    whole = raw_get(stack, path, {"Accept-Encoding": "gzip"})
-    part = raw_get(stack, path, {"Accept-Encoding": "gzip", "Range": "bytes=10-29"})
-    assert part.status == 206 and part.body == whole.body[10:30]
-    assert part.getheader("Content-Range") == f"bytes 10-29/{len(whole.body)}"
-    past = raw_get(stack, path, {"Accept-Encoding": "gzip", "Range": "bytes=999999-"})
-    assert past.status == 416
-    text = raw_get(stack, path, {"Range": "bytes=10-29"})           # of text none is offered
-    assert text.status == 200 and text.body == one[1]
-
-
-def test_conditions(stack, one):
-    path, _ = one
-    whole = raw_get(stack, path, {"Accept-Encoding": "gzip"})
-    same = raw_get(stack, path, {"Accept-Encoding": "gzip",
-                                 "If-None-Match": whole.getheader("ETag")})
-    assert (same.status, same.body) == (304, b"")
-    since = raw_get(stack, path, {"Accept-Encoding": "gzip",
-                                  "If-Modified-Since": whole.getheader("Last-Modified")})
-    assert since.status == 304
-    other = raw_get(stack, path, {"Accept-Encoding": "gzip", "If-None-Match": '"other"'})
-    assert other.status == 200
-
-
-def test_head(stack, one):
-    path, _ = one
-    whole = raw_get(stack, path, {"Accept-Encoding": "gzip"})
-    head = raw_get(stack, path, {"Accept-Encoding": "gzip"}, method="HEAD")
-    assert (head.status, head.body) == (200, b"")
-    assert head.getheader("Content-Length") == whole.getheader("Content-Length")
-    assert head.getheader("ETag") == whole.getheader("ETag")
-
-
-def test_letter_case_and_spellings(stack, one):
-    path, text = one
-    _, _, file, debug_id, leaf = path.split("/")
-    for wanted in (f"{file}/{debug_id.lower()}/{leaf}", f"ONE.PDB/{debug_id}/one.sym",
-                   f"{file}/{debug_id[:32]}{debug_id[32:].lower()}/one.pdb.sym"):
-        assert requests.get(f"{stack.url}/symbols/{wanted}", timeout=20).content == text
-
-
-def test_odd_names(stack):
-    """Letters that URLs give a meaning to."""
-    debug_id = new_id()
-    name = "c++filt @1:2 ~&?*.pdb"
-    key = f"{name}/{debug_id}/x.sym"
-    assert upload(stack, archive({key: sym()})).status_code == 201
-    assert requests.get(f"{stack.url}/symbols/{urllib.parse.quote(key)}",
-                        timeout=20).content == sym()
-    assert raw_get(stack, f"/symbols/c++filt%20@1:2%20~&%3F*.pdb/{debug_id}/x.sym").status == 200
-
-
-def test_code_id(stack, one):
-    """Asked for by code file and code id: a redirect to the debug file and debug id, path only."""
-    path, text = one
-    code_id = stack.query("select code_id from symbol_file where debug_id = %s",
-                          path.split("/")[3])[0][0]
-    r = raw_get(stack, f"/symbols/ONE.exe/{code_id.lower()}/one.exe.sym")
-    assert (r.status, r.getheader("Location")) == (302, path)
-    assert requests.get(f"{stack.url}/symbols/one.exe/{code_id}/one.sym",
-                        timeout=20).content == text
-    (stack.symbol_store / "key" / path[len("/symbols/"):]).unlink()     # the target must exist
-    assert raw_get(stack, f"/symbols/one.exe/{code_id}/one.exe.sym").status == 404
-
-
-@pytest.mark.parametrize("path,text", [
-    (f"nobody.pdb/{ID}/nobody.sym", "Symbol Not Found"),
-    (f"nobody.pdb/{ID}/nobody.pd_", "Symbol Not Found"),
-    (f"nobody.pdb/{ID}/file.ptr", "Symbol Not Found (and ignored)"),
-    (f"nobody.pdb/{ID}/nobody.txt", "Symbol Not Found (and ignored)"),
-    (f"nobody.pdb/{'0' * 33}/nobody.sym", "Symbol Not Found (and ignored)")])
-def test_not_found(stack, path, text):
-    r = requests.get(f"{stack.url}/symbols/{path}", headers={"Debug": "true"}, timeout=20)
-    assert (r.status_code, r.text) == (404, text)
-    assert r.headers["Access-Control-Allow-Origin"] == "*"
-    assert float(r.headers["Debug-Time"]) >= 0
-
-
-@pytest.mark.parametrize("path", ["xul.pdb", f"xul.pdb/{ID}", f"xul.pdb/{ID}/a/b", "a/xyz/b",
-                                  f"a%7Cb/{ID}/b.sym", f"{'a' * 256}/{ID}/a.sym"])
-def test_no_route(stack, path):
-    r = requests.get(f"{stack.url}/symbols/{path}", timeout=20)
-    assert r.status_code == 404
-    assert r.json() == {"error": "Not Found", "path": "/symbols/" + urllib.parse.unquote(path)}
-
-
-def test_methods(stack, one):
-    r = requests.post(stack.url + one[0], timeout=20)
-    assert (r.status_code, r.headers["Allow"]) == (405, "GET, HEAD")
-    assert r.headers["Access-Control-Allow-Origin"] == "*"
-    r = requests.options(stack.url + one[0], timeout=20)
-    assert (r.status_code, r.headers["Access-Control-Allow-Methods"]) == (204, "GET")
-
-
-def test_missing_symbols_are_noted(stack):
-    debug_id = new_id()
-    url = f"{stack.url}/symbols/lost.pdb/{debug_id}/lost.sym"
-    for _ in range(3):
-        assert requests.get(url, params={"code_file": "lost.dll", "code_id": "5F3C"},
-                            timeout=20).status_code == 404
-    requests.head(f"{stack.url}/symbols/head.pdb/{debug_id}/head.sym", timeout=20)
-    requests.get(f"{stack.url}/symbols/ignored.pdb/{debug_id}/file.ptr", timeout=20)
-    end = time.monotonic() + 25
-    rows = []
-    while not rows and time.monotonic() < end:
-        time.sleep(0.5)
-        rows = stack.query("select debug_file, leaf, code_file, code_id, count "
-                           "from missing_symbol where debug_id = %s", debug_id)
-    assert rows == [("lost.pdb", "lost.sym", "lost.dll", "5F3C", 1)]
-
-
-def test_downloads_without_the_database(stack, one):
-    path, text = one
-    stack.error_log.expect("dbd|DBD|SAL")
-    stack.stop("postgres")
-    assert requests.get(stack.url + path, timeout=20).content == text
-    assert requests.get(f"{stack.url}/symbols/no.pdb/{new_id()}/no.sym",
-                        timeout=20).status_code == 404
-    answer = upload(stack, archive({f"x.pdb/{new_id()}/x.sym": sym()}))
-    assert answer.status_code == 503 and "error" in answer.json()
-    assert answer.headers["Retry-After"] == "15"
 
 
 # ---- the command ----

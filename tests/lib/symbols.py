@@ -1,5 +1,9 @@
 """Symbol archives for tests: made with Python's own zipfile, or byte by byte where it would refuse."""
+import hashlib
+import http.client
 import io
+import time
+import urllib.parse
 import zipfile
 
 import requests
@@ -48,3 +52,26 @@ def counts(stack):
     """Rows of the symbol tables."""
     return stack.query("select (select count(*) from symbol_upload), "
                        "(select count(*) from symbol_file), (select count(*) from symbol_key)")[0]
+
+
+def new_id():
+    """A debug id that no other test uses."""
+    new_id.n += 1
+    return f"{hashlib.md5(str((new_id.n, time.time())).encode()).hexdigest().upper()}1"
+
+
+new_id.n = 0
+
+
+def raw_get(stack, path, headers=None, method="GET"):
+    """Without the decoding and default headers of requests."""
+    url = urllib.parse.urlparse(stack.url)
+    c = http.client.HTTPConnection(url.hostname, url.port, timeout=30)
+    c.putrequest(method, path, skip_accept_encoding=True)
+    for name, value in (headers or {}).items():
+        c.putheader(name, value)
+    c.endheaders()
+    r = c.getresponse()
+    r.body = r.read()
+    c.close()
+    return r

@@ -1,0 +1,210 @@
+/*
+ * A child process in a cage, watched by its worker: forked, its output read within a time and a
+ * size, its questions relayed, the lease kept alive meanwhile (tick), its end told. Knows nothing
+ * of what it does.
+ */
+#include "salvaged.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <apr_strings.h>
+#include "base/json.h"
+
+#define OUTPUT_MAX ((size_t)64 << 20)
+#define TICK_MS 1000
+#define GRACE_MS 2000 /* from the end of the output to the end of the process */
+
+typedef struct watch_t {
+    const walk_t *walk;
+    pid_t pid;
+    int fd;
+    relay_t relay;
+    size_t cap;
+    child_end_t *end;
+} watch_t;
+
+/* Pipes: the walker's result, its questions, the answers; six ends, -1 what there is not. */
+typedef struct pipes_t {
+    int ours[3], walkers[3];
+} pipes_t;
+
+static void close_all(const int fds[3])
+{
+    for (int i = 0; i < 3; i++) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
+        }
+    }
+}
+
+static apr_status_t open_pipes(pipes_t *pipes, bool questions, sal_error_t *err)
+{
+    *pipes = (pipes_t){ { -1, -1, -1 }, { -1, -1, -1 } };
+    for (int i = 0; i < (questions ? 3 : 1); i++) {
+        int ends[2];
+
+        if (pipe2(ends, O_CLOEXEC) != 0) {
+            int code = errno;
+
+            close_all(pipes->ours);
+            close_all(pipes->walkers);
+            return sal_fail_os(err, code, "pipe for a child");
+        }
+        pipes->ours[i] = ends[i == 2];
+        pipes->walkers[i] = ends[i != 2];
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t start(watch_t *w, child_main_fn run, void *job, sal_error_t *err)
+{
+    const settings_t *s = w->walk->settings;
+    pid_t parent = getpid();
+    pipes_t pipes;
+    apr_status_t rv =
+        open_pipes(&pipes, s->upstream && s->supplier && w->walk->fetcher != NULL, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    w->pid = fork();
+    if (w->pid == 0) {
+        signals_default();
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) {
+            _exit(EXIT_FAILED);
+        }
+        run(s, job, pipes.walkers);
+        _exit(EXIT_FAILED);
+    }
+    close_all(pipes.walkers);
+    w->fd = pipes.ours[0];
+    w->relay = (relay_t){
+        .settings = s, .fetcher = w->walk->fetcher, .from = pipes.ours[1], .to = pipes.ours[2]
+    };
+    if (w->pid < 0) {
+        int code = errno;
+
+        close_all(pipes.ours);
+        return sal_fail_os(err, code, "cannot start a child");
+    }
+    return APR_SUCCESS;
+}
+
+/* False at the end of the output or when there is too much of it. */
+static bool take(watch_t *w)
+{
+    ssize_t n;
+
+    if (w->end->size == w->cap) {
+        size_t cap = w->cap ? w->cap * 2 : 256 * 1024;
+        char *more = cap <= 2 * OUTPUT_MAX ? realloc(w->end->out, cap) : NULL;
+
+        if (!more) {
+            w->end->too_big = true;
+            return false;
+        }
+        w->end->out = more;
+        w->cap = cap;
+    }
+    n = read(w->fd, w->end->out + w->end->size, w->cap - w->end->size);
+    if (n < 0) {
+        return errno == EINTR || errno == EAGAIN;
+    }
+    w->end->size += (size_t)n;
+    w->end->too_big = w->end->size > OUTPUT_MAX;
+    return n > 0 && !w->end->too_big;
+}
+
+/* Waits until something happens, at most until then; what happened is acted upon. */
+static bool turn(watch_t *w, apr_time_t *next, apr_interval_time_t most)
+{
+    enum { RESULT, WAKE, QUESTION, ANSWER, FDS };
+    bool open = w->relay.asked != 0 && w->walk->fetcher->pid != 0;
+    struct pollfd fds[FDS] = { { w->fd, POLLIN, 0 },
+                               { w->walk->wake_fd, POLLIN, 0 },
+                               { w->relay.from, POLLIN, 0 },
+                               { open ? w->walk->fetcher->from : -1, POLLIN, 0 } };
+    bool more = true;
+
+    if (poll(fds, FDS, (int)apr_time_as_msec(most) + 1) > 0) {
+        *next = fds[WAKE].revents ? 0 : *next;
+        more = !fds[RESULT].revents || take(w);
+    } else {
+        fds[QUESTION].revents = fds[ANSWER].revents = 0;
+    }
+    relay_turn(&w->relay, fds[QUESTION].revents != 0, fds[ANSWER].revents != 0);
+    return more;
+}
+
+/* Reads until the end, the time limit, or the tick's word. */
+static void watch(watch_t *w)
+{
+    apr_time_t begun = apr_time_now();
+    apr_interval_time_t limit = apr_time_from_sec(w->walk->timeout);
+    apr_time_t next = 0;
+    bool more = true;
+
+    while (more) {
+        apr_time_t now = apr_time_now();
+        apr_interval_time_t left = begun + limit + relay_waited(&w->relay) - now;
+
+        if (left <= 0) {
+            w->end->timed_out = true;
+            return;
+        }
+        if (now >= next) {
+            if (w->walk->tick(w->walk->baton, &w->end->stopped) == WALK_STOP) {
+                return;
+            }
+            next = now + apr_time_from_msec(TICK_MS);
+        }
+        more =
+            turn(w, &next, left < apr_time_from_msec(TICK_MS) ? left : apr_time_from_msec(TICK_MS));
+    }
+}
+
+/* A child that has closed its output but does not end is killed. */
+static int reap(watch_t *w, bool kill_now)
+{
+    int status = 0;
+
+    for (int waited = 0; !kill_now && waited < GRACE_MS; waited += 5) {
+        pid_t done = waitpid(w->pid, &status, WNOHANG);
+
+        if (done == w->pid || (done < 0 && errno != EINTR)) {
+            return status;
+        }
+        apr_sleep(apr_time_from_msec(waited < 50 ? 1 : 5));
+    }
+    kill(w->pid, SIGKILL);
+    while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR) {
+        continue;
+    }
+    return status;
+}
+
+apr_status_t child_run(child_end_t *out, const walk_t *walk, child_main_fn run, void *job,
+                       sal_error_t *err)
+{
+    watch_t w = { .walk = walk, .end = out };
+    apr_status_t rv;
+    int status;
+
+    memset(out, 0, sizeof(*out));
+    if ((rv = start(&w, run, job, err)) != APR_SUCCESS) {
+        return rv;
+    }
+    watch(&w);
+    relay_end(&w.relay);
+    close(w.fd);
+    status = reap(&w, out->timed_out || out->too_big || out->stopped != APR_SUCCESS);
+    out->exit_code = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+    return APR_SUCCESS;
+}
