@@ -11,7 +11,7 @@ EVERY_SOURCES = tools/cmd.h tools/commands.def tools/salvage.c \
 
 # salvage: the walk and what goes with it. It links from the archive just the objects it needs, and
 # where configure found static libraries (QUICK_LINK) it loads nothing; libtool cannot link so.
-salvage_SOURCES = $(EVERY_SOURCES) tools/cmd_symcache.c tools/quick_decode.c
+salvage_SOURCES = $(EVERY_SOURCES) tools/cmd_symbolicate.c tools/cmd_symcache.c tools/quick_decode.c
 salvage_CPPFLAGS = $(TOOL_CPPFLAGS)
 salvage_LDADD = .libs/libsalvage_core.a $(QUICK_LIBS)
 salvage_DEPENDENCIES = libsalvage_core.la
@@ -54,4 +54,4 @@ dist_man_MANS += docs/man/salvage-core2md.1 docs/man/salvage-dump-syms.1
 dist_man_MANS += docs/man/salvage-upload-symbols.1
 dist_man_MANS += docs/man/salvage.1 docs/man/salvage-db.1 docs/man/salvage-queue.1 \
     docs/man/salvage-token.1 docs/man/salvage.conf.5
-dist_man_MANS += docs/man/salvage-submit.1 docs/man/salvage-sweep.1
+dist_man_MANS += docs/man/salvage-symbolicate.1 docs/man/salvage-submit.1 docs/man/salvage-sweep.1

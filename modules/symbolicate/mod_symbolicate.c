@@ -8,7 +8,8 @@
  * Symbols come from the process's one supplier, set up from salvage.conf. Every answer, errors too,
  * is JSON: clients take anything else for a passing failure.
  */
-#include "symbolicate.h"
+#include "common/web.h"
+#include "symbolicate/symbolicate.h"
 
 #include <apr_strings.h>
 #include "base/log.h"
@@ -128,7 +129,7 @@ static const dir_conf_t *dir_conf(const request_rec *r)
     return ap_get_module_config(r->per_dir_config, &symbolicate_module);
 }
 
-static void log_request(request_rec *r, const symbolicate_request_t *req, apr_time_t begun)
+static void log_request(request_rec *r, const sal_symbolicate_request_t *req, apr_time_t begun)
 {
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                   "SAL3001: symbolicated v%d: %d jobs, %d modules, %" APR_UINT64_T_FMT
@@ -137,29 +138,40 @@ static void log_request(request_rec *r, const symbolicate_request_t *req, apr_ti
                   apr_time_now() - begun);
 }
 
-static int answer(request_rec *r, const dir_conf_t *cf, symbolicate_request_t *req)
+/* A short answer gets its Content-Length. */
+static bool send_piece(void *baton, const char *data, apr_size_t size, bool whole)
+{
+    request_rec *r = baton;
+
+    if (whole) {
+        ap_set_content_length(r, (apr_off_t)size);
+    }
+    return !r->connection->aborted && ap_rwrite(data, (int)size, r) >= 0;
+}
+
+static int answer(request_rec *r, const dir_conf_t *cf, sal_symbolicate_request_t *req)
 {
     const char *debug = apr_table_get(r->headers_in, "Debug");
     bool strict = cf->strict_names != 0;
-    symbolicate_style_t style = { cf->extensions >= 0 ? cf->extensions != 0 : !strict,
-                                  debug && *debug, r->request_time };
+    sal_symbolicate_style_t style = { cf->extensions >= 0 ? cf->extensions != 0 : !strict,
+                                      debug && *debug, r->request_time };
 
     if (!child.supplier) {
         return reply_title(r, HTTP_SERVICE_UNAVAILABLE, "503 Service Unavailable");
     }
-    symbolicate_fetch(req, child.supplier, r->pool);
+    sal_symbolicate_fetch(req, child.supplier, r->pool);
     r->status = HTTP_OK;
     ap_set_content_type(r, "application/json");
-    symbolicate_write(req, &style, r);
-    symbolicate_release(req, child.supplier);
+    sal_symbolicate_write(req, &style, send_piece, r, r->pool);
+    sal_symbolicate_release(req, child.supplier);
     return OK;
 }
 
 static int post(request_rec *r, const dir_conf_t *cf, int version)
 {
-    symbolicate_limits_t limits = { cf->max_jobs < 0 ? DEFAULT_MAX_JOBS : (int)cf->max_jobs,
-                                    cf->strict_names != 0 };
-    symbolicate_request_t req = { .version = version };
+    sal_symbolicate_limits_t limits = { cf->max_jobs < 0 ? DEFAULT_MAX_JOBS : (int)cf->max_jobs,
+                                        cf->strict_names != 0 };
+    sal_symbolicate_request_t req = { .version = version };
     apr_time_t begun = apr_time_now();
     const char *title;
     char *body;
@@ -169,7 +181,7 @@ static int post(request_rec *r, const dir_conf_t *cf, int version)
     if (rc != OK) {
         return reply_body_error(r, rc);
     }
-    title = symbolicate_read(&req, body, size, &limits, r->pool);
+    title = sal_symbolicate_read(&req, body, size, &limits, r->pool);
     if (title) {
         return reply_title(r, HTTP_BAD_REQUEST, title);
     }

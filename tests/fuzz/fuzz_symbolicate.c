@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <apr_general.h>
-#include "symbolicate.h"
+#include "symbolicate/json_text.h"
+#include "symbolicate/symbolicate.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -17,7 +18,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return apr_initialize();
 }
 
-static void check_frame(const symbolicate_job_t *job, const char *frame, apr_pool_t *p)
+static void check_frame(const sal_symbolicate_job_t *job, const char *frame, apr_pool_t *p)
 {
     const char *first = js_first(frame);
     js_int_t index;
@@ -32,10 +33,10 @@ static void check_frame(const symbolicate_job_t *job, const char *frame, apr_poo
     }
 }
 
-static void check(const symbolicate_request_t *req, apr_pool_t *p)
+static void check(const sal_symbolicate_request_t *req, apr_pool_t *p)
 {
     for (int j = 0; j < req->n_jobs; j++) {
-        const symbolicate_job_t *job = &req->jobs[j];
+        const sal_symbolicate_job_t *job = &req->jobs[j];
 
         for (uint32_t i = 0; i < job->n_modules; i++) {
             if (job->modules[i] >= (uint32_t)req->modules->nelts) {
@@ -50,6 +51,13 @@ static void check(const symbolicate_request_t *req, apr_pool_t *p)
     }
 }
 
+static bool count(void *baton, const char *data, apr_size_t size, bool whole)
+{
+    (void)data, (void)whole;
+    *(size_t *)baton += size;
+    return true;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *body = malloc(size + 1);
@@ -62,11 +70,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     body[size] = '\0';
     apr_pool_create(&p, NULL);
     for (int way = 0; way < 4; way++) {
-        symbolicate_request_t req = { .version = 4 + way % 2 };
-        symbolicate_limits_t limits = { 10, way >= 2 };
+        sal_symbolicate_request_t req = { .version = 4 + way % 2 };
+        sal_symbolicate_limits_t limits = { 10, way >= 2 };
+        sal_symbolicate_style_t style = { way < 2, way == 1, 0 };
+        size_t size_of_answer = 0;
 
-        if (!symbolicate_read(&req, body, size, &limits, p)) {
+        if (!sal_symbolicate_read(&req, body, size, &limits, p)) {
             check(&req, p);
+            sal_symbolicate_write(&req, &style, count, &size_of_answer, p);
+            if (!size_of_answer) {
+                abort();
+            }
         }
     }
     apr_pool_destroy(p);

@@ -77,9 +77,7 @@ tests_fuzz_fuzz_symfile_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_zip_SOURCES = tests/fuzz/fuzz_zip.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_zip_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_zip_LDFLAGS = $(FUZZ_LINK)
-tests_fuzz_fuzz_symbolicate_SOURCES = tests/fuzz/fuzz_symbolicate.c $(FUZZ_MAIN) \
-    modules/symbolicate/symbolicate_json.c modules/symbolicate/symbolicate_request.c
-tests_fuzz_fuzz_symbolicate_CPPFLAGS = $(WEB_CPPFLAGS) -I$(srcdir)/modules/symbolicate
+tests_fuzz_fuzz_symbolicate_SOURCES = tests/fuzz/fuzz_symbolicate.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_symbolicate_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_symbolicate_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_books_filter_SOURCES = tests/fuzz/fuzz_books_filter.c $(FUZZ_MAIN)

@@ -1,5 +1,5 @@
 /* JSON read in place; see symbolicate_json.h. Knows no request. */
-#include "symbolicate_json.h"
+#include "symbolicate/json_text.h"
 
 #include <stdio.h>
 #include <string.h>

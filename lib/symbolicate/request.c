@@ -2,16 +2,17 @@
  * The body of a request, checked in the order and with the texts that clients know from Eliot.
  * Messages never echo what was sent.
  */
-#include "symbolicate.h"
+#include "symbolicate/symbolicate.h"
 
 #include <ctype.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
+#include "symbolicate/json_text.h"
 #include "symbols/module_id.h"
 
 typedef struct reader_t {
-    symbolicate_request_t *req;
-    const symbolicate_limits_t *limits;
+    sal_symbolicate_request_t *req;
+    const sal_symbolicate_limits_t *limits;
     apr_hash_t *seen; /* "name/id" -> index + 1 */
     apr_pool_t *p;
 } reader_t;
@@ -36,7 +37,7 @@ static uint32_t module_index(reader_t *rd, const char *name, const char *id, boo
     const char *key = apr_pstrcat(rd->p, id, "/", name, NULL);
     uint32_t *index = apr_hash_get(rd->seen, key, APR_HASH_KEY_STRING);
     char canonical[SAL_DEBUG_ID_SIZE];
-    symbolicate_module_t *m;
+    sal_symbolicate_module_t *m;
 
     if (index) {
         return *index;
@@ -82,7 +83,7 @@ static const char *read_module(reader_t *rd, const char *item, uint32_t *index)
     return NULL;
 }
 
-static const char *read_modules(reader_t *rd, const char *map, symbolicate_job_t *job)
+static const char *read_modules(reader_t *rd, const char *map, sal_symbolicate_job_t *job)
 {
     uint32_t n = 0;
 
@@ -90,9 +91,9 @@ static const char *read_modules(reader_t *rd, const char *map, symbolicate_job_t
         return "modules must be a list";
     }
     for (const char *item = js_first(map); item; item = js_next(item)) {
-        if (++n > SYMBOLICATE_MAX_MODULES) {
+        if (++n > SAL_SYMBOLICATE_MAX_MODULES) {
             return apr_psprintf(rd->p, "please limit number of modules in a job to <= %d",
-                                SYMBOLICATE_MAX_MODULES);
+                                SAL_SYMBOLICATE_MAX_MODULES);
         }
     }
     job->modules = apr_palloc(rd->p, (n + 1) * sizeof(*job->modules));
@@ -107,7 +108,7 @@ static const char *read_modules(reader_t *rd, const char *map, symbolicate_job_t
     return NULL;
 }
 
-static const char *read_frame(reader_t *rd, const char *frame, const symbolicate_job_t *job)
+static const char *read_frame(reader_t *rd, const char *frame, const sal_symbolicate_job_t *job)
 {
     const char *first = js_first(frame);
     const char *second = first ? js_next(first) : NULL;
@@ -128,14 +129,14 @@ static const char *read_frame(reader_t *rd, const char *frame, const symbolicate
         return "has an invalid module_offset";
     }
     if (!index.negative) {
-        APR_ARRAY_IDX(rd->req->modules, job->modules[index.magnitude], symbolicate_module_t).used =
-            true;
+        APR_ARRAY_IDX(rd->req->modules, job->modules[index.magnitude], sal_symbolicate_module_t)
+            .used = true;
     }
     return NULL;
 }
 
 static const char *read_stack(reader_t *rd, const char *stack, unsigned s,
-                              const symbolicate_job_t *job)
+                              const sal_symbolicate_job_t *job)
 {
     unsigned f = 0;
 
@@ -148,15 +149,15 @@ static const char *read_stack(reader_t *rd, const char *stack, unsigned s,
         if (wrong) {
             return apr_psprintf(rd->p, "stack %u frame %u %s", s, f, wrong);
         }
-        if (++rd->req->n_frames > SYMBOLICATE_MAX_FRAMES) {
+        if (++rd->req->n_frames > SAL_SYMBOLICATE_MAX_FRAMES) {
             return apr_psprintf(rd->p, "please limit number of frames in a request to <= %d",
-                                SYMBOLICATE_MAX_FRAMES);
+                                SAL_SYMBOLICATE_MAX_FRAMES);
         }
     }
     return NULL;
 }
 
-static const char *read_stacks(reader_t *rd, const char *stacks, symbolicate_job_t *job)
+static const char *read_stacks(reader_t *rd, const char *stacks, sal_symbolicate_job_t *job)
 {
     unsigned s = 0;
 
@@ -179,7 +180,7 @@ static const char *read_stacks(reader_t *rd, const char *stacks, symbolicate_job
 
 static const char *read_job(reader_t *rd, const char *text, int i)
 {
-    symbolicate_job_t *job = &rd->req->jobs[i];
+    sal_symbolicate_job_t *job = &rd->req->jobs[i];
     const char *stacks;
     const char *map;
     const char *wrong;
@@ -225,13 +226,13 @@ static const char *read_jobs(reader_t *rd, const char *jobs)
     return wrong;
 }
 
-const char *symbolicate_read(symbolicate_request_t *req, const char *body, apr_size_t len,
-                             const symbolicate_limits_t *limits, apr_pool_t *p)
+const char *sal_symbolicate_read(sal_symbolicate_request_t *req, const char *body, apr_size_t len,
+                                 const sal_symbolicate_limits_t *limits, apr_pool_t *p)
 {
     reader_t rd = { req, limits, apr_hash_make(p), p };
     const char *jobs;
 
-    req->modules = apr_array_make(p, 16, sizeof(symbolicate_module_t));
+    req->modules = apr_array_make(p, 16, sizeof(sal_symbolicate_module_t));
     if (len >= 3 && memcmp(body, "\xef\xbb\xbf", 3) == 0) {
         body += 3;
         len -= 3;

@@ -1,28 +1,29 @@
 /*
- * JSON text through one buffer to the client: an answer of any size costs 64 KiB. What is not UTF-8
+ * JSON text through one buffer to the sink: an answer of any size costs 64 KiB. What is not UTF-8
  * becomes U+FFFD.
  */
-#include "symbolicate.h"
+#include "symbolicate/out.h"
 
 #include <stdio.h>
 #include <apr_strings.h>
 #include "base/text.h"
 
-out_t *out_make(request_rec *r)
+out_t *out_make(sal_symbolicate_sink_t sink, void *baton, apr_pool_t *p)
 {
-    out_t *o = apr_palloc(r->pool, sizeof(*o));
+    out_t *o = apr_palloc(p, sizeof(*o));
 
-    o->r = r;
-    o->sent = false;
+    o->sink = sink;
+    o->baton = baton;
+    o->sent = o->deaf = false;
     o->used = 0;
-    apr_pool_create(&o->scratch, r->pool);
+    apr_pool_create(&o->scratch, p);
     return o;
 }
 
-static void out_flush(out_t *o)
+static void out_flush(out_t *o, bool last)
 {
-    if (o->used > 0 && !o->r->connection->aborted) {
-        ap_rwrite(o->buffer, (int)o->used, o->r);
+    if (o->used > 0 && !o->deaf) {
+        o->deaf = !o->sink(o->baton, o->buffer, o->used, last && !o->sent);
         o->sent = true;
     }
     o->used = 0;
@@ -38,7 +39,7 @@ static void out_bytes(out_t *o, const char *s, size_t len)
         s += n;
         len -= n;
         if (o->used == sizeof(o->buffer)) {
-            out_flush(o);
+            out_flush(o, false);
         }
     }
 }
@@ -114,8 +115,5 @@ void out_hex(out_t *o, uint64_t v)
 
 void out_finish(out_t *o)
 {
-    if (!o->sent) {
-        ap_set_content_length(o->r, (apr_off_t)o->used);
-    }
-    out_flush(o);
+    out_flush(o, true);
 }

@@ -2,29 +2,32 @@
  * The answer: modules are looked up once a request and held to its end; frames are looked up as
  * they are written, straight from the maps into the buffer.
  */
-#include "symbolicate.h"
+#include "symbolicate/symbolicate.h"
 
 #include <stdio.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
+#include <jansson.h>
+#include "symbolicate/json_text.h"
+#include "symbolicate/out.h"
 
 typedef struct writer_t {
-    symbolicate_request_t *req;
-    const symbolicate_style_t *style;
+    sal_symbolicate_request_t *req;
+    const sal_symbolicate_style_t *style;
     out_t *out;
     apr_pool_t *p;
     sal_sym_frame_t inlines[SAL_SYM_MAX_INLINES];
 } writer_t;
 
-static symbolicate_module_t *module_of(const symbolicate_request_t *req, uint32_t i)
+static sal_symbolicate_module_t *module_of(const sal_symbolicate_request_t *req, uint32_t i)
 {
-    return &APR_ARRAY_IDX(req->modules, i, symbolicate_module_t);
+    return &APR_ARRAY_IDX(req->modules, i, sal_symbolicate_module_t);
 }
 
-void symbolicate_fetch(symbolicate_request_t *req, sal_supplier_t *supplier, apr_pool_t *p)
+void sal_symbolicate_fetch(sal_symbolicate_request_t *req, sal_supplier_t *supplier, apr_pool_t *p)
 {
     for (int i = 0; i < req->modules->nelts; i++) {
-        symbolicate_module_t *m = module_of(req, (uint32_t)i);
+        sal_symbolicate_module_t *m = module_of(req, (uint32_t)i);
         sal_symcache_info_t info;
 
         if (!m->used || !m->lookable) {
@@ -38,7 +41,7 @@ void symbolicate_fetch(symbolicate_request_t *req, sal_supplier_t *supplier, apr
     }
 }
 
-void symbolicate_release(symbolicate_request_t *req, sal_supplier_t *supplier)
+void sal_symbolicate_release(sal_symbolicate_request_t *req, sal_supplier_t *supplier)
 {
     for (int i = 0; i < req->modules->nelts; i++) {
         sal_supplier_release(supplier, &module_of(req, (uint32_t)i)->ref);
@@ -46,7 +49,7 @@ void symbolicate_release(symbolicate_request_t *req, sal_supplier_t *supplier)
 }
 
 /* "true", "false" or "null" of found_modules. */
-static const char *found_word(const symbolicate_module_t *m)
+static const char *found_word(const sal_symbolicate_module_t *m)
 {
     if (!m->used || m->empty) {
         return "null";
@@ -56,11 +59,11 @@ static const char *found_word(const symbolicate_module_t *m)
 
 /* A frame's numbers, as they were sent. */
 typedef struct frame_t {
-    const symbolicate_module_t *module; /* NULL: index -1 */
+    const sal_symbolicate_module_t *module; /* NULL: index -1 */
     js_int_t offset;
 } frame_t;
 
-static frame_t frame_at(const writer_t *w, const symbolicate_job_t *job, const char *text)
+static frame_t frame_at(const writer_t *w, const sal_symbolicate_job_t *job, const char *text)
 {
     const char *first = js_first(text);
     js_int_t index;
@@ -147,7 +150,8 @@ static void write_symbol(writer_t *w, const frame_t *f, const sal_sym_hit_t *hit
     }
 }
 
-static void write_frame(writer_t *w, const symbolicate_job_t *job, const char *text, unsigned index)
+static void write_frame(writer_t *w, const sal_symbolicate_job_t *job, const char *text,
+                        unsigned index)
 {
     frame_t f = frame_at(w, job, text);
     const char *shown = f.module ? f.module->shown : "<unknown>";
@@ -167,7 +171,7 @@ static void write_frame(writer_t *w, const symbolicate_job_t *job, const char *t
 }
 
 /* v4 knows the outer function only, as text. */
-static void write_frame_v4(writer_t *w, const symbolicate_job_t *job, const char *text,
+static void write_frame_v4(writer_t *w, const sal_symbolicate_job_t *job, const char *text,
                            unsigned index)
 {
     frame_t f = frame_at(w, job, text);
@@ -185,7 +189,7 @@ static void write_frame_v4(writer_t *w, const symbolicate_job_t *job, const char
     out_text(w->out, ")\"");
 }
 
-static void write_stacks(writer_t *w, const symbolicate_job_t *job)
+static void write_stacks(writer_t *w, const sal_symbolicate_job_t *job)
 {
     unsigned s = 0;
 
@@ -194,7 +198,7 @@ static void write_stacks(writer_t *w, const symbolicate_job_t *job)
         unsigned f = 0;
 
         out_text(w->out, s ? ",[" : "[");
-        for (const char *frame = js_first(stack); frame && !w->out->r->connection->aborted;
+        for (const char *frame = js_first(stack); frame && !w->out->deaf;
              frame = js_next(frame), f++) {
             if (w->req->version == 4) {
                 write_frame_v4(w, job, frame, f);
@@ -207,7 +211,7 @@ static void write_stacks(writer_t *w, const symbolicate_job_t *job)
     out_text(w->out, "]");
 }
 
-static void write_pair(writer_t *w, const symbolicate_module_t *m)
+static void write_pair(writer_t *w, const sal_symbolicate_module_t *m)
 {
     out_text(w->out, "\"");
     out_inside(w->out, m->name, strlen(m->name));
@@ -217,8 +221,8 @@ static void write_pair(writer_t *w, const symbolicate_module_t *m)
 }
 
 /* Calls fn once for each pair of a job, in the order of its memoryMap. */
-static void each_pair(writer_t *w, const symbolicate_job_t *job,
-                      bool (*fn)(writer_t *w, const symbolicate_module_t *m, bool first))
+static void each_pair(writer_t *w, const sal_symbolicate_job_t *job,
+                      bool (*fn)(writer_t *w, const sal_symbolicate_module_t *m, bool first))
 {
     char *done = apr_pcalloc(w->p, (apr_size_t)w->req->modules->nelts + 1);
     bool first = true;
@@ -231,7 +235,7 @@ static void each_pair(writer_t *w, const symbolicate_job_t *job,
     }
 }
 
-static bool write_found(writer_t *w, const symbolicate_module_t *m, bool first)
+static bool write_found(writer_t *w, const sal_symbolicate_module_t *m, bool first)
 {
     out_text(w->out, first ? "" : ",");
     write_pair(w, m);
@@ -239,12 +243,12 @@ static bool write_found(writer_t *w, const symbolicate_module_t *m, bool first)
     return true;
 }
 
-static bool failed(const symbolicate_module_t *m)
+static bool failed(const sal_symbolicate_module_t *m)
 {
     return m->used && !m->empty && m->ref.state != SAL_SYM_FOUND;
 }
 
-static const char *error_code(const symbolicate_module_t *m)
+static const char *error_code(const sal_symbolicate_module_t *m)
 {
     if (!m->lookable) {
         return m->plain ? "bad_debug_id" : "bad_name";
@@ -252,7 +256,7 @@ static const char *error_code(const symbolicate_module_t *m)
     return m->ref.state == SAL_SYM_CORRUPT ? "malformed" : "not_found";
 }
 
-static bool write_error(writer_t *w, const symbolicate_module_t *m, bool first)
+static bool write_error(writer_t *w, const sal_symbolicate_module_t *m, bool first)
 {
     const char *reason = m->ref.reason ? m->ref.reason : "";
 
@@ -273,7 +277,7 @@ static bool write_error(writer_t *w, const symbolicate_module_t *m, bool first)
     return true;
 }
 
-static bool any_failed(const writer_t *w, const symbolicate_job_t *job)
+static bool any_failed(const writer_t *w, const sal_symbolicate_job_t *job)
 {
     for (uint32_t i = 0; i < job->n_modules; i++) {
         if (failed(module_of(w->req, job->modules[i]))) {
@@ -283,7 +287,7 @@ static bool any_failed(const writer_t *w, const symbolicate_job_t *job)
     return false;
 }
 
-static void write_job(writer_t *w, const symbolicate_job_t *job)
+static void write_job(writer_t *w, const sal_symbolicate_job_t *job)
 {
     out_text(w->out, "{\"stacks\":");
     write_stacks(w, job);
@@ -300,7 +304,7 @@ static void write_job(writer_t *w, const symbolicate_job_t *job)
 
 static void write_v4(writer_t *w)
 {
-    const symbolicate_job_t *job = &w->req->jobs[0];
+    const sal_symbolicate_job_t *job = &w->req->jobs[0];
 
     out_text(w->out, "{\"symbolicatedStacks\":");
     write_stacks(w, job);
@@ -325,12 +329,12 @@ static double seconds(apr_time_t t)
     return (double)t / APR_USEC_PER_SEC;
 }
 
-static const char *pair_text(writer_t *w, const symbolicate_module_t *m)
+static const char *pair_text(writer_t *w, const sal_symbolicate_module_t *m)
 {
     return apr_pstrcat(w->p, m->name, "/", m->id, NULL);
 }
 
-static void tally_module(writer_t *w, const symbolicate_module_t *m, tally_t *t)
+static void tally_module(writer_t *w, const sal_symbolicate_module_t *m, tally_t *t)
 {
     sal_symcache_info_t info;
 
@@ -352,7 +356,7 @@ static void tally_module(writer_t *w, const symbolicate_module_t *m, tally_t *t)
     }
 }
 
-static bool count_stacks(writer_t *w, const symbolicate_module_t *m, json_t *per_module)
+static bool count_stacks(writer_t *w, const sal_symbolicate_module_t *m, json_t *per_module)
 {
     const char *key = pair_text(w, m);
     json_t *old = json_object_get(per_module, key);
@@ -367,7 +371,7 @@ static bool count_stacks(writer_t *w, const symbolicate_module_t *m, json_t *per
 static void tally_jobs(writer_t *w, tally_t *t)
 {
     for (int j = 0; j < w->req->n_jobs; j++) {
-        const symbolicate_job_t *job = &w->req->jobs[j];
+        const sal_symbolicate_job_t *job = &w->req->jobs[j];
         apr_hash_t *done = apr_hash_make(w->p);
 
         t->modules += job->n_modules;
@@ -435,14 +439,15 @@ static void write_v5(writer_t *w)
     out_text(w->out, "}");
 }
 
-void symbolicate_write(symbolicate_request_t *req, const symbolicate_style_t *style, request_rec *r)
+void sal_symbolicate_write(sal_symbolicate_request_t *req, const sal_symbolicate_style_t *style,
+                           sal_symbolicate_sink_t sink, void *baton, apr_pool_t *p)
 {
-    writer_t *w = apr_palloc(r->pool, sizeof(*w));
+    writer_t *w = apr_palloc(p, sizeof(*w));
 
     w->req = req;
     w->style = style;
-    w->out = out_make(r);
-    w->p = r->pool;
+    w->out = out_make(sink, baton, p);
+    w->p = p;
     if (req->version == 4) {
         write_v4(w);
     } else {

@@ -4,8 +4,8 @@
  *
  * All functions but symbolicate_json_check take text that passed it; they cannot run off its end.
  */
-#ifndef SYMBOLICATE_JSON_H
-#define SYMBOLICATE_JSON_H
+#ifndef SYMBOLICATE_JSON_TEXT_H
+#define SYMBOLICATE_JSON_TEXT_H
 
 #include <stdbool.h>
 #include <stdint.h>
