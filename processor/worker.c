@@ -177,7 +177,7 @@ static apr_status_t run_pipeline(worker_t *w, json_t **doc, sal_db_t *db, apr_po
                                  sal_error_t *err)
 {
     const settings_t *s = w->settings;
-    walk_t walk = { s, tick, w, w->signals, s->walk_timeout, &w->fetcher };
+    walk_t walk = { s, tick, w, w->signals, &w->fetcher, s->walk_timeout };
     sal_crash_reader_t *reader;
     sal_process_opts_t opts;
     json_t *previous;
@@ -324,7 +324,7 @@ static void run_job(worker_t *w, const sal_job_t *job, apr_pool_t *p)
 static bool try_symbols(worker_t *w, sal_db_t *db)
 {
     const settings_t *s = w->settings;
-    walk_t watch = { s, tick, w, w->signals, s->dump_timeout, NULL };
+    walk_t watch = { s, tick, w, w->signals, NULL, s->dump_timeout };
     sal_error_t err = { .message = "" };
     sal_symbol_job_t job;
     apr_pool_t *p;
