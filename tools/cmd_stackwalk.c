@@ -33,31 +33,48 @@ static const json_t *read_extra(const char *path, apr_pool_t *p)
     return v;
 }
 
-static int write_text(const char *path, const char *text)
+/* Opens where a report goes; NULL after saying why it cannot. */
+static FILE *open_report(const char *path)
 {
     FILE *f = path ? fopen(path, "w") : stdout;
-    bool ok;
 
     if (!f) {
-        return stackwalk_fail(path, "cannot be written");
+        stackwalk_fail(path, "cannot be written");
     }
-    ok = fputs(text, f) >= 0;
-    ok = (path ? fclose(f) : fflush(f)) == 0 && ok;
-    return ok ? 0 : stackwalk_fail(path ? path : "standard output", "cannot be written");
+    return f;
 }
 
-static int write_json(const char *path, const json_t *doc, bool pretty, apr_pool_t *p)
+static int close_report(FILE *f, const char *path)
+{
+    bool ok = !ferror(f);
+
+    ok = (path ? fclose(f) : fflush(f)) == 0 && ok;
+    return ok ? CMD_OK : stackwalk_fail(path ? path : "standard output", "cannot be written");
+}
+
+/* Reports are written as they are made: a text of its own would double what they cost. */
+static int write_json(const char *path, const json_t *doc, bool pretty)
 {
     size_t flags = JSON_SORT_KEYS | (pretty ? JSON_INDENT(2) : JSON_COMPACT);
-    char *text = json_dumps(doc, flags);
-    int status;
+    FILE *f = open_report(path);
+    int rv;
 
-    if (!text) {
-        return stackwalk_fail("JSON", "the document could not be written");
+    if (!f) {
+        return CMD_FAILED;
     }
-    status = write_text(path, apr_pstrdup(p, text));
-    free(text);
-    return status;
+    rv = json_dumpf(doc, f, flags);
+    return close_report(f, path) || rv ? CMD_FAILED : CMD_OK;
+}
+
+static int write_human(const char *path, const json_t *doc, bool brief, apr_pool_t *p)
+{
+    FILE *f = open_report(path);
+
+    if (!f) {
+        return CMD_FAILED;
+    }
+    sal_stackwalk_print(f, doc, brief, p);
+    return close_report(f, path);
 }
 
 static int open_dump(sal_minidump_t **md, const char *path, apr_pool_t *p)
@@ -93,9 +110,9 @@ static int report(const stackwalk_options_t *o, const sal_minidump_t *md,
     }
     sal_json_own(doc, p);
     if (!human) {
-        return write_json(o->output, doc, o->pretty, p);
+        return write_json(o->output, doc, o->pretty);
     }
-    if (write_text(o->output, sal_stackwalk_human(doc, o->brief, p)) != 0) {
+    if (write_human(o->output, doc, o->brief, p) != CMD_OK) {
         return 1;
     }
     if (!o->cyborg) {
@@ -106,23 +123,18 @@ static int report(const stackwalk_options_t *o, const sal_minidump_t *md,
     if (sal_stackwalk(&doc, md, opts, p, &err) != APR_SUCCESS) {
         return stackwalk_fail(err.message, NULL);
     }
-    return write_json(o->cyborg, sal_json_own(doc, p), o->pretty, p);
+    return write_json(o->cyborg, sal_json_own(doc, p), o->pretty);
 }
 
-/* Written as it is made: a dump may hold all memory of a process. */
 static int print_raw(const stackwalk_options_t *o, sal_minidump_t *md)
 {
-    FILE *f = o->output ? fopen(o->output, "w") : stdout;
-    const char *name = o->output ? o->output : "standard output";
-    bool ok;
+    FILE *f = open_report(o->output);
 
     if (!f) {
-        return stackwalk_fail(name, "cannot be written");
+        return CMD_FAILED;
     }
     sal_minidump_print(f, md, o->brief);
-    ok = !ferror(f);
-    ok = (o->output ? fclose(f) : fflush(f)) == 0 && ok;
-    return ok ? CMD_OK : stackwalk_fail(name, "cannot be written");
+    return close_report(f, o->output);
 }
 
 int cmd_stackwalk(int argc, const char **argv, apr_pool_t *p)

@@ -11,6 +11,8 @@
 #include "base/json.h"
 #include "unwind/unwind.h"
 
+enum { SAL_ROOM_FRAME = 3 }; /* inlined calls take as much memory as one frame */
+
 typedef struct sal_analysis_t {
     const sal_minidump_t *md;
     const sal_stackwalk_opts_t *opts;
@@ -20,9 +22,9 @@ typedef struct sal_analysis_t {
     apr_hash_t *symbol_stats; /* basename of code file -> sal_symbol_stats_t */
     const json_t *certs;      /* file name -> subject, or NULL */
     int requesting;           /* index of the crashing thread; -1 */
-    size_t frames_left;       /* of the whole dump: hostile dumps have many threads */
-    size_t unloaded_left;     /* unloaded modules that may still be named in frames */
-    size_t inlines_left;
+    size_t room;              /* that the document still has, in inlined calls */
+    unsigned copies;      /* of the thread that is being walked: 2 of the crashing one, else 1 */
+    size_t unloaded_left; /* unloaded modules that may still be named in frames */
     sal_stackwalk_progress_t progress;
     size_t text_left; /* bytes of long names that frames may still repeat */
     apr_pool_t *pool;

@@ -521,15 +521,8 @@ static void print_streams(FILE *f, const json_t *doc)
     }
 }
 
-char *sal_stackwalk_human(const json_t *doc, int brief, apr_pool_t *p)
+void sal_stackwalk_print(FILE *f, const json_t *doc, int brief, apr_pool_t *p)
 {
-    char *text = NULL, *out;
-    size_t size = 0;
-    FILE *f = open_memstream(&text, &size);
-
-    if (!f) {
-        return apr_pstrdup(p, "");
-    }
     print_system(f, doc);
     print_crash(f, doc, p);
     print_mac(f, doc);
@@ -540,6 +533,18 @@ char *sal_stackwalk_human(const json_t *doc, int brief, apr_pool_t *p)
         print_modules(f, doc, p);
         print_streams(f, doc);
     }
+}
+
+char *sal_stackwalk_human(const json_t *doc, int brief, apr_pool_t *p)
+{
+    char *text = NULL, *out;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+
+    if (!f) {
+        return apr_pstrdup(p, "");
+    }
+    sal_stackwalk_print(f, doc, brief, p);
     if (fclose(f) != 0) {
         free(text);
         return apr_pstrdup(p, "");

@@ -7,10 +7,11 @@
 #include "base/text.h"
 
 enum {
-    MAX_TOTAL_FRAMES = 65536, /* of all threads: what a document may grow to */
+    /* Of all threads: a document is to stay below 64 MB of memory. */
+    MAX_TOTAL_FRAMES = 24576, /* 3 inlined calls, 2 threads count as one */
+    MOST_FRAMES = 65536,      /* of one thread, for who asks for so many */
     MAX_TOTAL_UNLOADED = 16384,
-    MAX_TOTAL_INLINES = 262144,
-    MAX_TOTAL_NAMES = 32 << 20 /* bytes, of names over 256 */
+    MAX_TOTAL_NAMES = 8 << 20 /* bytes, of names over 256 */
 };
 
 static int pointer_size(sal_cpu_t cpu)
@@ -172,6 +173,14 @@ static json_t *make_document(sal_analysis_t *r)
     return doc;
 }
 
+/* Frames the document has room for. Those of the crashing thread are in it twice. */
+static size_t frames_of(size_t max_frames)
+{
+    size_t most = max_frames < MOST_FRAMES ? max_frames : MOST_FRAMES;
+
+    return 2 * most > MAX_TOTAL_FRAMES ? 2 * most : MAX_TOTAL_FRAMES;
+}
+
 apr_status_t sal_stackwalk(json_t **doc, const sal_minidump_t *md, const sal_stackwalk_opts_t *opts,
                            apr_pool_t *p, sal_error_t *err)
 {
@@ -194,9 +203,8 @@ apr_status_t sal_stackwalk(json_t **doc, const sal_minidump_t *md, const sal_sta
     r.syms = sal_dump_symbols_make(md, r.opts->supplier, r.pool);
     r.certs = certificates(r.opts->extra, r.pool);
     r.requesting = requesting_thread(md);
-    r.frames_left = MAX_TOTAL_FRAMES;
+    r.room = (frames_of(r.opts->max_frames) - md->n_threads / 2) * SAL_ROOM_FRAME;
     r.unloaded_left = MAX_TOTAL_UNLOADED;
-    r.inlines_left = MAX_TOTAL_INLINES;
     r.text_left = MAX_TOTAL_NAMES;
     r.progress.threads = md->n_threads;
     if (r.opts->progress) {

@@ -4,6 +4,7 @@
 #ifndef SAL_ANALYSIS_STACKWALK_H
 #define SAL_ANALYSIS_STACKWALK_H
 
+#include <stdio.h>
 #include <jansson.h>
 #include "minidump/minidump.h"
 #include "symbols/supplier.h"
@@ -43,5 +44,8 @@ SAL_API apr_status_t sal_stackwalk_bytes(json_t **doc, sal_span_t dump,
  * from the start of a line, and the streams that were not understood.
  */
 SAL_API char *sal_stackwalk_human(const json_t *doc, int brief, apr_pool_t *p);
+
+/* The same into a stream, which keeps its errors. */
+SAL_API void sal_stackwalk_print(FILE *f, const json_t *doc, int brief, apr_pool_t *p);
 
 #endif

@@ -36,11 +36,11 @@ static json_t *inlines_json(sal_analysis_t *r, const sal_sym_frame_t *inlines, u
 {
     json_t *out;
 
-    n = n < r->inlines_left ? n : (uint32_t)r->inlines_left;
+    n = n < r->room / r->copies ? n : (uint32_t)(r->room / r->copies);
     if (n == 0) {
         return json_null();
     }
-    r->inlines_left -= n;
+    r->room -= n * r->copies;
     out = json_array();
     for (uint32_t i = 0; i < n; i++) {
         json_array_append_new(out, json_pack("{s:o,s:o,s:o}", "file", str_json(r, inlines[i].file),
@@ -153,20 +153,23 @@ static bool is_dump_thread(const sal_minidump_t *md, uint32_t id)
 
 static json_t *walk_json(sal_analysis_t *r, size_t index, json_t **registers)
 {
-    size_t max = r->opts->max_frames ? r->opts->max_frames : SAL_MAX_FRAMES, n = 0;
+    size_t max = r->opts->max_frames ? r->opts->max_frames : SAL_MAX_FRAMES, n = 0, room;
     json_t *out = json_array();
     sal_md_memory_t stack;
     sal_frame_t *frames;
     apr_pool_t *scratch;
     sal_regs_t regs;
 
-    max = max < r->frames_left ? max : r->frames_left;
+    r->copies = (int)index == r->requesting ? 2 : 1;
+    room = r->room / (SAL_ROOM_FRAME * r->copies);
+    max = max < room ? max : room;
     if (max == 0 || !context_of(r, index, &regs)) {
         return out;
     }
     apr_pool_create(&scratch, r->pool);
     if (sal_unwind(&frames, &n, r->md, &r->md->threads[index], &regs, r->syms, max, scratch,
                    NULL) == APR_SUCCESS) {
+        r->room -= n * SAL_ROOM_FRAME * r->copies;
         for (size_t i = 0; i < n; i++) {
             json_array_append_new(out, frame_json(r, &frames[i], i));
         }
@@ -178,7 +181,6 @@ static json_t *walk_json(sal_analysis_t *r, size_t index, json_t **registers)
             *registers = registers_json(&frames[0].regs);
         }
     }
-    r->frames_left -= n;
     r->progress.frames += n;
     apr_pool_destroy(scratch);
     return out;

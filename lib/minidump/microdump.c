@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include "base/text.h"
 
-enum { MAX_STACK = 64 << 20, MAX_CONTEXT = 4096, MAX_NAME = 4096, ID_LENGTH = 33 };
+enum { MAX_STACK = 64 << 20, MAX_CONTEXT = 4096, MAX_NAME = 255, /* of a file */ ID_LENGTH = 33 };
 
 static const char begin_mark[] = "-----BEGIN BREAKPAD MICRODUMP-----";
 static const char end_mark[] = "-----END BREAKPAD MICRODUMP-----";

@@ -217,7 +217,7 @@ typedef struct sal_minidump_t {
     uint32_t *module_order;
     size_t n_module_order;
     uint32_t directory_rva;
-    size_t text_used, pairs_used;
+    size_t text_used, looked_at, pairs_used;
 } sal_minidump_t;
 
 /*

@@ -12,16 +12,17 @@
 /* Limits on what a hostile dump can make us do; the counts are cut, not refused. */
 enum {
     MD_MAX_STREAMS = 128,
-    MD_MAX_THREADS = 65536,
+    MD_MAX_THREADS = 16384,
     MD_MAX_MODULES = 2048,
     MD_MAX_UNLOADED = 2048,
     MD_MAX_MEMORY = 1 << 20,
     MD_MAX_REGIONS = 1 << 20,
     MD_MAX_HANDLES = 1 << 16,
-    MD_MAX_PAIRS = 1 << 16,   /* Crashpad annotations of a dump: modules may share them */
-    MD_MAX_CV_RECORD = 32768, /* bytes */
-    MD_MAX_STRING = 65534,    /* bytes of one string: Windows' longest path */
-    MD_MAX_TEXT = 64 << 20    /* bytes of all strings of a dump: records may share one */
+    MD_MAX_PAIRS = 1 << 16,     /* Crashpad annotations of a dump: modules may share them */
+    MD_MAX_CV_RECORD = 32768,   /* bytes */
+    MD_MAX_STRING = 65534,      /* bytes of one string: Windows' longest path */
+    MD_MAX_TEXT = 12 << 20,     /* bytes of all strings of a dump: records may share one */
+    MD_MAX_LOOKED_AT = 64 << 20 /* bytes that may be looked at to make them */
 };
 
 /* Entries of a list stream: `count` records of `size` bytes from `at` in `bytes`. */

@@ -9,7 +9,17 @@
 #include <apr_strings.h>
 #include "base/text.h"
 
-/* Takes n bytes off the dump's share, before they are looked at: bad text costs time, too. */
+/* Before n bytes are looked at: bad text costs time, too. */
+static bool look_at(sal_minidump_t *md, size_t n)
+{
+    if (n >= MD_MAX_LOOKED_AT - md->looked_at) {
+        return false;
+    }
+    md->looked_at += n + 1;
+    return true;
+}
+
+/* Takes n bytes off the dump's share. */
 static bool charge(sal_minidump_t *md, size_t n)
 {
     if (n >= MD_MAX_TEXT - md->text_used) {
@@ -52,7 +62,7 @@ static const char *utf16_text(sal_minidump_t *md, const sal_span_t *s, uint32_t 
     uint32_t c;
     char *text, *to;
 
-    if (!charge(md, (size_t)units * 3 + 1)) {
+    if (!look_at(md, (size_t)units * 2)) {
         return NULL;
     }
     for (uint32_t i = 0; i < units;) {
@@ -60,6 +70,9 @@ static const char *utf16_text(sal_minidump_t *md, const sal_span_t *s, uint32_t 
             return NULL;
         }
         size += utf8_size(c);
+    }
+    if (!charge(md, size + 1)) {
+        return NULL;
     }
     text = to = apr_palloc(md->pool, size + 1);
     for (uint32_t i = 0; i < units && next_point(s, units, &i, &c);) {
@@ -104,7 +117,8 @@ const char *md_utf8_at(sal_minidump_t *md, uint64_t rva, bool terminated)
     if (!sal_span_u32(&md->file, rva, &size) || size > MD_MAX_STRING ||
         !sal_span_sub(&md->file, rva + 4, size, &s) ||
         (terminated && (!sal_span_u8(&md->file, rva + 4 + size, &end) || end)) ||
-        !charge(md, (size_t)size + 1) || !sal_utf8_valid((const char *)s.data, s.size)) {
+        !look_at(md, size) || !sal_utf8_valid((const char *)s.data, s.size) ||
+        !charge(md, (size_t)size + 1)) {
         return NULL;
     }
     return apr_pstrmemdup(md->pool, (const char *)s.data, s.size);
@@ -118,8 +132,11 @@ const char *md_bytes_text(sal_minidump_t *md, const sal_span_t *s)
     if (!size) {
         return "";
     }
-    if (size > MD_MAX_STRING || !charge(md, size * 3 + 1)) { /* a bad byte becomes three */
+    if (size > MD_MAX_STRING || !look_at(md, size)) {
         return NULL;
+    }
+    if (!charge(md, sal_utf8_valid((const char *)s->data, size) ? size + 1 : size * 3 + 1)) {
+        return NULL; /* a bad byte becomes three */
     }
     return sal_utf8_clean((const char *)s->data, size, md->pool);
 }

@@ -275,7 +275,8 @@ bool sal_walk_cfi(const sal_walk_t *w, sal_regs_t *caller, uint64_t saved, uint6
         return false;
     }
     offset = callee->instruction - callee->module->base;
-    if (!sal_symcache_cfi(symbols, offset, &cfi) || !sal_cfi_rules_add(&rules, cfi.init, w->cpu)) {
+    if (!sal_symcache_cfi(symbols, offset, &cfi) || !sal_walk_charge(w, cfi.init.len) ||
+        !sal_cfi_rules_add(&rules, cfi.init, w->cpu)) {
         return false;
     }
     text = cfi.init.len;
@@ -283,7 +284,8 @@ bool sal_walk_cfi(const sal_walk_t *w, sal_regs_t *caller, uint64_t saved, uint6
         sal_str_t delta = sal_symcache_cfi_delta(symbols, &cfi, i);
 
         text += delta.len + 1;
-        if (text > MAX_RULE_TEXT || !sal_cfi_rules_add(&rules, delta, w->cpu)) {
+        if (text > MAX_RULE_TEXT || !sal_walk_charge(w, delta.len + 1) ||
+            !sal_cfi_rules_add(&rules, delta, w->cpu)) {
             return false;
         }
     }

@@ -14,7 +14,19 @@ struct sal_dump_symbols_t {
     bool *fetched;
     void (*watch)(const sal_md_module_t *module, void *baton);
     void *watch_baton;
+    uint64_t text_used; /* of rules and programs that were read */
 };
+
+enum { MAX_TEXT = 24 << 20 };
+
+bool sal_walk_charge(const sal_walk_t *w, uint64_t bytes)
+{
+    if (!w->syms || bytes > MAX_TEXT - w->syms->text_used) {
+        return false;
+    }
+    w->syms->text_used += bytes;
+    return true;
+}
 
 static apr_status_t release(void *data)
 {

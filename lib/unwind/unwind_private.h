@@ -76,6 +76,12 @@ static inline const sal_frame_t *sal_walk_callee(const sal_walk_t *w)
     return &w->frames[w->n - 1];
 }
 
+/*
+ * Takes the text of a rule or program off what all frames of a dump may read together; false: it is
+ * used up, and the strategy has no answer.
+ */
+bool sal_walk_charge(const sal_walk_t *w, uint64_t bytes);
+
 /* Symbols of a module, or NULL; fetches them. */
 const sal_symcache_t *sal_walk_symbols(const sal_walk_t *w, const sal_md_module_t *module);
 

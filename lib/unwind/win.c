@@ -392,7 +392,9 @@ bool sal_walk_win(const sal_walk_t *w, sal_regs_t *caller)
     offset = callee->instruction - callee->module->base;
     /* A frame data record that fails does not give way to FPO, only to CFI. */
     if (sal_symcache_win(symbols, offset, false, &win)) {
-        return sal_win_program(caller, &win, &callee->regs, &w->stack, grand_callee_params(w));
+        /* Names are looked for one by one: a program costs more than rules of its length. */
+        return sal_walk_charge(w, 4 * (uint64_t)win.program.len) &&
+               sal_win_program(caller, &win, &callee->regs, &w->stack, grand_callee_params(w));
     }
     if (sal_symcache_win(symbols, offset, true, &win)) {
         return sal_win_fpo(caller, &win, &callee->regs, &w->stack, grand_callee_params(w),

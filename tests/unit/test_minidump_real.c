@@ -311,14 +311,13 @@ static void test_thread_names(void **state)
 static void test_odd_ones(void **state)
 {
     sal_minidump_t *md;
-    sal_error_t err;
     const char *texts[] = { "breakpad/microdump-arm.dmp", "breakpad/microdump-mips64.dmp",
                             "breakpad/microdump-withcrashreason.dmp" };
 
     (void)state;
-    for (int i = 0; i < 3; i++) { /* text, no minidumps */
-        assert_int_equal(sal_minidump_open(&md, map(texts[i]), pool, &err), SAL_E_MALFORMED);
-        assert_int_equal(strncmp(err.message, "HeaderMismatch - ", 17), 0);
+    for (int i = 0; i < 3; i++) { /* text */
+        md = open_dump(texts[i]);
+        assert_true(md->microdump.present && md->n_threads == 1 && md->n_streams == 0);
     }
     md = open_dump("rust-minidump/invalid-range.dmp");
     assert_false(md->system.present && md->has_thread_list);

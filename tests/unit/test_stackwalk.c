@@ -557,10 +557,10 @@ static void test_certificates(void **state)
 
 /* ---- bounds ---- */
 
-/* 20,000 threads on one stack full of return addresses: a billion frames, if all were found. */
+/* 16,000 threads on one stack full of return addresses: a billion frames, if all were found. */
 static void test_hostile_threads(void **state)
 {
-    enum { THREADS = 20000, WORDS = 1 << 16 };
+    enum { THREADS = 16000, WORDS = 1 << 16 };
     sal_mdw_t *w = sal_mdw_make(false, pool);
     sal_mdw_system_t system = { .arch = ARCH_AMD64, .platform = OS_LINUX };
     sal_mdw_module_t m = { .base = 0x400000, .size = 0x10000, .name = "app" };
@@ -589,7 +589,7 @@ static void test_hostile_threads(void **state)
     for (size_t i = 0; i < THREADS; i++) {
         frames += json_array_size(json_object_get(thread(doc, i), "frames"));
     }
-    assert_int_equal(frames, 65536);
+    assert_int_equal(frames, 24576 - THREADS / 2 - 1024);
     /* the crashing thread is the last, but it is never the one that goes short */
     is(doc, "crashing_thread.frame_count", "1024");
     assert_true(clock() - start < 10 * CLOCKS_PER_SEC);
@@ -628,9 +628,9 @@ static void test_hostile_names(void **state)
     }
     doc = finish(w);
     text = sal_json_text(doc, pool);
-    assert_true(strlen(text) < 128 << 20);
+    assert_true(strlen(text) < 32 << 20);
     first = sal_json_str(json_array_get(json_object_get(thread(doc, 0), "frames"), 0), "module");
-    last = sal_json_str(json_array_get(json_object_get(thread(doc, 60), "frames"), 9), "module");
+    last = sal_json_str(json_array_get(json_object_get(thread(doc, 20), "frames"), 9), "module");
     assert_int_equal(strlen(first), 2 * NAME);
     assert_int_equal(strlen(last), 256);
     assert_memory_equal(first, last, 256);
