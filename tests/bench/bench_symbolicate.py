@@ -1,0 +1,115 @@
+"""Symbolication: against Eliot, both warm, the same requests over HTTP.
+
+The peer is a checkout of mozilla-services/eliot outside this repository: ELIOT_DIR names it,
+ELIOT_PYTHON an interpreter that has its requirements (docs/benchmarks.md). It fetches the symbols
+from this run's own download server and runs with a worker a core.
+"""
+import contextlib
+import json
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import time
+import urllib.request
+import zipfile
+
+from bench_stackwalk import big_sym
+from figures import TOP, figure, pss_kib, skipped, tree, wrk
+
+NAME, ID = "bench.so", "0123456789ABCDEF0123456789ABCDEF0"
+FUNCTIONS = 400_000
+WORKERS = len(os.sched_getaffinity(0))
+SCRIPT = TOP / "tests/bench/post_json.lua"
+
+
+def request(path, size, frames):
+    """One stack of addresses spread over the module, as a profiler sends them."""
+    random.seed(frames)
+    stack = [[0, random.randrange(0x1000, size)] for _ in range(frames)]
+    path.write_text(json.dumps({"jobs": [{"memoryMap": [[NAME, ID]], "stacks": [stack]}]}))
+    return path
+
+
+def ask(url, body, timeout=600):
+    with urllib.request.urlopen(urllib.request.Request(url, body.read_bytes()),
+                                timeout=timeout) as answer:
+        return json.load(answer)
+
+
+@contextlib.contextmanager
+def eliot(home, python, symbols_url, scratch):
+    """Eliot on a free port; gives its URL and process id."""
+    from instance import free_port  # the path is set by bench.py
+    port = free_port()
+    env = dict(os.environ, ELIOT_LOCAL_DEV_ENV="True", ELIOT_SYMBOLS_URLS=symbols_url,
+               ELIOT_SYMBOLS_CACHE_DIR=str(scratch / "eliot"), ELIOT_LOGGING_LEVEL="ERROR")
+    (scratch / "eliot").mkdir()
+    log = open(scratch / "eliot.log", "w")
+    child = subprocess.Popen([python, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--timeout",
+                              "600", "--workers", str(WORKERS), "eliot.wsgi:application"],
+                             cwd=home, env=env, stdout=log, stderr=log)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(200):
+            time.sleep(0.1)
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(url + "/__lbheartbeat__").close()
+                break
+        yield url, child.pid
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def same(ours, theirs):
+    """The answers agree on function, file and line of every frame."""
+    def facts(doc):
+        return [(f.get("function"), f.get("file"), f.get("line"))
+                for s in doc["results"][0]["stacks"] for f in s]
+    a, b = facts(ours), facts(theirs)
+    return sum(x == y for x, y in zip(a, b)) / len(b)
+
+
+def load(url, body, seconds):
+    rate, p50, p99, bad = wrk(url, 4, seconds, SCRIPT, {"BENCH_BODY": str(body)})
+    if bad:
+        raise RuntimeError(f"{url}: {bad} bad answers")
+    return rate, p50, p99
+
+
+def memory(pid):
+    return sum(pss_kib(p) for p in tree(pid)) / 1024
+
+
+def symbolication(stack, scratch):
+    home, python = os.environ.get("ELIOT_DIR"), os.environ.get("ELIOT_PYTHON", "python3")
+    if not home or not shutil.which("wrk"):
+        return skipped("symbolicate", "ELIOT_DIR does not name Eliot's sources, or wrk is missing")
+    sym = scratch / "big.sym"
+    size = big_sym(sym, FUNCTIONS)
+    archive = scratch / "big.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as z:
+        z.write(sym, f"{NAME}/{ID}/{NAME}.sym")
+    stack.upload_symbols(archive)
+    ours_url = stack.url + "/symbolicate/v5"
+    with eliot(home, python, stack.url + "/symbols/", scratch) as (url, pid):
+        peer_url = url + "/symbolicate/v5"
+        for frames, seconds in ((50, 4), (25_000, 10)):
+            body = request(scratch / f"{frames}.json", size, frames)
+            share = same(ask(ours_url, body), ask(peer_url, body))
+            for _ in range(8):
+                ask(peer_url, body)  # every worker has it
+            ours, theirs = load(ours_url, body, seconds), load(peer_url, body, seconds)
+            figure(f"symbolicate_{frames}", ours[0], theirs[0], ">=20", "/s",
+                   f"{frames} frames a request, p50 {ours[1]:.2f} ms against {theirs[1]:.1f} ms; "
+                   f"{share:.1%} of frames equal; {sym.stat().st_size / 1e6:.0f} MB of symbols; "
+                   "against Eliot")
+        mine, peers = memory(stack.pid("httpd")), memory(pid)
+        figure("symbolicate_memory", mine, peers, "<=0.1", "MiB",
+               f"httpd, all of it, against Eliot with {WORKERS} workers; PSS after the load")
+    return None
+
+
+BENCHES = [symbolication]
