@@ -8,7 +8,7 @@
 #include <apr_strings.h>
 #include <xxhash.h>
 #include "base/file.h"
-#include "symbols/symcache_format.h"
+#include "symbols/symcache_code.h"
 
 struct sal_symcache_t {
     sal_span_t file;
@@ -99,8 +99,8 @@ static apr_status_t check_sections(sal_symcache_t *c, const char *name, sal_erro
         end = offset + size;
     }
     c->shift = le32toh(h->shift);
-    if (c->count[SYMX_RANGE] != c->count[SYMX_LOC] || c->shift > 31) {
-        return sal_fail(err, SAL_E_MALFORMED, "%s: ranges and locations differ", name);
+    if (c->shift > 31) {
+        return sal_fail(err, SAL_E_MALFORMED, "%s: the buckets are out of bounds", name);
     }
     return APR_SUCCESS;
 }
@@ -196,15 +196,15 @@ void sal_symcache_info(const sal_symcache_t *c, sal_symcache_info_t *out)
         .win = c->count[SYMX_WIN] + c->count[SYMX_FPO],
         .files = c->count[SYMX_FILE],
         .skipped_lines = le32toh(h->skipped),
-        .ranges = c->count[SYMX_RANGE],
+        .ranges = le32toh(h->ranges),
         .file_size = c->file.size,
     };
 }
 
-/* Index of the range that holds address, or SYMX_NONE. */
-static uint32_t find_range(const sal_symcache_t *c, uint64_t address)
+/* Index of the chunk that holds address, or SYMX_NONE. */
+static uint32_t find_chunk(const sal_symcache_t *c, uint64_t address)
 {
-    const uint8_t *starts = c->section[SYMX_RANGE];
+    const uint8_t *chunks = c->section[SYMX_CHUNK];
     uint32_t buckets = c->count[SYMX_BUCKET];
     uint32_t bucket;
     uint32_t lo;
@@ -217,19 +217,50 @@ static uint32_t find_range(const sal_symcache_t *c, uint64_t address)
     bucket = bucket > buckets - 2 ? buckets - 2 : bucket;
     word_at(c, SYMX_BUCKET, bucket, &lo);
     word_at(c, SYMX_BUCKET, bucket + 1, &hi);
-    if (lo > hi || hi > c->count[SYMX_RANGE]) {
+    if (lo > hi || hi > c->count[SYMX_CHUNK]) {
         return SYMX_NONE;
     }
     while (lo < hi) { /* first start above address */
         uint32_t mid = lo + (hi - lo) / 2;
 
-        if (word(starts + (size_t)mid * 4) <= address) {
+        if (word(chunks + (size_t)mid * sizeof(symx_chunk_t)) <= address) {
             lo = mid + 1;
         } else {
             hi = mid;
         }
     }
     return lo > 0 ? lo - 1 : SYMX_NONE;
+}
+
+/* The ranges of a chunk up to the one that holds address; how many. */
+static uint32_t read_chunk(const sal_symcache_t *c, uint32_t chunk, uint64_t address,
+                           symx_range_t *ranges)
+{
+    const uint8_t *p = at(c, SYMX_CHUNK, chunk), *code = c->section[SYMX_CODE], *end;
+    symx_codec_t codec = { 0 };
+    uint32_t offset, n = 0;
+
+    if (!p || (offset = word(p + 4)) > c->count[SYMX_CODE]) {
+        return 0;
+    }
+    codec.last.start = word(p);
+    end = code + c->count[SYMX_CODE];
+    p = code + offset;
+    while (n < SYMX_CHUNK_RANGES && symx_decode(&codec, &p, end) && codec.last.start <= address) {
+        ranges[n++] = codec.last;
+    }
+    return n;
+}
+
+static bool find_range(const sal_symcache_t *c, uint64_t address, symx_range_t *range)
+{
+    symx_range_t ranges[SYMX_CHUNK_RANGES];
+    uint32_t n = read_chunk(c, find_chunk(c, address), address, ranges);
+
+    if (n > 0) {
+        *range = ranges[n - 1];
+    }
+    return n > 0;
 }
 
 static void fill_frame(const sal_symcache_t *c, const symx_loc_t *loc, const symx_func_t *f,
@@ -246,14 +277,16 @@ static void fill_frame(const sal_symcache_t *c, const symx_loc_t *loc, const sym
 bool sal_symcache_lookup(const sal_symcache_t *c, uint64_t address, sal_sym_hit_t *hit,
                          sal_sym_frame_t *inlines, uint32_t max)
 {
+    symx_range_t range;
     symx_loc_t loc;
     symx_func_t f;
     uint32_t n = 0;
     uint32_t above = c->count[SYMX_CALL];
 
-    if (!loc_at(c, SYMX_LOC, find_range(c, address), &loc) || !func_at(c, loc.func, &f)) {
+    if (!find_range(c, address, &range) || !func_at(c, range.loc.func, &f)) {
         return false;
     }
+    loc = range.loc;
     /* Up the chain of call sites; a parent stands before its child, so this ends. */
     while (loc.parent != SYMX_NONE && loc.parent < above && n < SAL_SYM_MAX_INLINES) {
         if (inlines && n < max) {
@@ -277,22 +310,29 @@ bool sal_symcache_lookup(const sal_symcache_t *c, uint64_t address, sal_sym_hit_
 
 uint32_t sal_symcache_line_base(const sal_symcache_t *c, uint64_t address)
 {
-    enum { MAX_STEPS = 1 << 16 };
-    uint32_t i = find_range(c, address);
-    uint32_t start = SYMX_NONE;
-    symx_loc_t loc;
+    enum { MAX_STEPS = 1 << 11 };
+    symx_range_t ranges[SYMX_CHUNK_RANGES];
+    uint32_t chunk = find_chunk(c, address);
+    uint32_t n = read_chunk(c, chunk, address, ranges);
     uint32_t flag;
 
-    if (!loc_at(c, SYMX_LOC, i, &loc) || loc.func == SYMX_NONE) {
+    if (n == 0 || ranges[n - 1].loc.func == SYMX_NONE) {
         return SYMX_NONE;
     }
-    flag = loc.parent == SYMX_NONE ? SYMX_LINE_CONT : SYMX_INLINE_CONT;
-    for (int steps = 0; i > 0 && (loc.line & flag) && steps < MAX_STEPS; steps++) {
-        i--;
-        loc_at(c, SYMX_LOC, i, &loc);
+    flag = ranges[n - 1].loc.parent == SYMX_NONE ? SYMX_LINE_CONT : SYMX_INLINE_CONT;
+    for (int steps = 0; steps < MAX_STEPS; steps++) {
+        while (n > 1 && ranges[n - 1].loc.line & flag) {
+            n--;
+        }
+        if (!(ranges[n - 1].loc.line & flag) || chunk == 0) {
+            break;
+        }
+        n = read_chunk(c, --chunk, UINT32_MAX, ranges);
+        if (n == 0) {
+            return SYMX_NONE;
+        }
     }
-    word_at(c, SYMX_RANGE, i, &start);
-    return start;
+    return ranges[n - 1].start;
 }
 
 /* Record of a section of disjoint {start, size, ...} that covers address, or NULL. */

@@ -19,9 +19,9 @@ enum { CHECK_EVERY = 1 << 16 };
 static apr_status_t build_free(void *data)
 {
     symx_build_t *b = data;
-    symx_vec_t *vecs[] = { &b->starts,  &b->locs,   &b->calls,   &b->funcs,   &b->files, &b->strs,
-                           &b->cfi,     &b->deltas, &b->win,     &b->fpo,     &b->bytes, &b->blocks,
-                           &b->publics, &b->lines,  &b->inlines, &b->requeued };
+    symx_vec_t *vecs[] = { &b->code,   &b->calls,   &b->funcs, &b->files,   &b->strs,
+                           &b->cfi,    &b->deltas,  &b->win,   &b->fpo,     &b->bytes,
+                           &b->blocks, &b->publics, &b->lines, &b->inlines, &b->requeued };
 
     for (size_t i = 0; i < sizeof(vecs) / sizeof(vecs[0]); i++) {
         free(vecs[i]->data);
@@ -29,7 +29,9 @@ static apr_status_t build_free(void *data)
     free(b->str_table.slots);
     free(b->call_table.slots);
     free(b->file_of.slots);
+    free(b->file_of.dense);
     free(b->origin_of.slots);
+    free(b->origin_of.dense);
     free(b);
     return APR_SUCCESS;
 }
@@ -42,8 +44,7 @@ static symx_build_t *build_make(apr_pool_t *p)
         return NULL;
     }
     apr_pool_cleanup_register(p, b, build_free, apr_pool_cleanup_null);
-    b->starts.element = sizeof(uint32_t);
-    b->locs.element = sizeof(symx_loc_t);
+    b->code.element = 1;
     b->calls.element = sizeof(symx_loc_t);
     b->funcs.element = sizeof(symx_func_t);
     b->files.element = sizeof(uint32_t);
@@ -133,7 +134,7 @@ static apr_status_t origin_func(symx_build_t *b, uint32_t number, uint32_t *func
 static apr_status_t end_func(symx_build_t *b)
 {
     symx_block_t *block;
-    uint32_t first = (uint32_t)b->starts.count;
+    size_t first = b->code.count;
     apr_status_t rv;
 
     if (b->state != SYMX_IN_FUNC) {
@@ -147,8 +148,8 @@ static apr_status_t end_func(symx_build_t *b)
     if (rv != APR_SUCCESS || !block) {
         return APR_ENOMEM;
     }
-    *block = (symx_block_t){ (uint32_t)b->start, (uint32_t)(b->end - 1), first,
-                             (uint32_t)b->starts.count - first };
+    *block = (symx_block_t){ (uint32_t)b->start, (uint32_t)(b->end - 1), (uint32_t)first,
+                             (uint32_t)(b->code.count - first) };
     return APR_SUCCESS;
 }
 
@@ -355,9 +356,9 @@ static apr_status_t on_bad(symx_build_t *b, const sal_symrec_t *r)
 /* Bytes in the tables: what a small compressed file can blow up. */
 static uint64_t table_bytes(const symx_build_t *b)
 {
-    const symx_vec_t *vecs[] = { &b->starts, &b->locs,    &b->calls,   &b->funcs, &b->strs,
-                                 &b->bytes,  &b->cfi,     &b->deltas,  &b->win,   &b->fpo,
-                                 &b->blocks, &b->publics, &b->inlines, &b->lines };
+    const symx_vec_t *vecs[] = { &b->code,    &b->calls,   &b->funcs, &b->strs, &b->bytes,
+                                 &b->cfi,     &b->deltas,  &b->win,   &b->fpo,  &b->blocks,
+                                 &b->publics, &b->inlines, &b->lines };
     uint64_t sum = 0;
 
     for (size_t i = 0; i < sizeof(vecs) / sizeof(vecs[0]); i++) {

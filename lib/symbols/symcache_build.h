@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "symbols/symcache.h"
+#include "symbols/symcache_code.h"
 #include "symbols/symcache_format.h"
 #include "symbols/symfile.h"
 
@@ -24,10 +25,14 @@ typedef struct symx_vec_t {
 
 /* A new element at the end, or NULL: no memory, or SYMX_NONE elements. */
 void *symx_push(symx_vec_t *v);
+/* Room for `more` elements behind those there are; they are the caller's once he counts them. */
+bool symx_reserve(symx_vec_t *v, size_t more);
 #define SYMX_AT(v, type, i) (&((type *)(v).data)[i])
 
-/* u32 -> u32, open addressing. */
+/* u32 -> u32: an array for small keys, which numbers in a .sym nearly always are, else hashed. */
+enum { SYMX_DENSE_KEYS = 1 << 22 };
 typedef struct symx_map_t {
+    uint32_t *dense, n_dense;
     struct {
         uint32_t key, value;
     } * slots;
@@ -39,7 +44,7 @@ bool symx_map_get(symx_map_t *m, uint32_t key, uint32_t **value);
 
 typedef struct symx_block_t { /* the ranges of one FUNC */
     uint32_t start, last;     /* addresses, last inclusive */
-    uint32_t first, count;    /* ranges */
+    uint32_t first, size;     /* of its ranges, in symx_build_t.code */
 } symx_block_t;
 
 typedef struct symx_public_t {
@@ -56,14 +61,22 @@ typedef struct symx_inline_t {
     uint32_t depth, seq, func, call_file, call_line;
 } symx_inline_t;
 
+typedef struct symx_slot_t { /* of the table of strings: index + 1, and the hash again */
+    uint32_t index, hash;
+} symx_slot_t;
+
 typedef struct symx_build_t {
-    symx_vec_t starts, locs, calls, funcs, files, strs, cfi, deltas, win, fpo, bytes;
+    symx_vec_t code, calls, funcs, files, strs, cfi, deltas, win, fpo, bytes;
     symx_vec_t blocks, publics;
     symx_vec_t lines, inlines, requeued; /* of the current FUNC */
     struct {
         uint32_t *slots;
         uint32_t capacity;
-    } str_table, call_table;
+    } call_table;
+    struct {
+        symx_slot_t *slots;
+        uint32_t capacity;
+    } str_table;
     symx_map_t file_of, origin_of;
     enum { SYMX_NO_FUNC, SYMX_IN_FUNC, SYMX_SKIP_FUNC } state;
     uint32_t func; /* current FUNC */
@@ -74,6 +87,7 @@ typedef struct symx_build_t {
     uint64_t stray; /* well-formed lines in a wrong place */
     uint32_t n_functions, n_lines, n_inlines, n_publics;
     uint64_t stamp;
+    uint32_t n_ranges;
     uint64_t source_size, skipped, records;
 } symx_build_t;
 
@@ -105,7 +119,7 @@ bool symx_settle_stack(symx_build_t *b);
 apr_status_t symx_sweep(symx_build_t *b);
 
 /* Called with every range of the final sequence, ascending. Anything but APR_SUCCESS ends it. */
-typedef apr_status_t (*symx_range_fn)(void *baton, uint32_t start, const symx_loc_t *loc);
+typedef apr_status_t (*symx_range_fn)(void *baton, const symx_range_t *range);
 apr_status_t symx_merge(symx_build_t *b, symx_range_fn fn, void *baton);
 /* Sorts what symx_merge walks; once, before it. */
 bool symx_merge_prepare(symx_build_t *b);

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define SYMX_MAGIC "SYMX"
-enum { SYMX_VERSION = 1, SYMX_MIN_SHIFT = 10 };
+enum { SYMX_VERSION = 2, SYMX_MIN_SHIFT = 10, SYMX_CHUNK_RANGES = 32 };
 #define SYMX_NONE UINT32_MAX
 
 /* The two top bits of symx_loc_t.line: the range continues what the range before it began. */
@@ -24,9 +24,9 @@ enum { SYMX_FN_MULTIPLE = 1, SYMX_FN_PUBLIC = 2, SYMX_FN_INLINE = 4 };
 enum { SYMX_WIN_PROGRAM = 1, SYMX_WIN_BASE_POINTER = 2 };
 
 enum symx_section {
-    SYMX_BUCKET, /* u32: index of the first range at or above i << shift */
-    SYMX_RANGE,  /* u32: start addresses, ascending */
-    SYMX_LOC,    /* symx_loc_t, parallel to the ranges */
+    SYMX_CODE,   /* bytes: the ranges, chunk after chunk (symcache_code.h) */
+    SYMX_BUCKET, /* u32: index of the first chunk at or above i << shift */
+    SYMX_CHUNK,  /* symx_chunk_t: of SYMX_CHUNK_RANGES ranges, the last of fewer; ascending */
     SYMX_CALL,   /* symx_loc_t: call sites; the parent's index is smaller than its own */
     SYMX_FUNC,   /* symx_func_t */
     SYMX_FILE,   /* u32: string of the path, or SYMX_NONE */
@@ -54,6 +54,9 @@ enum symx_string {
 typedef struct symx_loc_t {
     uint32_t func, file, line, parent;
 } symx_loc_t;
+typedef struct symx_chunk_t {
+    uint32_t start, offset; /* address of its first range, place in SYMX_CODE */
+} symx_chunk_t;
 typedef struct symx_func_t {
     uint32_t name, address, size, params, flags;
 } symx_func_t;
@@ -86,16 +89,17 @@ typedef struct symx_header_t {
     uint32_t shift;       /* of the buckets */
     uint32_t skipped;     /* damaged lines */
     uint32_t functions, lines, inlines, publics;
+    uint32_t ranges, unused;
     uint32_t strings[SYMX_STRINGS];
     symx_section_t sections[SYMX_SECTIONS];
 } symx_header_t;
 
-_Static_assert(sizeof(symx_header_t) == 96 + 16 * SYMX_SECTIONS, "no padding in the header");
+_Static_assert(sizeof(symx_header_t) == 104 + 16 * SYMX_SECTIONS, "no padding in the header");
 
 static const uint32_t symx_element[SYMX_SECTIONS] = {
+    [SYMX_CODE] = 1,
     [SYMX_BUCKET] = 4,
-    [SYMX_RANGE] = 4,
-    [SYMX_LOC] = sizeof(symx_loc_t),
+    [SYMX_CHUNK] = sizeof(symx_chunk_t),
     [SYMX_CALL] = sizeof(symx_loc_t),
     [SYMX_FUNC] = sizeof(symx_func_t),
     [SYMX_FILE] = 4,

@@ -26,6 +26,7 @@ typedef struct sweep_t {
     size_t requeues; /* how many more may be moved or split */
     uint32_t n_open;
     apr_status_t rv;
+    symx_codec_t codec;
     open_t open[SYMX_MAX_DEPTH];
 } sweep_t;
 
@@ -58,13 +59,38 @@ static int by_inline_order(const void *a, const void *b, void *unused)
     return inline_order(a, b);
 }
 
+/* As compilers write them, nearly always: then nothing needs to be sorted. */
+static bool lines_ascend(const symx_build_t *b)
+{
+    const symx_line_t *lines = b->lines.data;
+
+    for (size_t i = 1; i < b->lines.count; i++) {
+        if (lines[i].start < lines[i - 1].start) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool inlines_ascend(const symx_build_t *b)
+{
+    const symx_inline_t *inlines = b->inlines.data;
+
+    for (size_t i = 1; i < b->inlines.count; i++) {
+        if (inline_order(&inlines[i - 1], &inlines[i]) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Ascending, disjoint: of equal starts the last counts, and a line ends where the next starts. */
 static bool settle_lines(symx_build_t *b)
 {
     symx_line_t *lines = b->lines.data;
     size_t n = 0;
 
-    if (!symx_sort(&b->lines, by_line_start, NULL)) {
+    if (!lines_ascend(b) && !symx_sort(&b->lines, by_line_start, NULL)) {
         return false;
     }
     for (size_t i = 0; i < b->lines.count; i++) {
@@ -87,15 +113,16 @@ static bool settle_lines(symx_build_t *b)
 
 static void push_range(sweep_t *s, uint64_t start, symx_loc_t loc)
 {
-    uint32_t *at = symx_push(&s->b->starts);
-    symx_loc_t *to = symx_push(&s->b->locs);
+    symx_vec_t *code = &s->b->code;
+    symx_range_t range = { (uint32_t)start, loc };
+    uint8_t *to;
 
-    if (!at || !to) {
+    if (code->count >= SYMX_NONE - SYMX_C_MAX || !symx_reserve(code, SYMX_C_MAX)) {
         s->rv = APR_ENOMEM;
         return;
     }
-    *at = (uint32_t)start;
-    *to = loc;
+    to = (uint8_t *)code->data + code->count;
+    code->count += (size_t)(symx_encode(&s->codec, &range, to) - to);
 }
 
 /* One range at the cursor, which moves to where the line or the gap ends, at most to hi. */
@@ -323,7 +350,9 @@ apr_status_t symx_sweep(symx_build_t *b)
     memset(&s, 0, offsetof(sweep_t, open));
     s.b = b;
     s.cursor = b->start;
-    if (!settle_lines(b) || !symx_sort(&b->inlines, by_inline_order, NULL)) {
+    s.codec.last.start = (uint32_t)b->start;
+    if (!settle_lines(b) ||
+        (!inlines_ascend(b) && !symx_sort(&b->inlines, by_inline_order, NULL))) {
         return APR_ENOMEM;
     }
     s.requeues = 8 * b->inlines.count + 4096;

@@ -1,6 +1,5 @@
 /*
- * Ranges of all FUNCs and the PUBLICs as one ascending sequence, made anew for each reader of it:
- * the writer walks it several times, which costs less than a second copy of the ranges.
+ * Ranges of all FUNCs and the PUBLICs as one ascending sequence, in one walk.
  *
  * A FUNC always wins over a PUBLIC. Where FUNCs overlap the one that starts later wins, of equal
  * starts the first in the file; the earlier goes on after the later's end. A PUBLIC reaches to the
@@ -10,6 +9,13 @@
 
 #include <stdlib.h>
 
+typedef struct cover_t { /* a FUNC that covers the position, and how far its ranges were read */
+    uint32_t block;
+    bool read; /* codec.last is a range */
+    const uint8_t *at;
+    symx_codec_t codec;
+} cover_t;
+
 typedef struct merge_t {
     const symx_build_t *b;
     symx_range_fn fn;
@@ -17,7 +23,7 @@ typedef struct merge_t {
     apr_status_t rv;
     size_t next_public; /* first PUBLIC above the position */
     bool any;           /* something was emitted */
-    uint32_t *stack;    /* blocks that cover the position, the winner on top */
+    cover_t *stack;     /* the winner on top */
     size_t depth, room;
 } merge_t;
 
@@ -72,8 +78,10 @@ bool symx_merge_prepare(symx_build_t *b)
 
 static void emit(merge_t *m, uint64_t start, const symx_loc_t *loc)
 {
+    symx_range_t range = { (uint32_t)start, *loc };
+
     if (m->rv == APR_SUCCESS) {
-        m->rv = m->fn(m->baton, (uint32_t)start, loc);
+        m->rv = m->fn(m->baton, &range);
         m->any = true;
     }
 }
@@ -105,42 +113,39 @@ static void emit_hole(merge_t *m, uint64_t lo, uint64_t hi, const symx_block_t *
     }
 }
 
-/* First range of a block that reaches above lo. */
-static uint32_t first_range(const merge_t *m, const symx_block_t *block, uint64_t lo)
+/*
+ * [lo, hi) of one FUNC. Its ranges are read once, however often others interrupt it: the last one
+ * read may be wanted again.
+ */
+static void emit_block(merge_t *m, cover_t *cover, uint64_t lo, uint64_t hi)
 {
-    const uint32_t *starts = m->b->starts.data;
-    uint32_t left = 0;
-    uint32_t right = block->count;
+    const symx_block_t *block = SYMX_AT(m->b->blocks, symx_block_t, cover->block);
+    const uint8_t *end = (const uint8_t *)m->b->code.data + block->first + block->size;
+    symx_codec_t ahead;
 
-    while (right - left > 1) {
-        uint32_t mid = left + (right - left) / 2;
+    for (;;) {
+        const uint8_t *at = cover->at;
+        bool more;
 
-        if (starts[block->first + mid] <= lo) {
-            left = mid;
-        } else {
-            right = mid;
+        ahead = cover->codec;
+        more = symx_decode(&ahead, &at, end);
+        if (cover->read && (!more || ahead.last.start > lo)) { /* the last one reaches above lo */
+            symx_loc_t loc = cover->codec.last.loc;
+            uint64_t start = cover->codec.last.start;
+
+            if (start <= lo) {
+                /* What it would continue stands, after a cut, behind another FUNC. */
+                loc.line &= lo > block->start ? SYMX_LINE_MAX : UINT32_MAX;
+                start = lo;
+            }
+            emit(m, start, &loc);
         }
-    }
-    return block->first + left;
-}
-
-/* [lo, hi) of one FUNC. */
-static void emit_block(merge_t *m, const symx_block_t *block, uint64_t lo, uint64_t hi)
-{
-    const uint32_t *starts = m->b->starts.data;
-    const symx_loc_t *locs = m->b->locs.data;
-    uint32_t i = first_range(m, block, lo);
-
-    for (; i < block->first + block->count && starts[i] < hi && m->rv == APR_SUCCESS; i++) {
-        symx_loc_t loc = locs[i];
-        uint64_t start = starts[i];
-
-        if (start <= lo) {
-            /* What it would continue stands, after a cut, behind another FUNC. */
-            loc.line &= lo > block->start ? SYMX_LINE_MAX : UINT32_MAX;
-            start = lo;
+        if (!more || ahead.last.start >= hi || m->rv != APR_SUCCESS) {
+            return;
         }
-        emit(m, start, &loc);
+        cover->codec = ahead;
+        cover->at = at;
+        cover->read = true;
     }
 }
 
@@ -155,7 +160,7 @@ static size_t push_blocks(merge_t *m, size_t i)
     }
     if (m->depth + (end - i) > m->room) {
         size_t room = (m->depth + (end - i)) * 2;
-        uint32_t *wider = realloc(m->stack, room * sizeof(*wider));
+        cover_t *wider = realloc(m->stack, room * sizeof(*wider));
 
         if (!wider) {
             m->rv = APR_ENOMEM;
@@ -165,7 +170,10 @@ static size_t push_blocks(merge_t *m, size_t i)
         m->room = room;
     }
     for (size_t k = end; k > i; k--) {
-        m->stack[m->depth++] = (uint32_t)k - 1;
+        m->stack[m->depth++] =
+            (cover_t){ .block = (uint32_t)k - 1,
+                       .at = (const uint8_t *)m->b->code.data + blocks[k - 1].first,
+                       .codec.last.start = blocks[k - 1].start };
     }
     return end;
 }
@@ -185,7 +193,7 @@ static void walk(merge_t *m)
             next = push_blocks(m, next);
             continue;
         }
-        while (m->depth > 0 && blocks[m->stack[m->depth - 1]].last < at) {
+        while (m->depth > 0 && blocks[m->stack[m->depth - 1].block].last < at) {
             m->depth--;
         }
         if (m->depth == 0) {
@@ -193,9 +201,9 @@ static void walk(merge_t *m)
             at = until;
             continue;
         }
-        top = &blocks[m->stack[m->depth - 1]];
+        top = &blocks[m->stack[m->depth - 1].block];
         until = (uint64_t)top->last + 1 < until ? (uint64_t)top->last + 1 : until;
-        emit_block(m, top, at, until);
+        emit_block(m, &m->stack[m->depth - 1], at, until);
         at = until;
     }
 }

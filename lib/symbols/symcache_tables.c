@@ -8,7 +8,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-static bool reserve(symx_vec_t *v, size_t more)
+bool symx_reserve(symx_vec_t *v, size_t more)
 {
     size_t want = v->count + more;
     void *grown;
@@ -31,7 +31,7 @@ static bool reserve(symx_vec_t *v, size_t more)
 
 void *symx_push(symx_vec_t *v)
 {
-    if (v->count >= SYMX_NONE - 1 || !reserve(v, 1)) {
+    if (v->count >= SYMX_NONE - 1 || !symx_reserve(v, 1)) {
         return NULL;
     }
     return (char *)v->data + v->element * v->count++;
@@ -48,13 +48,15 @@ static uint32_t mix(uint32_t x)
 
 static bool map_grow(symx_map_t *m)
 {
-    uint32_t capacity = m->capacity ? m->capacity * 2 : 256;
-    symx_map_t wider = { calloc(capacity, sizeof(*m->slots)), m->count, capacity };
+    uint32_t old = m->capacity, capacity = old ? old * 2 : 256;
+    symx_map_t wider = *m;
 
+    wider.slots = calloc(capacity, sizeof(*m->slots));
+    wider.capacity = capacity;
     if (!wider.slots) {
         return false;
     }
-    for (uint32_t i = 0; i < m->capacity; i++) {
+    for (uint32_t i = 0; i < old; i++) {
         uint32_t at = mix(m->slots[i].key) & (capacity - 1);
 
         if (m->slots[i].value == 0) {
@@ -70,11 +72,37 @@ static bool map_grow(symx_map_t *m)
     return true;
 }
 
+static bool dense_grow(symx_map_t *m, uint32_t key)
+{
+    uint32_t want = m->n_dense ? m->n_dense : 1024;
+    uint32_t *wider;
+
+    while (want <= key) {
+        want *= 2;
+    }
+    wider = calloc(want, sizeof(*wider));
+    if (!wider) {
+        return false;
+    }
+    if (m->n_dense) {
+        memcpy(wider, m->dense, m->n_dense * sizeof(*wider));
+    }
+    free(m->dense);
+    m->dense = wider;
+    m->n_dense = want;
+    return true;
+}
+
 bool symx_map_get(symx_map_t *m, uint32_t key, uint32_t **value)
 {
     uint32_t at;
 
-    if (m->count >= m->capacity / 2 && (m->capacity > UINT32_MAX / 4 || !map_grow(m))) {
+    if (key < m->n_dense || (key < SYMX_DENSE_KEYS && dense_grow(m, key))) {
+        *value = &m->dense[key];
+        return true;
+    }
+    if (key < SYMX_DENSE_KEYS ||
+        (m->count >= m->capacity / 2 && (m->capacity > UINT32_MAX / 4 || !map_grow(m)))) {
         return false;
     }
     at = mix(key) & (m->capacity - 1);
@@ -96,20 +124,22 @@ static uint32_t hash_text(const char *s, size_t len)
 
 static bool str_grow(symx_build_t *b)
 {
-    uint32_t capacity = b->str_table.capacity ? b->str_table.capacity * 2 : 1024;
-    uint32_t *slots = calloc(capacity, sizeof(*slots));
+    uint32_t old = b->str_table.capacity, capacity = old ? old * 2 : 1024;
+    symx_slot_t *slots = calloc(capacity, sizeof(*slots));
 
     if (!slots) {
         return false;
     }
-    for (size_t i = 0; i < b->strs.count; i++) {
-        const symx_str_t *s = SYMX_AT(b->strs, symx_str_t, i);
-        uint32_t at = hash_text((char *)b->bytes.data + s->offset, s->len) & (capacity - 1);
+    for (uint32_t i = 0; i < old; i++) {
+        uint32_t at = b->str_table.slots[i].hash & (capacity - 1);
 
-        while (slots[at] != 0) {
+        if (b->str_table.slots[i].index == 0) {
+            continue;
+        }
+        while (slots[at].index != 0) {
             at = (at + 1) & (capacity - 1);
         }
-        slots[at] = (uint32_t)i + 1;
+        slots[at] = b->str_table.slots[i];
     }
     free(b->str_table.slots);
     b->str_table.slots = slots;
@@ -128,7 +158,7 @@ static uint32_t str_add(symx_build_t *b, const char *s, size_t len)
 {
     symx_str_t *str;
 
-    if (b->bytes.count + len >= UINT32_MAX || !reserve(&b->bytes, len + 1) ||
+    if (b->bytes.count + len >= UINT32_MAX || !symx_reserve(&b->bytes, len + 1) ||
         !(str = symx_push(&b->strs))) {
         return SYMX_NONE;
     }
@@ -140,21 +170,24 @@ static uint32_t str_add(symx_build_t *b, const char *s, size_t len)
 
 uint32_t symx_string(symx_build_t *b, const char *s, size_t len)
 {
-    uint32_t at;
+    symx_slot_t *slots;
+    uint32_t at, hash;
 
-    if (b->strs.count >= b->str_table.capacity / 2 &&
+    if (b->strs.count >= b->str_table.capacity / 4 * 3 &&
         (b->str_table.capacity > UINT32_MAX / 4 || !str_grow(b))) {
         return SYMX_NONE;
     }
-    at = hash_text(s, len) & (b->str_table.capacity - 1);
-    while (b->str_table.slots[at] != 0) {
-        if (str_is(b, b->str_table.slots[at] - 1, s, len)) {
-            return b->str_table.slots[at] - 1;
+    slots = b->str_table.slots;
+    hash = hash_text(s, len);
+    at = hash & (b->str_table.capacity - 1);
+    while (slots[at].index != 0) {
+        if (slots[at].hash == hash && str_is(b, slots[at].index - 1, s, len)) {
+            return slots[at].index - 1;
         }
         at = (at + 1) & (b->str_table.capacity - 1);
     }
-    b->str_table.slots[at] = str_add(b, s, len) + 1; /* SYMX_NONE + 1 is an empty slot */
-    return b->str_table.slots[at] - 1;
+    slots[at] = (symx_slot_t){ str_add(b, s, len) + 1, hash }; /* SYMX_NONE + 1: an empty slot */
+    return slots[at].index - 1;
 }
 
 static bool in_order(const symx_vec_t *v, symx_compare_fn compare, void *baton)

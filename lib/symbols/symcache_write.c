@@ -1,6 +1,6 @@
 /*
- * Tables of the builder -> the file, in one forward pass through a small buffer. The file is made
- * beside its place and renamed into it.
+ * Tables of the builder -> the file, in one forward pass through a small buffer; the header, which
+ * needs the length of the code, comes last. The file is made beside its place and renamed into it.
  */
 #include "symbols/symcache_build.h"
 
@@ -23,9 +23,10 @@ typedef struct writer_t {
     apr_status_t rv;
     uint64_t at; /* offset in the file */
     size_t used;
-    uint32_t ranges, top; /* of the merged sequence: how many, the last start */
+    uint32_t ranges, code; /* how many, in how many bytes */
+    symx_codec_t codec;
+    symx_vec_t chunks;
     uint32_t buckets, shift;
-    uint32_t index, bucket; /* while the buckets are written */
     uint8_t *buffer;
 } writer_t;
 
@@ -81,59 +82,73 @@ static void put_words(writer_t *w, const void *data, size_t bytes)
 #endif
 }
 
-static apr_status_t count_range(void *baton, uint32_t start, const symx_loc_t *loc)
+/* The next range of the merged sequence; every so often a chunk begins, readable by itself. */
+static apr_status_t put_range(void *baton, const symx_range_t *range)
 {
     writer_t *w = baton;
+    uint8_t *to;
+    size_t n;
 
-    (void)loc;
-    w->top = start;
-    return ++w->ranges == SYMX_NONE ? SAL_E_TOOBIG : APR_SUCCESS;
-}
-
-static apr_status_t put_bucket(void *baton, uint32_t start, const symx_loc_t *loc)
-{
-    writer_t *w = baton;
-
-    (void)loc;
-    while (w->bucket <= start >> w->shift) {
-        put32(w, w->index);
-        w->bucket++;
+    if (w->ranges == SYMX_NONE - 1 || w->code > UINT32_MAX - SYMX_C_MAX) {
+        return SAL_E_TOOBIG;
     }
-    w->index++;
+    if (w->ranges++ % SYMX_CHUNK_RANGES == 0) {
+        symx_chunk_t *chunk = symx_push(&w->chunks);
+
+        if (!chunk) {
+            return APR_ENOMEM;
+        }
+        *chunk = (symx_chunk_t){ range->start, w->code };
+        w->codec = (symx_codec_t){ .last.start = range->start };
+    }
+    if (BUFFER - w->used < SYMX_C_MAX) {
+        flush(w);
+    }
+    to = w->buffer + w->used;
+    n = (size_t)(symx_encode(&w->codec, range, to) - to);
+    w->used += n;
+    w->at += n;
+    w->code += (uint32_t)n;
     return w->rv;
 }
 
-static apr_status_t put_start(void *baton, uint32_t start, const symx_loc_t *loc)
-{
-    writer_t *w = baton;
-
-    (void)loc;
-    put32(w, start);
-    return w->rv;
-}
-
-static apr_status_t put_loc(void *baton, uint32_t start, const symx_loc_t *loc)
-{
-    writer_t *w = baton;
-
-    (void)start;
-    put_words(w, loc, sizeof(*loc));
-    return w->rv;
-}
-
-/* Buckets of 1 KiB, or wider where that would give more buckets than ranges. */
+/* Buckets of 1 KiB, or wider where that would give more buckets than chunks. */
 static void choose_buckets(writer_t *w)
 {
+    size_t n = w->chunks.count;
+    uint32_t top = n ? SYMX_AT(w->chunks, symx_chunk_t, n - 1)->start : 0;
+
     w->shift = SYMX_MIN_SHIFT;
-    while (w->shift < 31 && (w->top >> w->shift) > w->ranges + 64) {
+    while (w->shift < 31 && (top >> w->shift) > n + 64) {
         w->shift++;
     }
-    w->buckets = (w->top >> w->shift) + 2;
+    w->buckets = (top >> w->shift) + 2;
 }
 
-static const symx_vec_t *section_vec(const symx_build_t *b, int section)
+/* One more than the last chunk needs: the end of the last bucket. */
+static void put_buckets(writer_t *w)
 {
+    uint32_t bucket = 0;
+
+    for (size_t i = 0; i < w->chunks.count; i++) {
+        uint32_t start = SYMX_AT(w->chunks, symx_chunk_t, i)->start;
+
+        for (; bucket <= start >> w->shift; bucket++) {
+            put32(w, (uint32_t)i);
+        }
+    }
+    for (; bucket < w->buckets; bucket++) {
+        put32(w, (uint32_t)w->chunks.count);
+    }
+}
+
+static const symx_vec_t *section_vec(const writer_t *w, int section)
+{
+    const symx_build_t *b = w->b;
+
     switch (section) {
+    case SYMX_CHUNK:
+        return &w->chunks;
     case SYMX_CALL:
         return &b->calls;
     case SYMX_FUNC:
@@ -159,12 +174,11 @@ static const symx_vec_t *section_vec(const symx_build_t *b, int section)
 
 static uint32_t section_count(const writer_t *w, int section)
 {
-    const symx_vec_t *v = section_vec(w->b, section);
+    const symx_vec_t *v = section_vec(w, section);
 
-    return v ? (uint32_t)v->count : section == SYMX_BUCKET ? w->buckets : w->ranges;
+    return v ? (uint32_t)v->count : section == SYMX_BUCKET ? w->buckets : w->code;
 }
 
-/* All of the header is known before the first byte is written. */
 static void fill_header(writer_t *w, symx_header_t *h)
 {
     const symx_build_t *b = w->b;
@@ -181,6 +195,7 @@ static void fill_header(writer_t *w, symx_header_t *h)
     h->lines = htole32(b->n_lines);
     h->inlines = htole32(b->n_inlines);
     h->publics = htole32(b->n_publics);
+    h->ranges = htole32(w->ranges);
     for (int i = 0; i < SYMX_STRINGS; i++) {
         h->strings[i] = htole32(b->strings[i]);
     }
@@ -199,23 +214,19 @@ static void fill_header(writer_t *w, symx_header_t *h)
 
 static void write_section(writer_t *w, int section)
 {
-    static const symx_range_fn range_fns[] = {
-        [SYMX_BUCKET] = put_bucket, [SYMX_RANGE] = put_start, [SYMX_LOC] = put_loc
-    };
-    const symx_vec_t *v = section_vec(w->b, section);
+    const symx_vec_t *v = section_vec(w, section);
 
-    if (section == SYMX_BYTES) {
-        put(w, v->data, v->count);
-    } else if (v) {
-        put_words(w, v->data, v->count * v->element);
-    } else {
-        apr_status_t rv = symx_merge(w->b, range_fns[section], w);
+    if (section == SYMX_CODE) {
+        apr_status_t rv = symx_merge(w->b, put_range, w);
 
         w->rv = w->rv ? w->rv : rv;
-    }
-    while (section == SYMX_BUCKET && w->bucket < w->buckets) {
-        put32(w, w->index);
-        w->bucket++;
+        choose_buckets(w);
+    } else if (section == SYMX_BUCKET) {
+        put_buckets(w);
+    } else if (section == SYMX_BYTES) {
+        put(w, v->data, v->count);
+    } else {
+        put_words(w, v->data, v->count * v->element);
     }
 }
 
@@ -224,18 +235,17 @@ static apr_status_t write_file(writer_t *w)
     static const uint8_t zeros[8] = { 0 };
     symx_header_t h;
 
-    w->rv = symx_merge(w->b, count_range, w);
-    if (w->rv != APR_SUCCESS) {
-        return w->rv;
-    }
-    choose_buckets(w);
-    fill_header(w, &h);
+    memset(&h, 0, sizeof(h));
     put(w, &h, sizeof(h));
     for (int i = 0; i < SYMX_SECTIONS && w->rv == APR_SUCCESS; i++) {
         put(w, zeros, (8 - w->at % 8) % 8);
         write_section(w, i);
     }
     flush(w);
+    fill_header(w, &h);
+    if (w->rv == APR_SUCCESS && pwrite(w->fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h)) {
+        w->rv = errno ? errno : APR_EGENERAL;
+    }
     return w->rv;
 }
 
@@ -263,7 +273,7 @@ static apr_status_t write_and_rename(writer_t *w, const char *temp, const char *
 apr_status_t symx_write(symx_build_t *b, const char *path, apr_pool_t *p, sal_error_t *err)
 {
     char *temp = apr_pstrcat(p, path, ".tmp.XXXXXX", NULL);
-    writer_t w = { .b = b };
+    writer_t w = { .b = b, .chunks.element = sizeof(symx_chunk_t) };
     apr_status_t rv;
 
     w.fd = mkostemp(temp, O_CLOEXEC);
@@ -273,6 +283,7 @@ apr_status_t symx_write(symx_build_t *b, const char *path, apr_pool_t *p, sal_er
     (void)!fchmod(w.fd, 0644);
     rv = write_and_rename(&w, temp, path, err);
     close(w.fd);
+    free(w.chunks.data);
     if (rv != APR_SUCCESS) {
         unlink(temp);
     }

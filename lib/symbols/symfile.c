@@ -7,11 +7,19 @@
 #include <string.h>
 #include <apr_strings.h>
 
+enum { KEPT_RANGES = 16 };
+
+typedef struct range_t {
+    uint64_t address, size;
+} range_t;
+
 struct sal_symfile_t {
     sal_symrec_fn fn;
     void *baton;
     char *carry; /* a line that is not all there yet */
     size_t carry_len, carry_size;
+    range_t ranges[KEPT_RANGES]; /* of the INLINE line being read, if there are not more */
+    size_t n_ranges;
     bool overlong; /* dropping the rest of a line over the limit */
     sal_symfile_stats_t stats;
 };
@@ -228,19 +236,27 @@ static bool parse_line(cursor_t *c, sal_symrec_t *r)
 
 static size_t count_fields(cursor_t c)
 {
-    sal_symtext_t word;
     size_t n = 0;
+    bool blank = true;
 
-    while (!at_end(&c) && take_word(&c, &word)) {
-        n++;
+    for (; c.p < c.end; c.p++) {
+        n += blank && !is_blank(*c.p);
+        blank = is_blank(*c.p);
     }
     return n;
 }
 
-static bool parse_inline(cursor_t *c, sal_symrec_t *r)
+static bool take_range(cursor_t *c, range_t *range)
+{
+    return take_hex(c, 16, &range->address) && !at_end(c) && take_hex(c, 16, &range->size);
+}
+
+/* All ranges must be good before the first is handed on; few of them need not be read again. */
+static bool parse_inline(sal_symfile_t *f, cursor_t *c, sal_symrec_t *r)
 {
     size_t fields = count_fields(*c);
     bool old_form = fields % 2 == 1;
+    cursor_t probe;
 
     r->kind = SAL_SYMREC_INLINE;
     r->file = SAL_SYM_NO_FILE;
@@ -248,11 +264,9 @@ static bool parse_inline(cursor_t *c, sal_symrec_t *r)
         (!old_form && !take_signed(c, SAL_SYM_NO_FILE, &r->file)) || !take_dec(c, &r->number)) {
         return false;
     }
-    /* All ranges must be good before the first is handed on. */
-    for (cursor_t probe = *c; !at_end(&probe);) {
-        uint64_t unused;
-
-        if (!take_hex(&probe, 16, &unused) || at_end(&probe) || !take_hex(&probe, 16, &unused)) {
+    probe = *c;
+    for (f->n_ranges = 0; !at_end(&probe); f->n_ranges++) {
+        if (!take_range(&probe, &f->ranges[f->n_ranges < KEPT_RANGES ? f->n_ranges : 0])) {
             return false;
         }
     }
@@ -261,10 +275,19 @@ static bool parse_inline(cursor_t *c, sal_symrec_t *r)
 
 static apr_status_t emit_inline(sal_symfile_t *f, cursor_t *c, sal_symrec_t *r)
 {
+    bool kept = f->n_ranges <= KEPT_RANGES;
     apr_status_t rv = APR_SUCCESS;
 
-    while (rv == APR_SUCCESS && !at_end(c) && take_hex(c, 16, &r->address) &&
-           take_hex(c, 16, &r->size)) {
+    for (size_t i = 0; i < f->n_ranges && rv == APR_SUCCESS; i++) {
+        range_t range;
+
+        if (kept) {
+            range = f->ranges[i];
+        } else if (!take_range(c, &range)) {
+            break;
+        }
+        r->address = range.address;
+        r->size = range.size;
         rv = f->fn(f->baton, r);
     }
     return rv;
@@ -319,7 +342,7 @@ static bool parse_stack(cursor_t *c, sal_symrec_t *r)
  * A line record starts with a hex digit, so the words that do too (FUNC, FILE) are tried first;
  * everything else is told by its first byte.
  */
-static bool parse_record(cursor_t *c, sal_symrec_t *r)
+static bool parse_record(sal_symfile_t *f, cursor_t *c, sal_symrec_t *r)
 {
     switch (*c->p) {
     case 'F':
@@ -327,7 +350,7 @@ static bool parse_record(cursor_t *c, sal_symrec_t *r)
                : KEY(c, "FILE") ? parse_file(c, r)
                                 : parse_line(c, r);
     case 'I':
-        return KEY(c, "INLINE")          ? parse_inline(c, r)
+        return KEY(c, "INLINE")          ? parse_inline(f, c, r)
                : KEY(c, "INLINE_ORIGIN") ? parse_origin(c, r)
                                          : KEY(c, "INFO") && parse_info(c, r);
     case 'P':
@@ -360,9 +383,22 @@ static apr_status_t bad_line(sal_symfile_t *f, const char *line, size_t len)
     return f->fn(f->baton, &r);
 }
 
-static apr_status_t one_line(sal_symfile_t *f, const char *line, size_t len)
+/* A record of another kind than the commonest. */
+static apr_status_t one_record(sal_symfile_t *f, cursor_t c)
 {
     sal_symrec_t r = { .kind = SAL_SYMREC_BAD };
+    const char *line = c.p;
+    size_t len = (size_t)(c.end - c.p);
+
+    if (len > SAL_SYMFILE_MAX_LINE || !parse_record(f, &c, &r)) {
+        return bad_line(f, line, len);
+    }
+    return r.kind == SAL_SYMREC_INLINE ? emit_inline(f, &c, &r) : f->fn(f->baton, &r);
+}
+
+static apr_status_t one_line(sal_symfile_t *f, const char *line, size_t len)
+{
+    sal_symrec_t r = { .kind = SAL_SYMREC_LINE };
     cursor_t c;
 
     f->stats.lines++;
@@ -373,10 +409,10 @@ static apr_status_t one_line(sal_symfile_t *f, const char *line, size_t len)
         return APR_SUCCESS;
     }
     c = (cursor_t){ line, line + len };
-    if (len > SAL_SYMFILE_MAX_LINE || !parse_record(&c, &r)) {
-        return bad_line(f, line, len);
+    if (digit_of[(uint8_t)*line] < 16 && *line != 'F' && len < 80 && parse_line(&c, &r)) {
+        return f->fn(f->baton, &r);
     }
-    return r.kind == SAL_SYMREC_INLINE ? emit_inline(f, &c, &r) : f->fn(f->baton, &r);
+    return one_record(f, (cursor_t){ line, line + len });
 }
 
 static apr_status_t free_carry(void *data)
