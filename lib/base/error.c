@@ -16,7 +16,7 @@ static const struct {
     { SAL_E_UNSUPPORTED, "not supported" },   { SAL_E_EXISTS, "exists already" },
     { SAL_E_NODB, "no database connection" }, { SAL_E_DB, "database error" },
     { SAL_E_FENCED, "lease lost" },           { SAL_E_SICK, "store is sick" },
-    { SAL_E_DENIED, "not allowed" },
+    { SAL_E_DENIED, "not allowed" },          { SAL_E_BUSY, "under way" },
 };
 
 static void fill(sal_error_t *err, apr_status_t code, apr_uint64_t offset, const char *fmt,

@@ -20,7 +20,8 @@ enum sal_status {
     SAL_E_DB,                                      /* the database refused a statement */
     SAL_E_FENCED,                                  /* lease lost: another worker owns the job */
     SAL_E_SICK,                                    /* a store that lost a write; refuses more */
-    SAL_E_DENIED                                   /* token or right is missing */
+    SAL_E_DENIED,                                  /* token or right is missing */
+    SAL_E_BUSY                                     /* under way; ask again in a while */
 };
 
 typedef struct sal_error_t {

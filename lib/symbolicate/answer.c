@@ -253,12 +253,28 @@ static const char *error_code(const sal_symbolicate_module_t *m)
     if (!m->lookable) {
         return m->plain ? "bad_debug_id" : "bad_name";
     }
+    if (m->ref.unreachable) {
+        return m->ref.pending ? "pending" : "download_failed";
+    }
     return m->ref.state == SAL_SYM_CORRUPT ? "malformed" : "not_found";
+}
+
+/* Names of files and servers are for the log, not for whoever asks. */
+static const char *error_text(const sal_symbolicate_module_t *m)
+{
+    if (m->ref.state == SAL_SYM_CORRUPT) {
+        return "the symbols cannot be used";
+    }
+    if (m->ref.unreachable) {
+        return m->ref.pending ? "the symbols are being downloaded; ask again in a while"
+                              : "a server that may have the symbols could not answer";
+    }
+    return m->ref.reason ? m->ref.reason : "";
 }
 
 static bool write_error(writer_t *w, const sal_symbolicate_module_t *m, bool first)
 {
-    const char *reason = m->ref.reason ? m->ref.reason : "";
+    const char *reason = error_text(m);
 
     if (!failed(m)) {
         return false;
@@ -268,10 +284,6 @@ static bool write_error(writer_t *w, const sal_symbolicate_module_t *m, bool fir
     out_text(w->out, "[{\"name\":\"");
     out_text(w->out, error_code(m));
     out_text(w->out, "\",\"message\":");
-    /* Why a file is damaged names its place on this host: that is for the log. */
-    if (m->ref.state == SAL_SYM_CORRUPT) {
-        reason = "the symbols cannot be used";
-    }
     out_string(w->out, reason, strlen(reason));
     out_text(w->out, "}]");
     return true;

@@ -17,7 +17,7 @@
 #include "symbols/supplier_source.h"
 
 enum { BUCKETS = 4096, MAX_ENTRIES = 100000, RECHECK_SECONDS = 5, TRIM_SECONDS = 60 };
-enum { NEGATIVE_LOCAL = 2, NEGATIVE_ASKED = 60, CORRUPT_SECONDS = 60 };
+enum { NEGATIVE_LOCAL = 2, NEGATIVE_ASKED = 60, CORRUPT_SECONDS = 60, PENDING_SECONDS = 1 };
 #define DEFAULT_MAX_MAPPED (UINT64_C(64) << 30)
 
 typedef struct entry_t entry_t;
@@ -41,7 +41,7 @@ struct entry_t {
     apr_time_t failed;  /* of CORRUPT: when it was found out, and of what state */
     uint64_t failed_stamp;
     map_t *map; /* of FOUND */
-    bool unreachable;
+    bool unreachable, pending;
     char reason[200];
     size_t name_len;
     char key[]; /* name, NUL, id, NUL */
@@ -201,6 +201,7 @@ static void settle(sal_supplier_t *s, entry_t *e, const supply_result_t *r, apr_
     }
     e->state = r->state == SAL_SYM_FOUND && !m ? SAL_SYM_CORRUPT : r->state;
     e->unreachable = r->unreachable;
+    e->pending = r->pending;
     memcpy(e->reason, r->reason, sizeof(e->reason));
 }
 
@@ -267,7 +268,11 @@ static void trim_after_build(sal_supplier_t *s, apr_pool_t *p)
 static bool fresh(const sal_supplier_t *s, const entry_t *e)
 {
     apr_time_t age = apr_time_now() - e->checked;
-    apr_time_t limit = e->state == SAL_SYM_FOUND ? apr_time_from_sec(RECHECK_SECONDS) : s->negative;
+    apr_time_t limit = s->negative;
+
+    if (e->state == SAL_SYM_FOUND || e->unreachable) { /* the asker remembers what failed */
+        limit = apr_time_from_sec(e->pending ? PENDING_SECONDS : RECHECK_SECONDS);
+    }
 
     return e->filled && age >= 0 && age < limit;
 }
@@ -317,6 +322,7 @@ static void get_by_key(sal_sym_ref_t *ref, sal_supplier_t *s, const supply_key_t
     } else {
         ref->state = e->state;
         ref->unreachable = e->unreachable;
+        ref->pending = e->pending;
         ref->reason = apr_pstrdup(p, e->reason);
     }
     pthread_mutex_unlock(&s->lock);

@@ -28,7 +28,8 @@ typedef struct sal_sym_module_t {
 /*
  * Who asks servers. server is a URL out of paths, or NULL: all that the asker knows of. Both
  * functions are called by several threads at once and may take their time. APR_ENOENT: nobody has
- * it; APR_EINVAL: it cannot be asked for; else it could not be had now.
+ * it; APR_EINVAL: it cannot be asked for; SAL_E_BUSY: not yet, ask again; else it could not be had
+ * now.
  */
 typedef struct sal_sym_upstream_t {
     apr_status_t (*get)(const char **path, const char *server, const sal_sym_module_t *module,
@@ -73,7 +74,8 @@ typedef struct sal_sym_ref_t {
     const char *reason;          /* of CORRUPT and MISSING, for the reader */
     void *entry;                 /* opaque */
     bool built;                  /* this call built the symcache */
-    bool unreachable;            /* MISSING, but a server that may have it could not answer */
+    bool unreachable;            /* MISSING, but a server that may have it could not answer... */
+    bool pending;                /* ...yet: the download is under way */
     const char *debug_file;      /* those that a server gave a module which had none; */
     const char *debug_id;        /* else NULL; in the pool of the call */
     apr_interval_time_t elapsed; /* of this call, waiting for builders included */

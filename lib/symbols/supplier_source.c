@@ -287,6 +287,7 @@ static void ask_server(search_t *s, const char *server)
     } else if (rv != APR_ENOENT && rv != APR_EINVAL && !s->reason[0]) {
         apr_cpystrn(s->reason, err.message[0] ? err.message : "no answer", sizeof(s->reason));
     }
+    s->out->pending = s->out->pending || rv == SAL_E_BUSY;
 }
 
 static void search_path(search_t *s, const char *path)

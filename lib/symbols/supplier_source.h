@@ -35,7 +35,8 @@ typedef struct supply_result_t {
     uint64_t stamp;
     bool unchanged; /* FOUND, and the stamp is the one the caller has */
     bool built;
-    bool unreachable; /* MISSING: a server could not answer */
+    bool unreachable; /* MISSING: a server could not answer... */
+    bool pending;     /* ...yet */
     char reason[200];
 } supply_result_t;
 

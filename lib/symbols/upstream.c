@@ -258,6 +258,9 @@ static void remember_outcome(ask_t *a, const sal_upstream_server_t *server, cons
     upstream_memory_t down, file;
     int seconds;
 
+    if (a->u->stop && outcome != FETCH_OK) {
+        return; /* it was we who ended it */
+    }
     upstream_recall(&down, a->u, server->url, NULL, a->p);
     upstream_recall(&file, a->u, server->url, a->relative, a->p);
     if (outcome == FETCH_DEAD || outcome == FETCH_BUSY) {
@@ -303,7 +306,7 @@ static fetch_outcome_t fetch_retrying(ask_t *a, fetch_t *f)
             return FETCH_BROKEN;
         }
         outcome = upstream_fetch(a->u, f, a->p);
-        if (n == TRIES || !worth_another_try(outcome, f) ||
+        if (n == TRIES || a->u->stop || !worth_another_try(outcome, f) ||
             f->deadline - apr_time_now() < 4 * RETRY_PAUSE) {
             return outcome;
         }

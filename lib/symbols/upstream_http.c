@@ -298,6 +298,21 @@ void upstream_http_close(sal_upstream_t *u)
     }
 }
 
+void upstream_http_stop(sal_upstream_t *u)
+{
+    u->stop = true;
+}
+
+static int progress(void *baton, curl_off_t total, curl_off_t now, curl_off_t up_total,
+                    curl_off_t up)
+{
+    (void)total;
+    (void)now;
+    (void)up_total;
+    (void)up;
+    return ((transfer_t *)baton)->u->stop;
+}
+
 static void set_options(transfer_t *t, const char *url, struct curl_slist *headers, long ms)
 {
     const sal_upstream_opts_t *o = &t->u->opts;
@@ -313,6 +328,9 @@ static void set_options(transfer_t *t, const char *url, struct curl_slist *heade
     curl_easy_setopt(t->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(t->curl, CURLOPT_LOW_SPEED_TIME, (long)o->stall_seconds);
     curl_easy_setopt(t->curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)o->max_file);
+    curl_easy_setopt(t->curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(t->curl, CURLOPT_XFERINFOFUNCTION, progress);
+    curl_easy_setopt(t->curl, CURLOPT_XFERINFODATA, t);
     curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(t->curl, CURLOPT_HEADERFUNCTION, take_header);

@@ -40,7 +40,13 @@ SAL_API bool sal_upstream_question_ok(const char *line, apr_size_t len, bool wit
 /* The other end: answers questions until there are no more. */
 SAL_API void sal_upstream_serve(sal_upstream_t *u, int from, int to, apr_pool_t *p);
 
-/* Asks in this process: what a supplier in httpd is given. Lives in p. */
-SAL_API const sal_sym_upstream_t *sal_upstream_source(sal_upstream_t *u, apr_pool_t *p);
+/*
+ * Asks in this process: what a supplier in httpd is given. A caller waits at most this long (in
+ * seconds; 0: as long as it takes) and is told SAL_E_BUSY then; the download goes on in a thread of
+ * its own, a bounded number of them at a time, and whoever asks later finds the file. Lives in p,
+ * whose end stops what is under way; u must outlive it.
+ */
+SAL_API const sal_sym_upstream_t *sal_upstream_source(sal_upstream_t *u, int wait_seconds,
+                                                      apr_pool_t *p);
 
 #endif

@@ -9,7 +9,8 @@
  * upstream_check.c  is a file what was asked for?
  * upstream.c        which server is asked for what, in which order
  * upstream_pipe.c   asks another process by a line protocol
- * upstream_serve.c  its other end, and the same within a process
+ * upstream_serve.c  its other end
+ * upstream_source.c asks in the same process, in threads that callers need not wait for
  */
 #ifndef SAL_SYMBOLS_UPSTREAM_PRIVATE_H
 #define SAL_SYMBOLS_UPSTREAM_PRIVATE_H
@@ -32,6 +33,7 @@ struct sal_upstream_t {
     void *idle[8];        /* curl handles with their connections */
     int n_idle;
     apr_time_t trimmed;
+    volatile bool stop; /* transfers under way shall end */
 };
 
 /* ---- upstream_cache.c: every function is thread-safe; pools are scratch ---- */
@@ -98,6 +100,8 @@ typedef struct fetch_t {
 fetch_outcome_t upstream_fetch(sal_upstream_t *u, fetch_t *f, apr_pool_t *p);
 void upstream_http_init(void);
 void upstream_http_close(sal_upstream_t *u);
+/* Ends what is under way, within a second or so, and all that begins later. */
+void upstream_http_stop(sal_upstream_t *u);
 
 /* ---- upstream_check.c ---- */
 

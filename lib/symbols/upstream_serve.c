@@ -1,5 +1,5 @@
 /*
- * Those who have upstream servers and answer for them: through a pipe, or in their own process.
+ * The other end of the pipe: those who have upstream servers and answer for them.
  */
 #include "symbols/upstream_pipe.h"
 
@@ -11,48 +11,6 @@
 #include "base/text.h"
 
 enum { FIELDS = 6 };
-
-/* ---- in this process ---- */
-
-static sal_upstream_want_t want_of(const char *server, const sal_sym_module_t *m)
-{
-    return (sal_upstream_want_t){ .kind = SAL_UPSTREAM_SYM,
-                                  .file = m->debug_file,
-                                  .id = m->debug_id,
-                                  .code_file = m->code_file,
-                                  .code_id = m->code_id,
-                                  .server = server };
-}
-
-static apr_status_t get(const char **path, const char *server, const sal_sym_module_t *module,
-                        void *baton, apr_pool_t *p, sal_error_t *err)
-{
-    sal_upstream_want_t want = want_of(server, module);
-    sal_upstream_got_t got;
-    apr_status_t rv = sal_upstream_get(&got, baton, &want, p, err);
-
-    *path = rv == APR_SUCCESS ? got.path : NULL;
-    return rv;
-}
-
-static apr_status_t identify(const char **debug_file, const char **debug_id, const char *server,
-                             const sal_sym_module_t *module, void *baton, apr_pool_t *p,
-                             sal_error_t *err)
-{
-    sal_upstream_want_t want = want_of(server, module);
-
-    return sal_upstream_identify(debug_file, debug_id, baton, &want, p, err);
-}
-
-const sal_sym_upstream_t *sal_upstream_source(sal_upstream_t *u, apr_pool_t *p)
-{
-    sal_sym_upstream_t *source = apr_palloc(p, sizeof(*source));
-
-    *source = (sal_sym_upstream_t){ get, identify, u };
-    return source;
-}
-
-/* ---- through a pipe ---- */
 
 /* A reason, in one line and without tabs. */
 static const char *one_line(const char *text, apr_pool_t *p)
@@ -68,8 +26,9 @@ static const char *one_line(const char *text, apr_pool_t *p)
 static const char *answer(sal_upstream_t *u, char *line, apr_pool_t *p)
 {
     char *field[FIELDS];
-    const char *path, *debug_file, *debug_id;
-    sal_sym_module_t module;
+    const char *debug_file, *debug_id;
+    sal_upstream_want_t want = { .kind = SAL_UPSTREAM_SYM };
+    sal_upstream_got_t got;
     sal_error_t err = { .message = "" };
     apr_status_t rv;
     bool sym;
@@ -83,11 +42,15 @@ static const char *answer(sal_upstream_t *u, char *line, apr_pool_t *p)
         *line++ = '\0';
     }
     sym = !strcmp(field[0], "sym");
-    module = (sal_sym_module_t){ field[2], field[3], field[4], field[5] };
-    rv = sym ? get(&path, *field[1] ? field[1] : NULL, &module, u, p, &err)
-             : identify(&debug_file, &debug_id, *field[1] ? field[1] : NULL, &module, u, p, &err);
+    want.server = *field[1] ? field[1] : NULL;
+    want.file = field[2];
+    want.id = field[3];
+    want.code_file = field[4];
+    want.code_id = field[5];
+    rv = sym ? sal_upstream_get(&got, u, &want, p, &err)
+             : sal_upstream_identify(&debug_file, &debug_id, u, &want, p, &err);
     if (rv == APR_SUCCESS) {
-        return sym ? apr_pstrcat(p, "ok\t", path, NULL)
+        return sym ? apr_pstrcat(p, "ok\t", got.path, NULL)
                    : apr_pstrcat(p, "ok\t", debug_file, "\t", debug_id, NULL);
     }
     return apr_pstrcat(p, rv == APR_ENOENT || rv == APR_EINVAL ? "none\t" : "fail\t",

@@ -13,15 +13,18 @@
 
 #include <apr_strings.h>
 #include "base/log.h"
+#include "symbols/upstream_pipe.h"
 
 module AP_MODULE_DECLARE_DATA symbolicate_module;
 
 #define DEFAULT_MAX_BODY (INT64_C(64) << 20)
 #define DEFAULT_MAX_JOBS 10
 #define DEFAULT_DISK (INT64_C(20) << 30)
+#define FETCH_WAIT 10 /* seconds for a download before the answer is "pending" */
 
 typedef struct server_conf_t {
-    sal_conf_t *shared; /* salvage.conf */
+    sal_conf_t *shared;            /* salvage.conf */
+    apr_array_header_t *upstreams; /* const char *: lines of SymbolsUpstream; NULL: none here */
 } server_conf_t;
 
 typedef struct dir_conf_t {
@@ -229,6 +232,9 @@ static void *merge_server_conf(apr_pool_t *p, void *base, void *over)
     if (!cf->shared) {
         cf->shared = ((server_conf_t *)base)->shared;
     }
+    if (!cf->upstreams) {
+        cf->upstreams = ((server_conf_t *)base)->upstreams;
+    }
     return cf;
 }
 
@@ -269,6 +275,24 @@ static const char *set_shared(cmd_parms *cmd, void *unused, const char *arg)
     return web_read_shared_conf(cmd, arg, &cf->shared);
 }
 
+/* The directive is mod_symbols' too; httpd gives it to both. */
+static const char *add_upstream(cmd_parms *cmd, void *unused, const char *line)
+{
+    server_conf_t *cf = ap_get_module_config(cmd->server->module_config, &symbolicate_module);
+    sal_upstream_server_t server;
+    sal_error_t err;
+
+    (void)unused;
+    if (sal_upstream_server_parse(&server, line, cmd->temp_pool, &err) != APR_SUCCESS) {
+        return apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", err.message, NULL);
+    }
+    if (!cf->upstreams) {
+        cf->upstreams = apr_array_make(cmd->pool, 4, sizeof(const char *));
+    }
+    APR_ARRAY_PUSH(cf->upstreams, const char *) = apr_pstrdup(cmd->pool, line);
+    return NULL;
+}
+
 static const char *set_max_body(cmd_parms *cmd, void *conf, const char *arg)
 {
     return web_arg_size(cmd, arg, 1024, INT64_C(1) << 30, &((dir_conf_t *)conf)->max_body);
@@ -295,6 +319,9 @@ static const char *set_extensions(cmd_parms *cmd, void *conf, int on)
 
 static const command_rec symbolicate_commands[] = {
     AP_INIT_TAKE1("SalvageConfig", set_shared, NULL, RSRC_CONF, "path of salvage.conf"),
+    AP_INIT_RAW_ARGS("SymbolsUpstream", add_upstream, NULL, RSRC_CONF,
+                     "a server that missing symbols are pulled from: URL "
+                     "[layout=tecken|symstore|debuginfod] [ask=sym,pdb,...] [header-file=FILE]"),
     AP_INIT_TAKE1("SymbolicateMaxBody", set_max_body, NULL, RSRC_CONF | ACCESS_CONF,
                   "largest accepted request body, e.g. 64M (1k..1G)"),
     AP_INIT_TAKE1("SymbolicateMaxJobs", set_max_jobs, NULL, RSRC_CONF | ACCESS_CONF,
@@ -310,57 +337,93 @@ static const command_rec symbolicate_commands[] = {
 
 /* ---- start-up ---- */
 
-/* The first salvage.conf there is: the supplier is one a process. */
-static sal_conf_t *any_conf(server_rec *s)
+/* The first server with a salvage.conf: the supplier is one a process. */
+static server_conf_t *any_conf(server_rec *s)
 {
     for (; s; s = s->next) {
         server_conf_t *cf = ap_get_module_config(s->module_config, &symbolicate_module);
 
         if (cf->shared) {
-            return cf->shared;
+            return cf;
         }
     }
     return NULL;
 }
 
+/* A folder that children and, as another user, the daemon write to. */
+static apr_status_t make_folder(const char *dir, server_rec *s, apr_pool_t *p)
+{
+    sal_error_t err;
+    apr_status_t rv = dir ? web_make_store_root(dir, p, &err) : APR_SUCCESS;
+
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL3002: symcache: %s", err.message);
+    }
+    return rv;
+}
+
 static int symbolicate_post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
                                    server_rec *s)
 {
-    sal_conf_t *conf = any_conf(s);
-    const char *dir;
-    sal_error_t err;
+    const server_conf_t *cf = any_conf(s);
 
     (void)p;
     (void)plog;
-    if (web_is_rehearsal() || !conf) {
+    if (web_is_rehearsal() || !cf) {
         return OK;
     }
-    dir = sal_conf_get(conf, "symcache", NULL);
-    if (dir && web_make_store_root(dir, ptemp, &err) != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL3002: symcache: %s", err.message);
+    if (make_folder(sal_conf_get(cf->shared, "symcache", NULL), s, ptemp) != APR_SUCCESS ||
+        make_folder(sal_conf_get(cf->shared, "symbols-upstream-cache", NULL), s, ptemp) !=
+            APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return OK;
 }
 
+/* Threads of downloads may outlive the child's pools by a moment, so what they use has its own. */
+static const sal_sym_upstream_t *open_upstream(const server_conf_t *cf, server_rec *s,
+                                               apr_pool_t *child_pool)
+{
+    const char *const *lines = NULL;
+    sal_upstream_t *u = NULL;
+    sal_error_t err;
+    apr_pool_t *pool;
+
+    if (cf->upstreams) {
+        APR_ARRAY_PUSH(cf->upstreams, const char *) = NULL;
+        apr_array_pop(cf->upstreams);
+        lines = (const char *const *)cf->upstreams->elts;
+    }
+    apr_pool_create_unmanaged_ex(&pool, NULL, NULL);
+    if (sal_upstream_from_conf(&u, cf->shared, lines, pool, &err) != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL3005: no symbols from upstream servers: %s",
+                     err.message);
+    }
+    return u && sal_upstream_asks(u, SAL_UPSTREAM_SYM)
+               ? sal_upstream_source(u, FETCH_WAIT, child_pool)
+               : NULL;
+}
+
 static void symbolicate_child_init(apr_pool_t *p, server_rec *s)
 {
-    sal_conf_t *conf = any_conf(s);
+    const server_conf_t *cf = any_conf(s);
     sal_supplier_opts_t opts = { 0 };
 
-    (void)p;
-    if (!conf) {
+    if (!cf) {
         return; /* not used on this server */
     }
     web_log_to(s);
-    opts.symcache_dir = sal_conf_get(conf, "symcache", NULL);
-    opts.symbol_store = sal_conf_get(conf, "symbol-store", NULL);
-    opts.paths = sal_conf_list(conf, "symbols-path");
-    opts.max_disk = (apr_uint64_t)sal_conf_int(conf, "symcache-size", DEFAULT_DISK);
+    opts.symcache_dir = sal_conf_get(cf->shared, "symcache", NULL);
+    opts.symbol_store = sal_conf_get(cf->shared, "symbol-store", NULL);
+    opts.paths = sal_conf_list(cf->shared, "symbols-path");
+    opts.max_disk = (apr_uint64_t)sal_conf_int(cf->shared, "symcache-size", DEFAULT_DISK);
     if (!opts.symcache_dir) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                      "SAL3003: salvage.conf has no `symcache`: symbolication answers 503");
-    } else if (sal_supplier_shared(&child.supplier, &opts, &child.why_not) != APR_SUCCESS) {
+        return;
+    }
+    opts.upstream = open_upstream(cf, s, p);
+    if (sal_supplier_shared(&child.supplier, &opts, &child.why_not) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL3004: symbolication answers 503: %s",
                      child.why_not.message);
     }
