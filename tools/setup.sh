@@ -10,8 +10,9 @@ BUILD_PACKAGES="apache2-bin apache2-dev autoconf automake build-essential libapr
     libjansson-dev libkainjow-mustache-dev liblzma-dev libpcre2-dev libpq-dev libseccomp-dev libssl-dev
     libmspack-dev libtool libxxhash-dev libzip-dev libzstd-dev libzydis-dev pkg-config postgresql
     postgresql-contrib util-linux zlib1g-dev curl"
-TEST_PACKAGES="chromium chromium-driver clang-format-14 debuginfod gcab gdb libcmocka-dev python3-psycopg2
-    python3-pytest python3-requests python3-selenium shellcheck strace universal-ctags unzip zstd"
+TEST_PACKAGES="binutils-aarch64-linux-gnu binutils-mips-linux-gnu chromium chromium-driver
+    clang-format-14 debuginfod dwz gcab gdb libcmocka-dev python3-psycopg2 python3-pytest
+    python3-requests python3-selenium shellcheck strace universal-ctags unzip xz-utils zstd"
 
 # die TEXT: one line, exit 1
 die() {
