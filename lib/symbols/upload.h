@@ -106,6 +106,10 @@ SAL_API void sal_upload_sum(const sal_upload_t *up, sal_upload_sum_t *out);
 typedef void (*sal_upload_text_fn)(void *baton, const char *text, size_t size);
 SAL_API void sal_upload_answer(sal_upload_t *up, sal_upload_text_fn out, void *baton);
 
+/* A row is not enough to skip: the file must be there, and still be the one of the row. */
+SAL_API bool sal_upload_still_stored(sal_symbol_store_t *store, const sal_symbol_key_t *key,
+                                     bool is_try, const char *stored_sha256, apr_pool_t *p);
+
 /* Kind of a stored file by its leaf: "sym", "pdb", "pe", "elf", "elf_debug", ... never NULL. */
 SAL_API const char *sal_upload_kind(const char *leaf);
 

@@ -18,10 +18,10 @@ enum { BATCH = 500, NAMES = 5000, WARNINGS = 100 };
 /* ---- what is there already ---- */
 
 /* A row is not enough to skip: the file must be there, and still be the one of the row. */
-static bool still_stored(const sal_upload_t *up, const sal_symbol_key_t *key, bool is_try,
-                         const char *stored_sha256, apr_pool_t *p)
+bool sal_upload_still_stored(sal_symbol_store_t *store, const sal_symbol_key_t *key, bool is_try,
+                             const char *stored_sha256, apr_pool_t *p)
 {
-    const char *path = sal_symbol_store_path(up->store, key, is_try, p);
+    const char *path = sal_symbol_store_path(store, key, is_try, p);
     char mark[SAL_SHA256_HEX + 1];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool yes;
@@ -61,7 +61,7 @@ static apr_status_t compare_row(batch_t *b, const sal_rows_t *rows, int row, sal
         return rv;
     }
     if (size == sizeof(e.sha256) && !memcmp(sha, e.sha256, size) &&
-        still_stored(b->up, &key, is_try, sal_rows_text(rows, row, 3), b->p)) {
+        sal_upload_still_stored(b->up->store, &key, is_try, sal_rows_text(rows, row, 3), b->p)) {
         b->up->skipped += e.flags & SAL_UPLOAD_SKIPPED ? 0 : 1;
         e.flags |= SAL_UPLOAD_SKIPPED;
     } else if (is_try == b->up->opts.is_try) {

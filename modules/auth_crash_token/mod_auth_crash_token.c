@@ -10,6 +10,7 @@
  */
 #include "common/web.h"
 
+#include <apr_base64.h>
 #include <apr_strings.h>
 #include <mod_auth.h>
 
@@ -28,7 +29,11 @@ module AP_MODULE_DECLARE_DATA auth_crash_token_module;
 typedef struct {
     int optional;        /* -1: unset */
     const char *methods; /* "GET, HEAD", or NULL for any */
+    int sources;         /* enum source bits; 0: unset */
 } dir_conf_t;
+
+/* Where a token may stand. */
+enum source { FROM_HEADER = 1, FROM_KEY = 2, FROM_BASIC = 4 };
 
 static token_cache_t *cache; /* of this child; NULL before child_init */
 
@@ -176,11 +181,46 @@ static int refuse_method(request_rec *r, const char *methods)
                   apr_psprintf(r->pool, "Method Not Allowed (%s): %s", method, uri));
 }
 
+/* The password of HTTP Basic authentication; the user's name is a label. */
+static const char *basic_password(request_rec *r)
+{
+    const char *header = apr_table_get(r->headers_in, "Authorization"), *colon;
+    char *text;
+    int n;
+
+    if (!header || strncasecmp(header, "Basic ", 6) || strlen(header) > 8192) {
+        return NULL;
+    }
+    text = apr_palloc(r->pool, (apr_size_t)apr_base64_decode_len(header + 6) + 1);
+    n = apr_base64_decode(text, header + 6);
+    text[n > 0 ? n : 0] = '\0';
+    colon = strchr(text, ':');
+    return colon ? colon + 1 : NULL;
+}
+
+/* What the client sent as its token, from the first place that is allowed and has one. */
+static const char *sent_token(request_rec *r, const dir_conf_t *dc)
+{
+    int sources = dc->sources ? dc->sources : FROM_HEADER;
+    const char *sent = NULL;
+
+    if (sources & FROM_HEADER) {
+        sent = apr_table_get(r->headers_in, "Auth-Token");
+    }
+    if (!(sent && *sent) && (sources & FROM_KEY)) {
+        sent = web_param(web_query(r), "key");
+    }
+    if (!(sent && *sent) && (sources & FROM_BASIC)) {
+        sent = basic_password(r);
+    }
+    return sent;
+}
+
 /* First of all checks: a token that is sent must be good, even where none is needed. */
 static int token_access(request_rec *r)
 {
     const dir_conf_t *dc = ap_get_module_config(r->per_dir_config, &auth_crash_token_module);
-    const char *sent = apr_table_get(r->headers_in, "Auth-Token");
+    const char *sent = sent_token(r, dc);
     int rc = OK, ours = is_ours(r);
 
     if (dc->optional != 1 && !ours) {
@@ -318,6 +358,7 @@ static void *merge_dir_conf(apr_pool_t *p, void *outer, void *inner)
 
     dc->optional = i->optional >= 0 ? i->optional : o->optional;
     dc->methods = i->methods ? i->methods : o->methods;
+    dc->sources = i->sources ? i->sources : o->sources;
     return dc;
 }
 
@@ -329,6 +370,22 @@ static const char *add_method(cmd_parms *cmd, void *conf, const char *arg)
     return NULL;
 }
 
+static const char *add_source(cmd_parms *cmd, void *conf, const char *arg)
+{
+    dir_conf_t *dc = conf;
+    int source = !strcasecmp(arg, "header")  ? FROM_HEADER
+                 : !strcasecmp(arg, "key")   ? FROM_KEY
+                 : !strcasecmp(arg, "basic") ? FROM_BASIC
+                                             : 0;
+
+    if (!source) {
+        return apr_psprintf(cmd->pool, "%s: \"%s\" is none of header, key and basic",
+                            cmd->cmd->name, arg);
+    }
+    dc->sources |= source;
+    return NULL;
+}
+
 static const command_rec token_cmds[] = {
     AP_INIT_FLAG("CrashTokenOptional", ap_set_flag_slot, (void *)APR_OFFSETOF(dir_conf_t, optional),
                  RSRC_CONF | ACCESS_CONF,
@@ -336,6 +393,9 @@ static const command_rec token_cmds[] = {
     AP_INIT_ITERATE("CrashTokenMethods", add_method, NULL, RSRC_CONF | ACCESS_CONF,
                     "methods allowed where AuthType is CrashToken; others are answered with 405 "
                     "before a missing token is"),
+    AP_INIT_ITERATE("CrashTokenFrom", add_source, NULL, RSRC_CONF | ACCESS_CONF,
+                    "where a token may stand: header (Auth-Token, the default), key (?key=), "
+                    "basic (the password of HTTP Basic)"),
     { NULL }
 };
 

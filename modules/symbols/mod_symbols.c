@@ -17,6 +17,7 @@
 #include <mod_watchdog.h>
 
 #include "base/log.h"
+#include "symbols/upload_session.h"
 
 #define WATCHDOG "_salvage_symbols_"
 #define FLUSH_SECONDS 10
@@ -32,25 +33,28 @@ const symbols_conf_t *symbols_conf(request_rec *r)
 
 static int symbols_handler(request_rec *r)
 {
-    if (!r->handler) {
-        return DECLINED;
+    static const struct {
+        const char *name;
+        int (*run)(request_rec *r);
+    } handlers[] = { { "symbols-upload", symbols_upload },
+                     { "symbols-upload-v2", symbols_upload_v2 },
+                     { "symbols-auth-info", symbols_auth_info },
+                     { "symbols-session", symbols_session },
+                     { "symbols-session-list", symbols_session_list },
+                     { "symbols-tus", symbols_tus },
+                     { "symbols-symupload", symbols_symupload },
+                     { "symbols-api", symbols_api },
+                     { "symbols-pages", symbols_pages },
+                     { "symbols-debuginfod", symbols_debuginfod },
+                     { "symbols-metrics", symbols_metrics },
+                     { "symbols-download", symbols_download } };
+
+    for (size_t i = 0; r->handler && i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+        if (!strcmp(r->handler, handlers[i].name)) {
+            return handlers[i].run(r);
+        }
     }
-    if (!strcmp(r->handler, "symbols-upload")) {
-        return symbols_upload(r);
-    }
-    if (!strcmp(r->handler, "symbols-api")) {
-        return symbols_api(r);
-    }
-    if (!strcmp(r->handler, "symbols-pages")) {
-        return symbols_pages(r);
-    }
-    if (!strcmp(r->handler, "symbols-debuginfod")) {
-        return symbols_debuginfod(r);
-    }
-    if (!strcmp(r->handler, "symbols-metrics")) {
-        return symbols_metrics(r);
-    }
-    return strcmp(r->handler, "symbols-download") ? DECLINED : symbols_download(r);
+    return DECLINED;
 }
 
 /*
@@ -171,6 +175,7 @@ static void symbols_child_init(apr_pool_t *p, server_rec *s)
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, v, "SAL2026: symbol store: %s", err.message);
         } else {
             sal_symbol_store_sweep(sc->store, scratch);
+            sal_session_sweep(sc->store, scratch);
         }
         open_upstream(sc, p, v);
         apr_pool_clear(scratch);
@@ -185,19 +190,28 @@ static void symbols_child_init(apr_pool_t *p, server_rec *s)
 
 static void *make_conf(apr_pool_t *p, server_rec *s)
 {
+    symbols_conf_t *sc = apr_pcalloc(p, sizeof(*sc));
+
     (void)s;
-    return apr_pcalloc(p, sizeof(symbols_conf_t));
+    sc->strict_header = sc->fetch_any = sc->fetch_private = -1;
+    return sc;
 }
 
 static void *merge_conf(apr_pool_t *p, void *base, void *vhost)
 {
     const symbols_conf_t *b = base, *v = vhost;
-    symbols_conf_t *sc = apr_pcalloc(p, sizeof(*sc));
+    symbols_conf_t *sc = make_conf(p, NULL);
 
     sc->shared = v->shared ? v->shared : b->shared;
     sc->max_upload = v->max_upload ? v->max_upload : b->max_upload;
     sc->snippets = v->snippets ? v->snippets : b->snippets;
     sc->upstreams = v->upstreams ? v->upstreams : b->upstreams;
+    sc->uploads_per_token = v->uploads_per_token ? v->uploads_per_token : b->uploads_per_token;
+    sc->strict_header = v->strict_header >= 0 ? v->strict_header : b->strict_header;
+    sc->fetch_domains = v->fetch_domains ? v->fetch_domains : b->fetch_domains;
+    sc->fetch_any = v->fetch_any >= 0 ? v->fetch_any : b->fetch_any;
+    sc->fetch_private = v->fetch_private >= 0 ? v->fetch_private : b->fetch_private;
+    sc->fetch_ca = v->fetch_ca ? v->fetch_ca : b->fetch_ca;
     return sc;
 }
 
@@ -307,6 +321,57 @@ static const char *add_upstream(cmd_parms *cmd, void *unused, const char *arg)
     return NULL;
 }
 
+static const char *set_uploads_per_token(cmd_parms *cmd, void *unused, const char *arg)
+{
+    symbols_conf_t *sc = ap_get_module_config(cmd->server->module_config, &symbols_module);
+
+    (void)unused;
+    return web_arg_int(cmd, arg, 1, 1000, &sc->uploads_per_token);
+}
+
+static const char *set_header_check(cmd_parms *cmd, void *unused, const char *arg)
+{
+    symbols_conf_t *sc = ap_get_module_config(cmd->server->module_config, &symbols_module);
+
+    (void)unused;
+    if (strcasecmp(arg, "strict") && strcasecmp(arg, "warn")) {
+        return apr_psprintf(cmd->pool, "%s: \"%s\" is neither strict nor warn", cmd->cmd->name,
+                            arg);
+    }
+    sc->strict_header = !strcasecmp(arg, "strict");
+    return NULL;
+}
+
+static const char *add_fetch_domain(cmd_parms *cmd, void *unused, const char *arg)
+{
+    symbols_conf_t *sc = ap_get_module_config(cmd->server->module_config, &symbols_module);
+
+    (void)unused;
+    if (!sc->fetch_domains) {
+        sc->fetch_domains = apr_array_make(cmd->pool, 4, sizeof(const char *));
+    }
+    APR_ARRAY_PUSH(sc->fetch_domains, const char *) = arg;
+    return NULL;
+}
+
+static const char *set_fetch_flag(cmd_parms *cmd, void *unused, int on)
+{
+    symbols_conf_t *sc = ap_get_module_config(cmd->server->module_config, &symbols_module);
+
+    (void)unused;
+    *(cmd->info ? &sc->fetch_private : &sc->fetch_any) = on;
+    return NULL;
+}
+
+static const char *set_fetch_ca(cmd_parms *cmd, void *unused, const char *arg)
+{
+    symbols_conf_t *sc = ap_get_module_config(cmd->server->module_config, &symbols_module);
+
+    (void)unused;
+    sc->fetch_ca = ap_server_root_relative(cmd->pool, arg);
+    return NULL;
+}
+
 static const command_rec symbols_cmds[] = {
     AP_INIT_TAKE1("SalvageConfig", set_shared, NULL, RSRC_CONF,
                   "file of the settings shared with the daemon and the tool"),
@@ -315,6 +380,19 @@ static const command_rec symbols_cmds[] = {
     AP_INIT_ITERATE("SymbolsForbiddenNames", add_snippet, NULL, RSRC_CONF,
                     "texts that no name in an archive may contain, or none; "
                     "default qcom/proprietary"),
+    AP_INIT_TAKE1("SymbolsUploadsPerToken", set_uploads_per_token, NULL, RSRC_CONF,
+                  "uploads that one token may have running at once, 1..1000; default 8"),
+    AP_INIT_TAKE1("SymbolsHeaderCheck", set_header_check, NULL, RSRC_CONF,
+                  "strict: a .sym whose header does not match its key refuses the upload; "
+                  "warn (default): it is noted"),
+    AP_INIT_ITERATE("SymbolsFetchDomains", add_fetch_domain, NULL, RSRC_CONF,
+                    "hosts that archives may be downloaded from, and redirected to; default none"),
+    AP_INIT_FLAG("SymbolsFetchAnyDomain", set_fetch_flag, NULL, RSRC_CONF,
+                 "on: archives may be downloaded from any host, and without TLS"),
+    AP_INIT_FLAG("SymbolsFetchPrivate", set_fetch_flag, (void *)1, RSRC_CONF,
+                 "on: also from loopback, private and link-local addresses"),
+    AP_INIT_TAKE1("SymbolsFetchCA", set_fetch_ca, NULL, RSRC_CONF,
+                  "file of the authorities that sign for those hosts; default the system's"),
     AP_INIT_TAKE1("SymbolsPrefix", set_prefix, NULL, RSRC_CONF | ACCESS_CONF,
                   "what stands before <debug_file> in download URLs; default /symbols/"),
     AP_INIT_FLAG("SymbolsAlwaysGzip", ap_set_flag_slot,

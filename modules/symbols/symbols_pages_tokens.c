@@ -183,8 +183,7 @@ int symbols_page_tokens(symbols_req_t *q, const char *rest)
     if (!strcmp(rest, "/")) {
         return q->who.permissions & SAL_PERM_MANAGE_TOKENS
                    ? make(q, form)
-                   : refused(q, HTTP_FORBIDDEN, NULL,
-                             "making tokens needs Manage Your API Tokens");
+                   : refused(q, HTTP_FORBIDDEN, NULL, "making tokens needs Manage Your API Tokens");
     }
     if ((id = change_path(rest, &what, q->r->pool)) > 0) {
         return change(q, id, what, form);

@@ -47,6 +47,12 @@ const symbols_conf_t *symbols_conf(request_rec *r);
 
 /* Handlers of `symbols-upload` and `symbols-download`. */
 int symbols_upload(request_rec *r);
+int symbols_upload_v2(request_rec *r);
+int symbols_auth_info(request_rec *r);
+int symbols_session(request_rec *r);
+int symbols_session_list(request_rec *r);
+int symbols_tus(request_rec *r);
+int symbols_symupload(request_rec *r);
 int symbols_download(request_rec *r);
 int symbols_debuginfod(request_rec *r);
 

@@ -133,8 +133,7 @@ static const sal_multipart_events_t form_events = { .part_begin = part_begin,
                                                     .part_data = part_data,
                                                     .part_end = part_end };
 
-/* The boundary parameter of a multipart/form-data type, or NULL for another type. */
-static const char *boundary_of(request_rec *r)
+const char *symbols_boundary(request_rec *r)
 {
     const char *type = apr_table_get(r->headers_in, "Content-Type"), *value = NULL;
     apr_size_t n = sizeof("multipart/form-data") - 1;
@@ -285,7 +284,7 @@ int symbols_upload(request_rec *r)
         return rc;
     }
     symbols_upload_opts(&f->opts, &f->limits, r, &who);
-    boundary = boundary_of(r);
+    boundary = symbols_boundary(r);
     rc = boundary ? read_multipart(f, boundary, max) : read_urlencoded(f);
     return leave(f, rc == OK ? finish(f, &who) : rc);
 }

@@ -31,6 +31,9 @@ void symbols_upload_opts(sal_upload_opts_t *opts, sal_upload_limits_t *limits, r
 /* Compares, publishes and records. */
 apr_status_t symbols_store_upload(request_rec *r, sal_upload_t *up, sal_error_t *err);
 
+/* The boundary of a multipart/form-data body ("" without one), or NULL for another type. */
+const char *symbols_boundary(request_rec *r);
+
 /* Upload by download: fetches, stores and answers. */
 int symbols_upload_url(request_rec *r, const char *url, const sal_upload_opts_t *opts);
 
