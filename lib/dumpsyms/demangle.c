@@ -123,7 +123,7 @@ static bool demangle_to(text_t *t, const char *mangled)
     return cplus_demangle_v3_callback(mangled, options, text_add, t) != 0;
 }
 
-static bool looks_mangled(const char *name)
+bool dump_is_mangled(const char *name)
 {
     size_t under = strspn(name, "_");
 
@@ -143,7 +143,7 @@ char *dump_demangle(const char *mangled)
     memset(&t, 0, sizeof(t));
     memcpy(plain, mangled, cut);
     plain[cut] = '\0';
-    if (cut > INPUT_LIMIT || !looks_mangled(plain)) {
+    if (cut > INPUT_LIMIT || !dump_is_mangled(plain)) {
         return plain;
     }
     if (demangle_to(&t, plain) && t.len > 0) {

@@ -192,6 +192,7 @@ const dump_public_t *dump_public_at(const dump_publics_t *s, uint64_t addr);
 /* The name as signatures know it: clone suffixes off, demangled with parameters and without return
  * type; C names as they are. malloc'ed. Thread-safe. */
 char *dump_demangle(const char *mangled);
+bool dump_is_mangled(const char *name); /* by the look of it */
 
 /* ---- CFI: cfi.c ---- */
 

@@ -174,6 +174,33 @@ bool dw_abbrevs_read(dw_abbrevs_t *t, const dw_file_t *f, uint64_t off, uint64_t
     return t->n > 0;
 }
 
+bool dw_abbrevs_name(const dw_file_t *f, unsigned form)
+{
+    const dw_span_t *s = &f->s[DW_ABBREV];
+    dw_cur_t c = { s->p, s->p + s->n, f->big, false };
+
+    while (c.p < c.end && !c.bad) {
+        uint64_t name, value = 0;
+
+        if (dw_uleb(&c) == 0) {
+            continue; /* the end of a table, or room between two */
+        }
+        dw_uleb(&c);
+        dw_advance(&c, 1);
+        do {
+            name = dw_uleb(&c);
+            value = dw_uleb(&c);
+            if (value == DW_FORM_implicit_const) {
+                dw_sleb(&c);
+            }
+            if (value == form || value == DW_FORM_indirect) {
+                return true;
+            }
+        } while ((name != 0 || value != 0) && !c.bad);
+    }
+    return c.bad;
+}
+
 const dw_abbrev_t *dw_abbrev_find(const dw_abbrevs_t *t, uint64_t code)
 {
     dw_abbrev_t key = { .code = (uint32_t)code };

@@ -514,6 +514,31 @@ static bool read_header(dw_unit_t *u, dw_cur_t *c, const dw_file_t *f, bool *kep
     return true;
 }
 
+/* Is every line program of one unit, in their order? */
+static bool lines_in_order(const dw_file_t *f)
+{
+    uint64_t last = 0;
+    bool any = false;
+
+    for (uint32_t i = 0; i < f->units; i++) {
+        const dw_unit_t *u = &f->unit[i];
+
+        if (u->has_line && any && u->line <= last) {
+            return false;
+        }
+        any = any || u->has_line;
+        last = u->has_line ? u->line : last;
+    }
+    return true;
+}
+
+bool dw_text_goes(const dw_file_t *f, const char *text)
+{
+    const dw_span_t *info = &f->s[DW_INFO];
+
+    return f->info_once && (uintptr_t)text - (uintptr_t)info->p < info->n;
+}
+
 bool dw_file_index(dw_file_t *f)
 {
     dw_cur_t c = { f->s[DW_INFO].p, f->s[DW_INFO].p + f->s[DW_INFO].n, f->big, false };
@@ -542,6 +567,8 @@ bool dw_file_index(dw_file_t *f)
         }
     }
     dw_abbrevs_free(&t);
+    f->line_once = lines_in_order(f);
+    f->info_once = !dw_abbrevs_name(f, DW_FORM_ref_addr);
     return ok;
 }
 

@@ -28,14 +28,15 @@ static const dw_unit_t *unit_of(const dw_t *dw, uint32_t at)
     return at < dw->main.units ? &dw->main.unit[at] : &dw->split.unit[at - dw->main.units];
 }
 
-/* Whole pages of [from, to) that stand in the file can be read again. */
-static void give_back(const dw_file_t *f, const uint8_t *from, const uint8_t *to)
+/* Whole pages of [from, to): once nobody reads them, or if the system can read them again. */
+static void give_back(const dw_file_t *f, bool once, const uint8_t *from, const uint8_t *to)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t start = ((uintptr_t)from + page - 1) & ~(page - 1), end = (uintptr_t)to & ~(page - 1);
     uintptr_t base = (uintptr_t)f->image->data;
 
-    if (start < end && start >= base && end <= base + f->image->file_size) {
+    if (start < end && start >= base &&
+        end <= base + (once ? f->image->size : f->image->file_size)) {
         madvise((void *)start, end - start, MADV_DONTNEED);
     }
 }
@@ -49,9 +50,9 @@ static void give_back_run(const dw_t *dw, uint32_t from, uint32_t to)
     if (last->file != f) {
         return;
     }
-    give_back(f, info->p + first->off, info->p + last->end);
+    give_back(f, f->info_once, info->p + first->off, info->p + last->end);
     if (first->has_line && last->has_line && first->line < last->line && last->line <= line->n) {
-        give_back(f, line->p + first->line, line->p + last->line);
+        give_back(f, f->line_once, line->p + first->line, line->p + last->line);
     }
 }
 

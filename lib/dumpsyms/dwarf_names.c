@@ -362,7 +362,8 @@ static uint32_t number_of(dw_worker_t *w, dw_die_t die)
         cost = 0;
     }
     w->name_work -= cost;
-    id = dw_intern(&w->dw->origins, name.text, name.plain, name.text == temp);
+    id = dw_intern(&w->dw->origins, name.text, name.plain,
+                   name.text == temp || dw_text_goes(&w->dw->main, name.text));
     free(temp);
     return id;
 }

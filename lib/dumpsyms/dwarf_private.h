@@ -140,6 +140,9 @@ struct dw_file_t {
     bool split;           /* .dwo sections */
     const dw_file_t *alt; /* DWZ, or NULL */
     const dump_image_t *image;
+    /* Read once, unit by unit, so that what was read can go even if it was inflated and the system
+     * cannot read it again. */
+    bool info_once, line_once;
     dw_unit_t *unit;
     uint32_t units, cap;
 };
@@ -151,6 +154,8 @@ bool dw_file_index(dw_file_t *f);
 void dw_file_free(dw_file_t *f);
 /* Split units take from their skeletons what only these know. */
 void dw_join_split(dw_file_t *split, const dw_file_t *skeletons);
+/* Does text go with the unit it is in? */
+bool dw_text_goes(const dw_file_t *f, const char *text);
 /* The unit of an offset, or NULL. */
 const dw_unit_t *dw_unit_at(const dw_file_t *f, uint64_t off);
 
@@ -183,6 +188,8 @@ typedef struct dw_abbrevs_t {
  * be read, over all tables. */
 bool dw_abbrevs_read(dw_abbrevs_t *t, const dw_file_t *f, uint64_t off, uint64_t until,
                      uint64_t *work);
+/* Does any table name this form? Yes if the section is damaged. */
+bool dw_abbrevs_name(const dw_file_t *f, unsigned form);
 const dw_abbrev_t *dw_abbrev_find(const dw_abbrevs_t *t, uint64_t code);
 void dw_abbrevs_free(dw_abbrevs_t *t);
 

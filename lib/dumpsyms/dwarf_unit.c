@@ -308,10 +308,10 @@ static void name_function(dw_worker_t *w, const dw_fn_t *fn, dump_name_t *name)
         return;
     }
     dw_name(w, die, name, &temp);
-    if (temp != NULL) {
-        name->text = dw_intern_copy(&w->dw->origins, temp);
-        free(temp);
+    if (name->text != NULL && (temp != NULL || dw_text_goes(&w->dw->main, name->text))) {
+        name->text = dw_intern_copy(&w->dw->origins, name->text);
     }
+    free(temp);
 }
 
 static void put_range(dw_worker_t *w, uint32_t at, const dump_name_t *name, dw_inl_t *inl,

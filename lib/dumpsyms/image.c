@@ -73,14 +73,38 @@ static bool inflate_section(dump_image_t *im, const packed_t *s)
 {
     char *out = im->data + s->out;
     const char *in = im->data + s->in;
+    uint64_t from = (s->in + PAGE - 1) / PAGE * PAGE, to = (s->in + s->in_size) / PAGE * PAGE;
+    bool ok;
 
     if (s->method == ELFCOMPRESS_ZSTD) {
-        return ZSTD_decompress(out, s->size, in, s->in_size) == s->size;
+        ok = ZSTD_decompress(out, s->size, in, s->in_size) == s->size;
+    } else {
+        ok = inflate_zlib(out, s->size, in, s->in_size);
     }
-    return inflate_zlib(out, s->size, in, s->in_size);
+    if (from < to) {
+        madvise(im->data + from, to - from, MADV_DONTNEED); /* nobody reads that again */
+    }
+    return ok;
 }
 
 /* ---- finding what to inflate ---- */
+
+/* Of what may be compressed, only this is ever read. Locations of variables alone can be a third of
+ * a debug file. */
+static bool is_read(const char *name)
+{
+    static const char *const read[] = { "info", "abbrev",   "str",    "str_offsets", "addr",
+                                        "line", "line_str", "ranges", "rnglists",    "frame" };
+    const char *part = strstr(name, "debug_");
+    size_t len = part ? strcspn(part += strlen("debug_"), ".") : 0;
+
+    for (size_t i = 0; part && i < sizeof(read) / sizeof(read[0]); i++) {
+        if (strlen(read[i]) == len && memcmp(read[i], part, len) == 0) {
+            return true;
+        }
+    }
+    return !part;
+}
 
 static bool starts_with_zlib(packed_t *s, const char *data)
 {
@@ -147,6 +171,8 @@ static bool changes(packed_t *s, dump_image_t *im, Elf_Scn *scn, const GElf_Shdr
     s->sh_name = sh->sh_name;
     if (!strcmp(name, ".gnu_debugaltlink")) {
         take_altlink(im, s);
+        s->absent = true;
+    } else if (((sh->sh_flags & SHF_COMPRESSED) || zdebug) && !is_read(name)) {
         s->absent = true;
     } else if (sh->sh_flags & SHF_COMPRESSED) {
         s->absent = !has_compression_header(s, scn, is64);

@@ -167,7 +167,8 @@ static void add_func(dump_buf_t *b, const dump_text_t *t, const dump_func_t *f)
 
 static void add_public(dump_buf_t *b, const dump_public_t *s)
 {
-    dump_name_t name = { s->name, false };
+    /* A C symbol keeps ".cold": without DWARF nothing else tells the part from the whole. */
+    dump_name_t name = { s->name, s->name != NULL && !dump_is_mangled(s->name) };
 
     add_text(b, s->multiple ? "PUBLIC m " : "PUBLIC ");
     add_hex(b, s->addr);
