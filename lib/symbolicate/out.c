@@ -99,18 +99,28 @@ void out_string(out_t *o, const char *s, size_t len)
     out_bytes(o, "\"", 1);
 }
 
-void out_number(out_t *o, uint64_t v)
+/* Numbers are a third of an answer: no printf. */
+static void out_digits(out_t *o, uint64_t v, unsigned base)
 {
     char text[24];
+    size_t at = sizeof(text);
 
-    out_bytes(o, text, (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)v));
+    do {
+        text[--at] = "0123456789abcdef"[v % base];
+        v /= base;
+    } while (v);
+    out_bytes(o, text + at, sizeof(text) - at);
+}
+
+void out_number(out_t *o, uint64_t v)
+{
+    out_digits(o, v, 10);
 }
 
 void out_hex(out_t *o, uint64_t v)
 {
-    char text[24];
-
-    out_bytes(o, text, (size_t)snprintf(text, sizeof(text), "0x%llx", (unsigned long long)v));
+    out_bytes(o, "0x", 2);
+    out_digits(o, v, 16);
 }
 
 void out_finish(out_t *o)

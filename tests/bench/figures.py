@@ -84,6 +84,14 @@ def pss_kib(pid):
     return 0
 
 
+def anonymous_kib(pid):
+    """Memory of a process that the kernel cannot take back: shared parts proportionally."""
+    for line in open(f"/proc/{pid}/smaps_rollup"):
+        if line.startswith("Pss_Anon:"):
+            return int(line.split()[1])
+    return 0
+
+
 def tree(pid):
     """A process and all its descendants."""
     found = [pid]
@@ -95,7 +103,7 @@ def tree(pid):
 
 def wrk(url, connections, seconds, script=None, env=None):
     """Load a URL with wrk: requests a second first, then whatever the script reports."""
-    command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", url]
+    command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--timeout", "120s", url]
     if script:
         command[1:1] = ["-s", str(script)]
     out = subprocess.run(command, stdout=subprocess.PIPE, text=True,
