@@ -115,7 +115,6 @@ static int check_size(request_rec *r, apr_off_t size, const char *name)
     apr_table_setn(r->headers_out, "X-DEBUGINFOD-SIZE", apr_off_t_toa(r->pool, size));
     apr_table_setn(r->headers_out, "X-DEBUGINFOD-FILE", name);
     if (most && sal_parse_int(most, 1, INT64_MAX, &max) && size > max) {
-        apr_table_setn(r->err_headers_out, "X-DEBUGINFOD-SIZE", apr_off_t_toa(r->pool, size));
         return web_reply_error(r, HTTP_NOT_ACCEPTABLE, "the file has %" APR_OFF_T_FMT " bytes",
                                size);
     }
