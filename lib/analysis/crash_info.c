@@ -145,7 +145,7 @@ json_t *sal_analysis_crash_info(const sal_analysis_t *r)
 {
     json_t *thread = r->requesting >= 0 ? json_integer(r->requesting) : json_null();
     const sal_instruction_t *insn;
-    json_t *update;
+    json_t *update, *out;
     sal_crash_t c;
 
     if (!r->md->exception.present) {
@@ -156,13 +156,17 @@ json_t *sal_analysis_crash_info(const sal_analysis_t *r)
     update = insn->known && insn->ip_update == SAL_IP_JUMPS
                  ? json_pack("{s:o}", "address", sal_analysis_hex(r, insn->ip_target))
                  : json_null();
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "type",
-                     sal_analysis_text(r, sal_reason_text(c.exception, r->md->system.os,
-                                                          r->md->system.cpu, r->pool)),
-                     "address", sal_analysis_hex(r, c.address), "adjusted_address",
-                     adjusted_json(&c, r), "assertion", assertion_json(r), "crash_inconsistencies",
-                     sal_crash_inconsistencies(&c), "crashing_thread", thread, "instruction",
-                     insn->known ? json_string(insn->text) : json_null(),
-                     "instruction_pointer_update", update, "memory_accesses", accesses_json(&c, r),
-                     "possible_bit_flips", sal_crash_bit_flips(&c, r));
+    out = json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "type",
+                    sal_analysis_text(r, sal_reason_text(c.exception, r->md->system.os,
+                                                         r->md->system.cpu, r->pool)),
+                    "address", sal_analysis_hex(r, c.address), "adjusted_address",
+                    adjusted_json(&c, r), "assertion", assertion_json(r), "crash_inconsistencies",
+                    sal_crash_inconsistencies(&c), "crashing_thread", thread, "instruction",
+                    insn->known ? json_string(insn->text) : json_null(),
+                    "instruction_pointer_update", update, "memory_accesses", accesses_json(&c, r),
+                    "possible_bit_flips", sal_crash_bit_flips(&c, r));
+    if (r->opts->details && insn->known && insn->ip_update == SAL_IP_UNKNOWN) {
+        json_object_set_new(out, "jump_is_unknown", json_true());
+    }
+    return out;
 }

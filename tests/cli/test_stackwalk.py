@@ -232,6 +232,25 @@ def test_rare_instruction(corpus, tmp_path):
     assert [a["size"] for a in info["memory_accesses"]] == [32]
 
 
+@pytest.mark.parametrize("code, line", [
+    ("c70005000000", "No instruction pointer update by instruction\n"),  # mov dword [rax], 0x5
+    ("e87856341290", None),  # call to an immediate address: it goes somewhere, nobody asks where
+    ("7505cccccccc", None),  # jnz: it may
+    ("ff2500000000", None),  # jmp through memory that is not in the dump
+    ("ffe090909090", "Instruction pointer update done by instruction:\n  Address: 0x0000000000000000\n"),
+])
+def test_what_is_said_of_jumps(corpus, tmp_path, code, line):
+    """rax is 0 in this dump."""
+    dump = (corpus / "breakpad" / "linux_null_dereference.dmp").read_bytes()
+    changed = tmp_path / "jump.dmp"
+    changed.write_bytes(dump.replace(bytes.fromhex("c70005000000"), bytes.fromhex(code)))
+    text = run("stackwalk", "--brief", changed).stdout
+    if line:
+        assert line in text
+    else:
+        assert "nstruction pointer update" not in text
+
+
 # ---- microdumps: what Breakpad's microdump_stackwalk says of the same files ----
 
 FRAME = re.compile(r"^ ?\d+  (?:(?P<module>[^!+ ]+)(?:!(?P<function>.*?))?)"

@@ -4,7 +4,8 @@
 usage: compare_stackwalk.py [--verbose] [--salvage FILE] [--peer FILE] [--symbols DIR]... DUMP...
 
 The peer is $MINIDUMP_STACKWALK or minidump-stackwalk on PATH. A line a field: how many values were
-compared, how many were equal; then the differences, each with its place. Exit code 1 if there are
+compared, how many were equal; then the differences, each with its place. The texts (--human, --brief,
+--dump) are compared letter by letter, but for what only ours says. Exit code 1 if there are
 differences that are not among those that docs/stackwalk.md explains.
 """
 import argparse
@@ -22,7 +23,8 @@ FRAME_FIELDS = ("module", "module_offset", "offset", "function", "function_offse
                 "trust", "missing_symbols", "inlines", "unloaded_modules")
 
 # Where we differ on purpose: docs/stackwalk.md "Where we differ".
-EXPLAINED = ("crash_info.assertion",)
+EXPLAINED = ("crash_info.assertion", "crash_info.memory_accesses, rip-relative",
+             "text of a rip-relative access")
 
 
 def run(command):
@@ -87,7 +89,9 @@ def compare_documents(tally, name, ours, theirs):
             compare_threads(tally, name, a, b)
         elif key in ("crash_info", "system_info") and isinstance(a, dict) and isinstance(b, dict):
             for inner in sorted(set(a) | set(b)):
-                tally.compare(key + "." + inner, name, a.get(inner, "absent"),
+                # They leave the instruction's own length out.
+                relative = inner == "memory_accesses" and "rip" in (a.get("instruction") or "")
+                tally.compare(key + "." + inner + ", rip-relative" * relative, name, a.get(inner, "absent"),
                               b.get(inner, "absent"))
         elif key == "modules":
             tally.compare("modules.count", name, len(a), len(b))
@@ -110,22 +114,54 @@ def digits(text):
     return re.sub(r'"confidence":([0-9.]+)', lambda m: '"confidence":%r' % float(m.group(1)), text)
 
 
+def text_of(form, ours):
+    """Our text without what docs/stackwalk.md says that only we print."""
+    if form == "--dump":
+        for extra in ("MinidumpThreadInfoList\n", "MD_DSO_DEBUG\n", "Stream LinuxAuxv:\n"):
+            ours = ours.split("\n" + extra)[0] + ("\n" if "\n" + extra in ours else "")
+        return ours
+    return re.sub(r"^Assertion: .*\n", "", ours, flags=re.M)
+
+
+def first_difference(ours, theirs):
+    a, b = ours.splitlines(), theirs.splitlines()
+    for number, (x, y) in enumerate(zip(a + [""] * len(b), b + [""] * len(a))):
+        if x != y:
+            return ["line %d" % (number + 1), x], ["line %d" % (number + 1), y]
+    return ["end", ""], ["end", ""]
+
+
+def compare_texts(tally, ours_command, theirs_command, dump):
+    for form in (["--human"], ["--human", "--brief"], ["--dump", "--brief"], ["--dump"]):
+        _, ours, _ = run(ours_command + form + [str(dump)])
+        _, theirs, _ = run(theirs_command + form + [str(dump)])
+        ours = text_of(form[0], ours)
+        if ours == theirs:
+            tally.compare("text " + " ".join(form), dump.name, True, True)
+        else:
+            ours, theirs = first_difference(ours, theirs)
+            relative = ours[1].startswith("  0. Address: ")
+            tally.compare("text of a rip-relative access" if relative
+                          else "text " + " ".join(form), dump.name, ours, theirs)
+
+
 def compare_dump(tally, args, dump, cache):
     symbols = [str(path) for path in args.symbols or []]
-    ours_command = [args.salvage, "stackwalk", "--json", "--symbols-cache", cache,
-                    "--max-frames", "1048576"]
-    theirs_command = [args.peer, "--json", "--no-color"]
+    ours_command = [args.salvage, "stackwalk", "--symbols-cache", cache, "--max-frames", "1048576"]
+    theirs_command = [args.peer, "--no-color"]
     for path in symbols:
         ours_command += ["--symbols", path]
         theirs_command += ["--symbols-path", path]
-    code_a, out_a, err_a = run(ours_command + [str(dump)])
-    code_b, out_b, err_b = run(theirs_command + [str(dump)])
+    code_a, out_a, err_a = run(ours_command + ["--json", str(dump)])
+    code_b, out_b, err_b = run(theirs_command + ["--json", str(dump)])
     name = dump.name
     tally.compare("exit code", name, code_a, code_b)
     if code_a or code_b:
         tally.compare("failure", name, failure_name(err_a), failure_name(err_b))
         return
     compare_documents(tally, name, json.loads(out_a), json.loads(out_b))
+    if args.texts:
+        compare_texts(tally, ours_command, theirs_command, dump)
     if json.loads(out_a) == json.loads(out_b):
         tally.compare("order and form of the text", name, digits(out_a) == digits(out_b), True)
 
@@ -134,6 +170,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--no-texts", dest="texts", action="store_false")
     parser.add_argument("--salvage", default=os.environ.get("SALVAGE_BIN") or "salvage")
     parser.add_argument("--peer", default=os.environ.get("MINIDUMP_STACKWALK")
                         or shutil.which("minidump-stackwalk"))

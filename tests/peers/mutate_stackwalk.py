@@ -119,6 +119,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--code", action="store_true")
     parser.add_argument("--stacks", action="store_true")
+    parser.add_argument("--texts", action="store_true", help="compare the texts, too")
     parser.add_argument("--keep", type=pathlib.Path, help="directory for the variants that differ")
     parser.add_argument("--salvage", default=os.environ.get("SALVAGE_BIN") or "salvage")
     parser.add_argument("--peer", default=os.environ.get("MINIDUMP_STACKWALK")
