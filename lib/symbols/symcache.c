@@ -5,6 +5,7 @@
 #include "symbols/symcache.h"
 
 #include <string.h>
+#include <sys/mman.h>
 #include <apr_strings.h>
 #include <xxhash.h>
 #include "base/file.h"
@@ -15,6 +16,7 @@ struct sal_symcache_t {
     const uint8_t *section[SYMX_SECTIONS];
     uint32_t count[SYMX_SECTIONS];
     uint32_t shift;
+    bool mapped; /* from a file of its own */
     symx_header_t header;
     const char *strings[SYMX_STRINGS]; /* copies, for sal_symcache_info */
 };
@@ -160,7 +162,24 @@ apr_status_t sal_symcache_open(sal_symcache_t **out, const char *path, apr_pool_
     sal_span_t file;
     apr_status_t rv = sal_file_map(&file, path, p, err);
 
-    return rv == APR_SUCCESS ? attach(out, file, path, p, err) : rv;
+    if (rv == APR_SUCCESS) {
+        /* A huge page for the few bytes of a lookup would make all of the file resident. */
+        (void)!madvise((void *)file.data, file.size, MADV_NOHUGEPAGE);
+        rv = attach(out, file, path, p, err);
+    }
+    if (rv == APR_SUCCESS) {
+        (*out)->mapped = true;
+    }
+    return rv;
+}
+
+void sal_symcache_relax(const sal_symcache_t *c)
+{
+    enum { LARGE = 4 << 20 };
+
+    if (c->mapped && c->file.size > LARGE) {
+        (void)!madvise((void *)c->file.data, c->file.size, MADV_DONTNEED);
+    }
 }
 
 apr_status_t sal_symcache_open_mem(sal_symcache_t **out, sal_span_t file, apr_pool_t *p,
@@ -335,14 +354,52 @@ uint32_t sal_symcache_line_base(const sal_symcache_t *c, uint64_t address)
     return ranges[n - 1].start;
 }
 
-/* Record of a section of disjoint {start, size, ...} that covers address, or NULL. */
+/* Where address would stand if records were spread evenly: mostly on the right page at once. */
+static uint32_t guess(const sal_symcache_t *c, int section, uint64_t address)
+{
+    uint32_t n = c->count[section];
+    uint32_t first = word(at(c, section, 0)), last = word(at(c, section, n - 1));
+
+    if (address <= first || last <= first) {
+        return 0;
+    }
+    return address >= last ? n - 1
+                           : (uint32_t)((address - first) * (uint64_t)(n - 1) / (last - first));
+}
+
+/*
+ * Record of a section of disjoint {start, size, ...} that covers address, or NULL. Steps that
+ * double from the guess, then halving: far fewer pages than halving all of a large section.
+ */
 static const uint8_t *covering(const sal_symcache_t *c, int section, uint64_t address)
 {
-    uint32_t lo = 0;
-    uint32_t hi = c->count[section];
+    uint32_t n = c->count[section];
+    uint32_t lo = 0, hi = n;
+    uint64_t step = 16, probe;
     const uint8_t *p;
 
-    while (lo < hi) {
+    if (n == 0) {
+        return NULL;
+    }
+    probe = guess(c, section, address);
+    if (word(at(c, section, (uint32_t)probe)) <= address) {
+        for (lo = (uint32_t)probe + 1; (probe = lo + step) < hi; step *= 2) {
+            if (word(at(c, section, (uint32_t)probe)) > address) {
+                hi = (uint32_t)probe;
+                break;
+            }
+            lo = (uint32_t)probe + 1;
+        }
+    } else {
+        for (hi = (uint32_t)probe; hi > step; step *= 2) {
+            if (word(at(c, section, (uint32_t)(hi - step))) <= address) {
+                lo = (uint32_t)(hi - step) + 1;
+                break;
+            }
+            hi -= (uint32_t)step;
+        }
+    }
+    while (lo < hi) { /* first start above address */
         uint32_t mid = lo + (hi - lo) / 2;
 
         if (word(at(c, section, mid)) <= address) {

@@ -48,6 +48,13 @@ SAL_API apr_status_t sal_symcache_open(sal_symcache_t **out, const char *path, a
 SAL_API apr_status_t sal_symcache_open_mem(sal_symcache_t **out, sal_span_t file, apr_pool_t *p,
                                            sal_error_t *err);
 
+/*
+ * Gives back the resident pages of a large mapping; later lookups read them again, from the page
+ * cache. For who asks once all over a large file: the kernel makes 64 KiB or more resident around
+ * each page that is touched. Other threads may go on asking meanwhile.
+ */
+SAL_API void sal_symcache_relax(const sal_symcache_t *c);
+
 /* Which state of which source file it was built from; 0: from memory. See sal_symcache_stamp_of. */
 SAL_API uint64_t sal_symcache_stamp(const sal_symcache_t *c);
 struct stat;

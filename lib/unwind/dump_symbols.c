@@ -4,6 +4,7 @@
  */
 #include "unwind/unwind_private.h"
 
+#include <sys/resource.h>
 #include "base/text.h"
 
 struct sal_dump_symbols_t {
@@ -15,9 +16,11 @@ struct sal_dump_symbols_t {
     void (*watch)(const sal_md_module_t *module, void *baton);
     void *watch_baton;
     uint64_t text_used; /* of rules and programs that were read */
+    long faults;        /* of the process, when pages were last given back */
 };
 
-enum { MAX_TEXT = 24 << 20 };
+/* A fault makes up to 64 KiB of a mapped symcache resident. */
+enum { MAX_TEXT = 24 << 20, RELAX_FAULTS = 256 };
 
 bool sal_walk_charge(const sal_walk_t *w, uint64_t bytes)
 {
@@ -84,6 +87,22 @@ static void fetch(sal_dump_symbols_t *s, size_t i, const sal_md_module_t *module
     sal_supplier_get_module(&s->refs[i], s->supplier, &known, s->pool);
 }
 
+/* Frames are all over their modules and seldom asked for twice: what they touched may go. */
+static void relax(sal_dump_symbols_t *s)
+{
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_SELF, &usage) != 0 || usage.ru_minflt - s->faults < RELAX_FAULTS) {
+        return;
+    }
+    s->faults = usage.ru_minflt;
+    for (size_t i = 0; i < s->md->n_modules; i++) {
+        if (s->fetched[i] && s->refs[i].state == SAL_SYM_FOUND) {
+            sal_symcache_relax(s->refs[i].cache);
+        }
+    }
+}
+
 const sal_sym_ref_t *sal_dump_symbols_get(sal_dump_symbols_t *s, const sal_md_module_t *module)
 {
     size_t i = index_of(s, module);
@@ -97,6 +116,9 @@ const sal_sym_ref_t *sal_dump_symbols_get(sal_dump_symbols_t *s, const sal_md_mo
             s->watch(module, s->watch_baton);
         }
         fetch(s, i, module);
+    }
+    if (s->refs[i].state == SAL_SYM_FOUND) {
+        relax(s);
     }
     return &s->refs[i];
 }
