@@ -210,11 +210,15 @@ static void end_sequence(dw_worker_t *w, state_t *s, bool ended)
     dw_lines_t *l = &w->lines;
     dw_seq_t q = { 0, s->addr, s->first, l->rows - s->first, l->seqs };
 
+    while (ended && q.rows > 0 && l->row[l->rows - 1].addr >= q.end) {
+        l->rows--; /* a row without a byte: what follows the sequence is not its own */
+        q.rows--;
+    }
     if (q.rows == 0) {
         return;
     }
     q.start = l->row[s->first].addr;
-    if (!ended || q.end <= l->row[l->rows - 1].addr) {
+    if (!ended) {
         q.end = l->row[l->rows - 1].addr + 1; /* damaged: the last row gets a byte */
     }
     if (q.start == 0 || q.start >= q.end) {

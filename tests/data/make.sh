@@ -2,7 +2,7 @@
 # Makes the project's own test crashes: builds the programs of src/, lets them crash, converts the
 # cores, writes their symbols. The results are committed; this needs to run only when src/ changes.
 #
-# Needs gcc, g++, gdb, libc6-dbg, python3-pyelftools, and a built `salvage`.
+# Needs gcc, g++, gdb, libc6-dbg, and a built `salvage`.
 # usage: SALVAGE=path/to/salvage tests/data/make.sh
 #
 # The crashes run under gdb: it stops at the signal, when threads still have their names and the
@@ -46,7 +46,7 @@ crash crasher_abort "$work/crasher" abort
 crash crasher_cpp "$work/crasher_cpp"
 
 for program in crasher crasher_cpp; do
-    "$data/elf2sym.py" --store "$data/symbols" "$work/$program"
+    "$salvage" dump-syms --store "$data/symbols" "$work/$program"
 done
 
 # Of system libraries only what occurs in the stacks, in the words of their detached debug files.
@@ -65,7 +65,7 @@ print(",".join(f"{a:x}" for a in sorted(found)))
 PY
 }
 library=/lib/x86_64-linux-gnu/libc.so.6
-id=$(readelf -n "$library" | sed -n 's/.*Build ID: //p')
-"$data/elf2sym.py" --debug "/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug" \
-    --only "$(offsets libc.so.6)" --store "$data/symbols" "$library"
+whole=$("$salvage" dump-syms --store "$work/symbols" "$library")
+mkdir -p "$(dirname "$data/symbols${whole#"$work/symbols"}")"
+"$data/trim_sym.py" "$(offsets libc.so.6)" <"$whole" >"$data/symbols${whole#"$work/symbols"}"
 du -h "$data"/crashes/*.dmp "$data"/symbols/*/*/*.sym

@@ -165,27 +165,92 @@ def chain(where, address):
     return line and line[2:], tuple(calls)
 
 
+# ---- reasons: each has a paragraph in docs/dump-syms.md ----
+
+def without_parameters(name):
+    """Up to the last parenthesis that opens at the outer level."""
+    depth = 0
+    for i in range(len(name) - 1, -1, -1):
+        depth += (name[i] == ")") - (name[i] == "(")
+        if name[i] == "(" and depth == 0:
+            return name[:i]
+    return name
+
+
+def plain(name):
+    """Without template arguments and parameters: what demanglers agree on."""
+    thunk = re.match(r"\{virtual override thunk\(\{.*?\}, (.*)\)\}$", name)
+    name = re.sub(r"^(non-)?virtual thunk to ", "", thunk[1] if thunk else name)
+    name = re.sub(r"operator(<<|>>|<=|>=|->|<|>|\(\))", "operator", name)
+    depth, out = 0, ""
+    for c in name.replace("(anonymous namespace)", "{anonymous}"):
+        depth += (c in "<(") - (c in ">)")
+        out += c if depth == 0 and c not in "<>()" else ""
+    out = re.sub(r"^std::string::(~?)string$", r"std::basic_string::\1basic_string", out)
+    return out.split("::")[-1]
+
+
+def why_name(a, b):
+    if not a or not b:
+        return None
+    if b.startswith("_Z") and not a.startswith("_Z"):
+        return "not-demangled"
+    if a.startswith("_Z") and not b.startswith("_Z"):
+        return "not-demangled-by-us"
+    if a.endswith("::" + b):
+        return "qualified"
+    if without_parameters(a) == without_parameters(b):
+        return "parameters"
+    if plain(a).strip(" *") == plain(b).strip(" *") and "(" in a:
+        return "demangler"
+    return None
+
+
 def why_lines(a, b):
-    """A reason of docs/dump-syms.md for two chains at an address."""
-    if a[0] is None or b[0] is None:
-        return "lines-one-has"
-    if len(a[1]) != len(b[1]):
-        return "inline-depth"
-    if [c[0] for c in a[1]] != [c[0] for c in b[1]]:
-        return "inline-origin"
-    if a[1] != b[1]:
-        return "call-site"
-    return "line"
+    if a[0] != b[0] or [c[1:] for c in a[1]] != [c[1:] for c in b[1]]:
+        return None
+    reasons = {why_name(x[0], y[0]) for x, y in zip(a[1], b[1]) if x[0] != y[0]}
+    return None if None in reasons else "+".join(sorted(reasons))
 
 
-def compare_code(t, ours, theirs):
+def why_section(a, b):
+    """The peer names a section after the file that it read last, and forgets the load address."""
+    x, y = (re.match(r"<(\S+) ELF section in ", name or "") for name in (a, b))
+    if (x and not b) or (y and not a):
+        return "section-address"
+    return "section-file" if x and y and x[1] == y[1] else None
+
+
+def why_rule(name, a, b):
+    if name == ".ra" and a == "0" and b is None:
+        return "no-caller"
+    if a == name and b is None:
+        return "expression"
+    if a == name:
+        return "restored"
+    if b is not None and a is None and re.match(r"\$?(xmm|ymm|st|mm|v|f|s)\d+$", name):
+        return "unnamed"
+    if b is None and a and re.fullmatch(r"\$\w+( -?\d+ \+)? \^", a):
+        return "expression"
+    simple = a and re.fullmatch(r"\S+ -?\d+ \+( \^)?|\S+", a)
+    return "expression" if a == ".undef" or (a and not simple) else None
+
+
+def why_rules(a, b):
+    reasons = {why_rule(k, a.get(k), b.get(k)) for k in set(a) | set(b) if a.get(k) != b.get(k)}
+    if "expression" in reasons:
+        reasons = {"expression"} if b == {} or None in reasons else reasons
+    return None if None in reasons else "+".join(sorted(reasons))
+
+
+def compare_code(t, ours, theirs, merged):
     for at in sorted(set(ours.funcs) | set(theirs.funcs)):
         a, b = ours.funcs.get(at), theirs.funcs.get(at)
         t.count("functions", hex(at), a and a[0], b and b[0])
         if not a or not b:
             continue
-        t.count("names", hex(at), a[1], b[1])
-        t.count("multiple", hex(at), a[2], b[2])
+        t.count("names", hex(at), a[1], b[1], why_name(a[1], b[1]))
+        t.count("multiple", hex(at), a[2], b[2], "merged" if merged and b[2] else None)
         x, y = index(ours, at), index(theirs, at)
         for address in sorted({at} | set(breaks(ours, at)) | set(breaks(theirs, at))):
             if at <= address < at + a[0]:
@@ -195,33 +260,36 @@ def compare_code(t, ours, theirs):
 
 # ---- publics, unwinding ----
 
-def compare_publics(t, ours, theirs):
+def compare_publics(t, ours, theirs, merged):
     for at in sorted(set(ours.publics) | set(theirs.publics)):
         a, b = ours.publics.get(at), theirs.publics.get(at)
-        t.count("publics", hex(at), a and a[0], b and b[0])
+        name, peer = a and a[0], b and b[0]
+        t.count("publics", hex(at), name, peer, why_section(name, peer) or why_name(name, peer))
         if a and b:
-            t.count("public m", hex(at), a[1], b[1])
+            t.count("public m", hex(at), a[1], b[1], "merged" if merged and b[1] else
+                    "twice" if b[1] else None)
 
 
 def compare_cfi(t, ours, theirs):
     for at in sorted(set(ours.cfi) | set(theirs.cfi)):
         a, b = ours.cfi.get(at), theirs.cfi.get(at)
-        t.count("cfi", hex(at), a and a[0], b and b[0])
+        t.count("cfi", hex(at), a and a[0], b and b[0],
+                None if b else why_rules(rows(a)[0][1], {}))
         if not a or not b:
             continue
         x, y = rows(a), rows(b)
         for address in sorted({r[0] for r in x} | {r[0] for r in y}):
             p = x[bisect.bisect_right(x, address, key=lambda r: r[0]) - 1][1]
             q = y[bisect.bisect_right(y, address, key=lambda r: r[0]) - 1][1]
-            t.count("cfi rules", hex(address), p, q)
+            t.count("cfi rules", hex(address), p, q, why_rules(p, q))
 
 
-def compare(t, ours, theirs):
+def compare(t, ours, theirs, merged):
     for a, b in zip(ours.header, [h for h in theirs.header if not h.startswith("INFO GENERATOR")]):
         t.count("header", "header", a, b)
     t.count("files", "files", sorted(set(ours.files.values())), sorted(set(theirs.files.values())))
-    compare_code(t, ours, theirs)
-    compare_publics(t, ours, theirs)
+    compare_code(t, ours, theirs, merged)
+    compare_publics(t, ours, theirs, merged)
     compare_cfi(t, ours, theirs)
 
 
@@ -265,7 +333,7 @@ def main():
             theirs, b = run([args.peer, "--inlines", "-o", out, elf] + ([debug] if debug else []),
                             out)
         print("%s: ours %s s %s KB, theirs %s s %s KB" % (name, *a, *b))
-        compare(tally, ours, theirs)
+        compare(tally, ours, theirs, bool(debug))
         tally.show(args.verbose)
         bad += tally.unexplained()
     return 1 if bad else 0
