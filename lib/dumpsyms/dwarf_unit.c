@@ -358,7 +358,7 @@ static void put_functions(dw_worker_t *w, uint32_t unit)
             while (inl < w->inls && w->inl[inl].frange == r) {
                 inl++;
             }
-            put_range(w, r, &name, w->inl + first, inl - first, unit);
+            put_range(w, r, &name, inl > first ? &w->inl[first] : NULL, inl - first, unit);
         }
     }
 }
