@@ -10,7 +10,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-from minidumps import (AMD64, CRASHPAD, Dump, EXCEPTION, HANDLES, MEMORY, MEMORY64,  # noqa: E402
+from minidumps import (CRASHPAD, Dump, EXCEPTION, HANDLES, MEMORY, MEMORY64,  # noqa: E402
                        MEMORY_INFO, MODULES, THREAD_NAMES, THREADS, UNLOADED, WINDOWS, X86)
 
 TOP = pathlib.Path(__file__).resolve().parents[2]

@@ -52,7 +52,10 @@ class Dump:
 
     def list_ext(self, kind, header, entries, size, count=None):
         n = len(entries) if count is None else count
-        head = self.pack("IIQ" if header == 16 else "III", header, size, n)
+        if kind == HANDLES:
+            head = self.pack("IIII", header, size, n, 0)
+        else:
+            head = self.pack("IIQ" if header == 16 else "III", header, size, n)
         return self.stream(kind, head + b"".join(entries))
 
     def thread(self, number, start, stack, context):
