@@ -16,3 +16,10 @@ salvaged_hooked_CPPFLAGS = $(salvaged_CPPFLAGS) -DSAL_TEST_HOOKS
 salvaged_hooked_LDADD = libdumpsyms.la libsalvage_core.la $(SECCOMP_LIBS)
 dist_man_MANS += docs/man/salvaged.8
 EXTRA_DIST += docs/processor.md
+
+if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_sandbox
+tests_unit_test_sandbox_SOURCES = tests/unit/test_sandbox.c processor/sandbox.c
+tests_unit_test_sandbox_CPPFLAGS = $(salvaged_CPPFLAGS)
+tests_unit_test_sandbox_LDADD = $(UNIT_LIBS) $(SECCOMP_LIBS)
+endif
