@@ -1,7 +1,7 @@
 # tests/bench: `make bench` prints a line a figure, then a table (docs/testing.md).
 EXTRA_PROGRAMS = tests/bench/bench_fsync tests/bench/bench_symcache
 EXTRA_PROGRAMS += tests/bench/bench_signature
-EXTRA_PROGRAMS += tests/bench/bench_make_sym
+EXTRA_PROGRAMS += tests/bench/bench_make_sym tests/bench/bench_spawn
 tests_bench_bench_fsync_SOURCES = tests/bench/bench_fsync.c
 tests_bench_bench_fsync_LDADD = -lpthread
 tests_bench_bench_symcache_SOURCES = tests/bench/bench_symcache.c
@@ -10,6 +10,7 @@ tests_bench_bench_signature_SOURCES = tests/bench/bench_signature.c
 tests_bench_bench_signature_LDADD = libsalvage_core.la
 tests_bench_bench_make_sym_SOURCES = tests/bench/bench_make_sym.c
 tests_bench_bench_make_sym_LDADD = libsalvage_core.la
+tests_bench_bench_spawn_SOURCES = tests/bench/bench_spawn.c
 
 bench: all $(EXTRA_PROGRAMS)
 	$(MAKE) -s install >/dev/null
