@@ -48,6 +48,8 @@ static void cut_after_nul(dw_span_t *s)
 
 bool dw_file_load(dw_file_t *f, const dump_image_t *image, bool split)
 {
+    static const uint8_t nothing[1];
+
     memset(f, 0, sizeof(*f));
     f->image = image;
     f->split = split;
@@ -59,6 +61,7 @@ bool dw_file_load(dw_file_t *f, const dump_image_t *image, bool split)
 
         snprintf(name, sizeof(name), "%s%s", section_names[i], split ? ".dwo" : "");
         data = dump_elf_bytes(image->elf, name, &sh);
+        f->s[i].p = nothing; /* never NULL: places in it are computed */
         if (data != NULL && data->d_buf != NULL) {
             f->s[i].p = data->d_buf;
             f->s[i].n = data->d_size;
