@@ -357,15 +357,13 @@ void dw_skip(dw_cur_t *c, const dw_unit_t *u, unsigned form)
 
 void dw_skip_die(dw_cur_t *c, const dw_unit_t *u, const dw_abbrevs_t *t, const dw_abbrev_t *ab)
 {
-    const dw_attr_t *a = t->attr + ab->first;
-
     if (!ab->variable) {
         dw_advance(c, (uint64_t)ab->fixed + (uint64_t)ab->addrs * u->addr_size +
                           (uint64_t)ab->offsets * u->offset_size);
         return;
     }
     for (uint32_t i = 0; i < ab->attrs; i++) {
-        dw_skip(c, u, a[i].form);
+        dw_skip(c, u, t->attr[ab->first + i].form);
     }
 }
 
