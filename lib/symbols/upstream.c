@@ -258,7 +258,7 @@ static void remember_outcome(ask_t *a, const sal_upstream_server_t *server, cons
     upstream_memory_t down, file;
     int seconds;
 
-    if (a->u->stop && outcome != FETCH_OK) {
+    if (upstream_ends(a->u) && outcome != FETCH_OK) {
         return; /* it was we who ended it */
     }
     upstream_recall(&down, a->u, server->url, NULL, a->p);
@@ -306,7 +306,7 @@ static fetch_outcome_t fetch_retrying(ask_t *a, fetch_t *f)
             return FETCH_BROKEN;
         }
         outcome = upstream_fetch(a->u, f, a->p);
-        if (n == TRIES || a->u->stop || !worth_another_try(outcome, f) ||
+        if (n == TRIES || upstream_ends(a->u) || !worth_another_try(outcome, f) ||
             f->deadline - apr_time_now() < 4 * RETRY_PAUSE) {
             return outcome;
         }
@@ -631,6 +631,11 @@ bool sal_upstream_asks(const sal_upstream_t *u, unsigned kinds)
         }
     }
     return false;
+}
+
+void sal_upstream_stops_if(sal_upstream_t *u, bool (*stopping)(void))
+{
+    u->stopping = stopping;
 }
 
 static void set_defaults(sal_upstream_opts_t *o)

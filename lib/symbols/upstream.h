@@ -71,6 +71,12 @@ SAL_API apr_status_t sal_upstream_make(sal_upstream_t **out, const sal_upstream_
                                        apr_pool_t *p, sal_error_t *err);
 
 /*
+ * Asks, often and from any thread, whether the process is to end: then all waiting ends within a
+ * second. Set before first use.
+ */
+SAL_API void sal_upstream_stops_if(sal_upstream_t *u, bool (*stopping)(void));
+
+/*
  * From salvage.conf: symbols-upstream (list), symbols-upstream-cache (default: `upstream` in
  * symcache), -cache-size, -max-file, -timeout, -connect-timeout, -negative. more: further lines
  * (directives), NULL-terminated or NULL. *out is NULL if no server is named.

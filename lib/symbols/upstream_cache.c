@@ -154,7 +154,7 @@ int upstream_lock(const sal_upstream_t *u, const char *relative, apr_time_t dead
             sal_fail_os(err, errno, "cannot lock %s", path);
             break;
         }
-        if (apr_time_now() >= deadline) {
+        if (apr_time_now() >= deadline || upstream_ends(u)) {
             sal_fail(err, APR_TIMEUP, "another process is still downloading %s", relative);
             break;
         }

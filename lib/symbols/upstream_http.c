@@ -298,11 +298,6 @@ void upstream_http_close(sal_upstream_t *u)
     }
 }
 
-void upstream_http_stop(sal_upstream_t *u)
-{
-    u->stop = true;
-}
-
 static int progress(void *baton, curl_off_t total, curl_off_t now, curl_off_t up_total,
                     curl_off_t up)
 {
@@ -310,7 +305,7 @@ static int progress(void *baton, curl_off_t total, curl_off_t now, curl_off_t up
     (void)now;
     (void)up_total;
     (void)up;
-    return ((transfer_t *)baton)->u->stop;
+    return upstream_ends(((transfer_t *)baton)->u);
 }
 
 static void set_options(transfer_t *t, const char *url, struct curl_slist *headers, long ms)

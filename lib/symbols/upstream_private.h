@@ -33,8 +33,15 @@ struct sal_upstream_t {
     void *idle[8];        /* curl handles with their connections */
     int n_idle;
     apr_time_t trimmed;
-    volatile bool stop; /* transfers under way shall end */
+    bool (*stopping)(void); /* NULL: nobody says */
+    volatile bool stop;     /* transfers under way shall end */
 };
+
+/* Is all waiting to end? */
+static inline bool upstream_ends(const sal_upstream_t *u)
+{
+    return u->stop || (u->stopping && u->stopping());
+}
 
 /* ---- upstream_cache.c: every function is thread-safe; pools are scratch ---- */
 
@@ -100,8 +107,6 @@ typedef struct fetch_t {
 fetch_outcome_t upstream_fetch(sal_upstream_t *u, fetch_t *f, apr_pool_t *p);
 void upstream_http_init(void);
 void upstream_http_close(sal_upstream_t *u);
-/* Ends what is under way, within a second or so, and all that begins later. */
-void upstream_http_stop(sal_upstream_t *u);
 
 /* ---- upstream_check.c ---- */
 

@@ -10,7 +10,7 @@
 #include <apr_strings.h>
 #include "symbols/upstream_pipe.h"
 
-enum { MAX_DOWNLOADS = 8, STOP_SECONDS = 5 };
+enum { MAX_DOWNLOADS = 8, STOP_SECONDS = 5, TURN_MS = 200 };
 
 typedef struct source_t source_t;
 
@@ -150,12 +150,16 @@ static job_t *start(source_t *s, const sal_upstream_want_t *want, bool identify)
 /* Waits for the answer as long as callers do; under the lock. */
 static void wait_for(source_t *s, const job_t *job)
 {
-    struct timespec end;
+    apr_time_t end = apr_time_now() + apr_time_from_sec(s->wait_seconds);
 
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += s->wait_seconds;
-    while (!job->done && pthread_cond_timedwait(&s->changed, &s->lock, &end) == 0) {
-        continue;
+    while (!job->done && apr_time_now() < end && !upstream_ends(s->u)) {
+        struct timespec turn;
+
+        clock_gettime(CLOCK_REALTIME, &turn);
+        turn.tv_nsec += TURN_MS * 1000000;
+        turn.tv_sec += turn.tv_nsec / 1000000000;
+        turn.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&s->changed, &s->lock, &turn);
     }
 }
 
@@ -248,7 +252,7 @@ static apr_status_t source_stop(void *data)
     end.tv_sec += STOP_SECONDS;
     pthread_mutex_lock(&s->lock);
     s->stopping = true;
-    upstream_http_stop(s->u);
+    s->u->stop = true;
     while (s->running > 0 && pthread_cond_timedwait(&s->changed, &s->lock, &end) == 0) {
         continue;
     }

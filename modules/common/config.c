@@ -3,6 +3,8 @@
  */
 #include "common/web.h"
 
+#include <ap_mpm.h>
+
 #include <unistd.h>
 #include <apr_strings.h>
 #include <unixd.h>
@@ -126,4 +128,12 @@ apr_status_t web_make_store_root(const char *path, apr_pool_t *p, sal_error_t *e
         rv = sal_fail_os(err, errno, "%s: giving it to the run user", path);
     }
     return rv;
+}
+
+bool web_is_stopping(void)
+{
+    int state = AP_MPMQ_RUNNING;
+
+    ap_mpm_query(AP_MPMQ_MPM_STATE, &state);
+    return state == AP_MPMQ_STOPPING;
 }

@@ -7,6 +7,7 @@
 #ifndef MODULES_COMMON_WEB_H
 #define MODULES_COMMON_WEB_H
 
+#include <stdbool.h>
 #include <httpd.h>
 #include <http_config.h>
 #include <http_core.h>
@@ -50,6 +51,9 @@ apr_status_t web_make_store_root(const char *path, apr_pool_t *p, sal_error_t *e
 
 /* True during the rehearsal pass of start-up, in which post_config must do nothing. */
 int web_is_rehearsal(void);
+
+/* True once this process has been told to end: whoever waits for others shall stop waiting. */
+bool web_is_stopping(void);
 
 /* ---- requests ---- */
 

@@ -399,9 +399,11 @@ static const sal_sym_upstream_t *open_upstream(const server_conf_t *cf, server_r
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL3005: no symbols from upstream servers: %s",
                      err.message);
     }
-    return u && sal_upstream_asks(u, SAL_UPSTREAM_SYM)
-               ? sal_upstream_source(u, FETCH_WAIT, child_pool)
-               : NULL;
+    if (!u || !sal_upstream_asks(u, SAL_UPSTREAM_SYM)) {
+        return NULL;
+    }
+    sal_upstream_stops_if(u, web_is_stopping);
+    return sal_upstream_source(u, FETCH_WAIT, child_pool);
 }
 
 static void symbolicate_child_init(apr_pool_t *p, server_rec *s)

@@ -155,6 +155,9 @@ static void open_upstream(symbols_conf_t *sc, apr_pool_t *p, server_rec *s)
         sc->upstream = NULL;
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL2030: no upstream servers: %s", err.message);
     }
+    if (sc->upstream) {
+        sal_upstream_stops_if(sc->upstream, web_is_stopping);
+    }
 }
 
 static void symbols_child_init(apr_pool_t *p, server_rec *s)
