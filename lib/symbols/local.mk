@@ -4,7 +4,7 @@ libsalvage_core_la_SOURCES += lib/symbols/symbol_store.c lib/symbols/upload_zip.
                  lib/symbols/upload_log.c lib/symbols/upload_digest.c lib/symbols/upload_stager.c \
                  lib/symbols/upload_adopt.c lib/symbols/upload_names.c lib/symbols/upload_stream.c \
                  lib/symbols/upload_central.c lib/symbols/upload_rows.c lib/symbols/upload_take.c lib/symbols/upload_slot.c \
-                 lib/symbols/upload_session.c lib/symbols/upload_session_rows.c lib/symbols/upload_identity.c \
+                 lib/symbols/upload_session.c lib/symbols/upload_session_rows.c lib/symbols/upload_identity.c lib/symbols/upload_fetch.c \
                  lib/symbols/sym_header.c lib/symbols/symbol_rows.c
 libsalvage_core_la_SOURCES += lib/symbols/module_id.c lib/symbols/module_id.h \
     lib/symbols/symfile.c lib/symbols/symfile.h lib/symbols/symfile_read.c \

@@ -95,6 +95,10 @@ typedef struct sal_upload_announce_t {
 SAL_API apr_status_t sal_upload_announce(sal_db_t *db, void *baton, apr_pool_t *p,
                                          sal_error_t *err);
 
+/* Leaves the reason why an announced upload came to nothing with its row. */
+SAL_API apr_status_t sal_upload_note_failure(int64_t id, const char *why, sal_db_t *db,
+                                             apr_pool_t *p, sal_error_t *err);
+
 typedef struct sal_upload_sum_t {
     int64_t id;
     uint32_t files, skipped, ignored; /* files: without those that a later one replaced */

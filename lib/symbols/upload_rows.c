@@ -259,6 +259,12 @@ apr_status_t sal_upload_announce(sal_db_t *db, void *baton, apr_pool_t *p, sal_e
     return add_upload(db, &a->opts, &a->opts.id, a->total, p, err);
 }
 
+apr_status_t sal_upload_note_failure(int64_t id, const char *why, sal_db_t *db, apr_pool_t *p,
+                                     sal_error_t *err)
+{
+    return sal_db_exec(db, &sal_s_upload_failed, NULL, p, err, SAL_V_INT(id), SAL_V_TEXT(why));
+}
+
 static apr_status_t complete_upload(sal_db_t *db, sal_upload_t *up, apr_pool_t *p, sal_error_t *err)
 {
     apr_array_header_t *warnings = apr_array_make(p, 4, sizeof(const char *));
