@@ -9,3 +9,10 @@ libdumpsyms_la_SOURCES += lib/dumpsyms/dumpsyms.h lib/dumpsyms/dump_private.h \
     lib/dumpsyms/dwarf_nest.c lib/dumpsyms/dwarf_private.h lib/dumpsyms/dwarf_ranges.c \
     lib/dumpsyms/dwarf_unit.c \
     lib/dumpsyms/write.c lib/dumpsyms/write_private.h lib/dumpsyms/write_text.c
+
+if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_dumpsyms
+tests_unit_test_dumpsyms_SOURCES = tests/unit/test_dumpsyms.c
+tests_unit_test_dumpsyms_CPPFLAGS = $(AM_CPPFLAGS) $(ELFUTILS_CFLAGS)
+tests_unit_test_dumpsyms_LDADD = libdumpsyms.la $(UNIT_LIBS)
+endif
