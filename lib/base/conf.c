@@ -27,6 +27,8 @@ typedef struct key_t {
 static const conf_key_t keys[] = {
     { "crash-store", PATH },
     { "database", TEXT },
+    { "dump-memory", SIZE },
+    { "dump-timeout", DURATION },
     { "htdocs", PATH },
     { "lease", DURATION },
     { "siglists", PATH },

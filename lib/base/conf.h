@@ -20,7 +20,8 @@
  *        sign-in-url, sign-out-url   where people are authenticated
  *        store-unsafe-fs   on|off: accept a file system whose promises are not known
  *        templates, htdocs directories of the pages
- *        workers, lease, stackwalk-timeout, stackwalk-memory    the daemon's
+ *        workers, lease, stackwalk-timeout, stackwalk-memory, dump-timeout, dump-memory   the
+ *        daemon's
  */
 #ifndef SAL_BASE_CONF_H
 #define SAL_BASE_CONF_H

@@ -13,6 +13,7 @@
 #include "symbols_private.h"
 
 #include <apr_hash.h>
+#include <ap_expr.h>
 #include <apr_strings.h>
 #include <mod_watchdog.h>
 
@@ -59,13 +60,29 @@ static int symbols_handler(request_rec *r)
 
 /*
  * URLs of our handlers name no files below the DocumentRoot: a debug file called "aux" or one of
- * 255 bytes must not run into the file system's rules, nor cost a stat for each directory.
+ * 255 bytes must not run into the file system's rules, nor cost a stat for each directory. The
+ * handler is known while the name is translated; when it would be looked for on disk, httpd has
+ * forgotten it for a moment, so it is noted with the request.
  */
-static int no_directory_walk(request_rec *r)
+static int no_translation(request_rec *r)
 {
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    const char *handler = core->handler, *err = NULL;
 
-    return core->handler && !strncmp(core->handler, "symbols-", 8) ? OK : DECLINED;
+    if (core->expr_handler) { /* SetHandler has an expression for a plain name too */
+        handler = ap_expr_str_exec(r, core->expr_handler, &err);
+    }
+    if (!handler || err || strncmp(handler, "symbols-", 8)) {
+        return DECLINED;
+    }
+    ap_set_module_config(r->request_config, &symbols_module, (void *)(uintptr_t)handler);
+    r->filename = r->uri;
+    return OK;
+}
+
+static int no_directory_walk(request_rec *r)
+{
+    return ap_get_module_config(r->request_config, &symbols_module) ? OK : DECLINED;
 }
 
 /* ---- start ---- */
@@ -419,6 +436,8 @@ static void symbols_hooks(apr_pool_t *p)
     (void)p;
     ap_hook_post_config(symbols_post_config, NULL, before_watchdog, APR_HOOK_MIDDLE);
     ap_hook_child_init(symbols_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    /* After those who rewrite and alias, before the core, which has the DocumentRoot in mind. */
+    ap_hook_translate_name(no_translation, NULL, before_core, APR_HOOK_LAST);
     ap_hook_map_to_storage(no_directory_walk, NULL, before_core, APR_HOOK_MIDDLE);
     ap_hook_handler(symbols_handler, NULL, NULL, APR_HOOK_MIDDLE);
 }

@@ -79,6 +79,7 @@ void symbols_describe(request_rec *r, const symbols_open_t *o, const char *leaf,
     const char *etag =
         etag_of(r, o, form == SYMBOLS_FORM_INFLATED || form == SYMBOLS_FORM_UNPACKED);
 
+    r->content_encoding = NULL; /* mod_mime has looked at the URL, not at what is stored */
     ap_set_content_type(r,
                         sal_symbol_leaf_is_sym(leaf) ? "text/plain" : "application/octet-stream");
     if (form == SYMBOLS_FORM_GZIP || form == SYMBOLS_FORM_INFLATED) {

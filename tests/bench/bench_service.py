@@ -1,4 +1,4 @@
-"""The services: memory when idle, crashes accepted, symbols downloaded."""
+"""The services: memory when idle, crashes accepted."""
 import pathlib
 import random
 import shutil
@@ -57,31 +57,4 @@ def acceptance(stack, scratch):
     stack.start("salvaged")
 
 
-def downloads(stack, scratch):
-    """Symbol downloads against httpd's own static files."""
-    if not shutil.which("wrk"):
-        return skipped("download_small", "wrk is not installed (apt-get install wrk)")
-    stack.sample_id
-    sym = next((TOP / "tests/data/symbols").rglob("crasher_cpp*.sym"))
-    name, debug_id = sym.parts[-3], sym.parts[-2]
-    stored = subprocess.run(["curl", "-s", "-H", "Accept-Encoding: gzip", "-o", scratch / "x",
-                             f"{stack.url}/symbols/{name}/{debug_id}/{sym.name}"])
-    stored.check_returncode()
-    static = pathlib.Path(stack.prefix) / "share/salvage/htdocs/bench.bin"
-    shutil.copy(scratch / "x", static)
-    static.chmod(0o644)
-    lua = scratch / "gzip.lua"
-    lua.write_text('wrk.headers["Accept-Encoding"] = "gzip"\n')
-    try:
-        limit = max(wrk(f"{stack.url}/static/bench.bin", 16, 3, lua)[0] for _ in range(2))
-        ours = max(wrk(f"{stack.url}/symbols/{name}/{debug_id}/{sym.name}", 16, 3, lua)[0]
-                   for _ in range(2))
-    finally:
-        static.unlink()
-    figure("download_small", ours, limit, ">=0.95", "/s",
-           f"{(scratch / 'x').stat().st_size} stored bytes, keep-alive; against a static file")
-    misses = wrk(f"{stack.url}/symbols/none.so/0123456789ABCDEF0123456789ABCDEF0/none.so.sym", 16, 3)
-    figure("download_miss", misses[0], 5000, ">=1", "/s", "symbols that are not there; against 5,000/s")
-
-
-BENCHES = [idle_footprint, downloads, acceptance]
+BENCHES = [idle_footprint, acceptance]

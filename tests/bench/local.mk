@@ -18,5 +18,5 @@ bench: all $(EXTRA_PROGRAMS)
 	  /usr/bin/python3 "$(srcdir)/tests/bench/bench.py" $(BENCH_ONLY)
 .PHONY: bench
 EXTRA_DIST += tests/bench/bench.py tests/bench/figures.py tests/bench/post.lua tests/bench/post_json.lua
-EXTRA_DIST += tests/bench/bench_service.py
+EXTRA_DIST += tests/bench/bench_service.py tests/bench/bench_download.py
 EXTRA_DIST += tests/bench/bench_stackwalk.py

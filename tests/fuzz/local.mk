@@ -14,6 +14,7 @@ FUZZ_TARGETS = tests/fuzz/fuzz_books_filter \
     tests/fuzz/fuzz_stackwalk \
     tests/fuzz/fuzz_symbolicate \
     tests/fuzz/fuzz_symcache \
+    tests/fuzz/fuzz_object \
     tests/fuzz/fuzz_symfile \
     tests/fuzz/fuzz_zip
 FUZZ_LIBS = libsalvage_core.la
@@ -83,3 +84,6 @@ tests_fuzz_fuzz_symbolicate_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_books_filter_SOURCES = tests/fuzz/fuzz_books_filter.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_books_filter_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_books_filter_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_object_SOURCES = tests/fuzz/fuzz_object.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_object_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_object_LDFLAGS = $(FUZZ_LINK)
