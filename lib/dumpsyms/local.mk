@@ -16,3 +16,4 @@ tests_unit_test_dumpsyms_SOURCES = tests/unit/test_dumpsyms.c
 tests_unit_test_dumpsyms_CPPFLAGS = $(AM_CPPFLAGS) $(ELFUTILS_CFLAGS)
 tests_unit_test_dumpsyms_LDADD = libdumpsyms.la $(UNIT_LIBS)
 endif
+EXTRA_DIST += docs/dump-syms.md

@@ -186,7 +186,7 @@ def plain(name):
     for c in name.replace("(anonymous namespace)", "{anonymous}"):
         depth += (c in "<(") - (c in ">)")
         out += c if depth == 0 and c not in "<>()" else ""
-    out = re.sub(r"^std::string::(~?)string$", r"std::basic_string::\1basic_string", out)
+    out = re.sub(r"^std::(\w+)::(~?)\1$", r"std::basic_\1::\2basic_\1", out)
     return out.split("::")[-1]
 
 
