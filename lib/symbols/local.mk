@@ -34,6 +34,9 @@ tests_unit_test_symcache_LDADD = $(UNIT_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS)
 endif
 
 if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_upstream
+tests_unit_test_upstream_SOURCES = tests/unit/test_upstream.c
+tests_unit_test_upstream_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_symbol_store tests/unit/test_upload_zip tests/unit/test_object_id
 tests_unit_test_object_id_SOURCES = tests/unit/test_object_id.c
 tests_unit_test_object_id_LDADD = $(UNIT_LIBS)
