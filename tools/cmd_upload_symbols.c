@@ -1,6 +1,7 @@
 /*
- * salvage upload-symbols: packs symbol files into archives and sends them to an upload API v1
- * (mod_symbols, Tecken). Repeating it is cheap and safe: the server skips what it has.
+ * salvage upload-symbols: packs symbol files into archives and sends them, several at a time.
+ * Repeating it is cheap and safe: the server skips what it has. How an archive is sent is
+ * upload_send.c's.
  */
 #include "cmd.h"
 
@@ -12,158 +13,52 @@
 #include <unistd.h>
 
 #include <apr_strings.h>
+#include <apr_thread_mutex.h>
+#include <apr_thread_proc.h>
 #include <curl/curl.h>
 #include <jansson.h>
 #include <zip.h>
 
 #include "base/text.h"
 #include "symbol_files.h"
+#include "upload_send.h"
 
-#define USAGE "upload-symbols --server URL --token TOKEN [--try] [--retry-delay TIME] PATH..."
+#define USAGE                                                                                      \
+    "upload-symbols --server URL --token TOKEN [--try] [--jobs N] [--product NAME] "               \
+    "[--version VERSION] [--retry-delay TIME] PATH..."
 #define DEFAULT_DELAY 10
 
-enum { ATTEMPTS = 5, REPLY_MAX = 4 << 20, FILES_MAX = 5000 };
+enum { FILES_MAX = 5000, JOBS_DEFAULT = 3, JOBS_MAX = 16 };
 
 /* Of one archive, unpacked: what a connection that breaks has to send again at most. */
 static const apr_uint64_t bytes_max = UINT64_C(2) << 30;
 
+/* An archive to be sent: one that is there, or files to be packed. */
 typedef struct {
-    const char *server, *token;
-    int is_try;
-    int64_t delay; /* seconds between attempts */
-    apr_pool_t *pool;
-} request_t;
+    const char *path, *name;
+    const symbol_file_t *files;
+    int n;
+} job_t;
 
 typedef struct {
-    char *data; /* malloc'd, NUL-terminated */
-    size_t size;
-    long status;
-    long retry_after;
-} reply_t;
+    upload_request_t req;
+    apr_array_header_t *jobs; /* of job_t */
+    int next, failed, threads;
+    const char *dir; /* where archives are packed */
+    apr_thread_mutex_t *lock;
+} work_t;
 
 static const apr_getopt_option_t options[] = {
     { "server", 's', 1, "where Salvage or Tecken listens, e.g. https://crash.example.com" },
     { "token", 't', 1, "API token with the right to upload; or $SALVAGE_UPLOAD_TOKEN" },
     { "try", 'T', 0, "send as try symbols" },
+    { "jobs", 'j', 1, "archives that are sent at the same time, 1..16 (default 3)" },
+    { "product", 'p', 1, "product of files that do not name theirs" },
+    { "version", 'V', 1, "version of files that do not name theirs" },
     { "retry-delay", 'd', 1, "pause before a new attempt, e.g. 30s (default 10s)" },
     CMD_OPT_HELP,
     CMD_OPT_END,
 };
-
-/* ---- one archive over the wire ---- */
-
-static size_t take_reply(char *data, size_t size, size_t n, void *baton)
-{
-    reply_t *reply = baton;
-    char *grown;
-
-    size *= n;
-    if (size > REPLY_MAX - reply->size) {
-        return 0;
-    }
-    grown = realloc(reply->data, reply->size + size + 1);
-    if (!grown) {
-        return 0;
-    }
-    reply->data = grown;
-    memcpy(grown + reply->size, data, size);
-    reply->size += size;
-    grown[reply->size] = '\0';
-    return size;
-}
-
-static CURLcode perform(CURL *curl, const request_t *req, const char *path, const char *name,
-                        reply_t *reply)
-{
-    struct curl_slist *headers =
-        curl_slist_append(NULL, apr_pstrcat(req->pool, "Auth-Token: ", req->token, NULL));
-    curl_mime *form = curl_mime_init(curl);
-    curl_mimepart *part = curl_mime_addpart(form);
-    curl_off_t retry_after = 0;
-    CURLcode rc;
-
-    curl_mime_name(part, name);
-    curl_mime_filename(part, name);
-    curl_mime_type(part, "application/zip");
-    rc = curl_mime_filedata(part, path);
-    curl_mime_filename(part, name);
-    if (req->is_try) {
-        part = curl_mime_addpart(form);
-        curl_mime_name(part, "try");
-        curl_mime_data(part, "1", CURL_ZERO_TERMINATED);
-    }
-    curl_easy_setopt(curl, CURLOPT_URL, apr_pstrcat(req->pool, req->server, "/upload/", NULL));
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_MIMEPOST, form);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "salvage-upload-symbols");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 30L);
-    /* No limit on the whole: archives are large. One on silence, longer than the server needs. */
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 900L);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_reply);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
-    if (rc == CURLE_OK) {
-        rc = curl_easy_perform(curl);
-    }
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->status);
-    if (curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK) {
-        reply->retry_after = retry_after > 0 && retry_after < 3600 ? (long)retry_after : 0;
-    }
-    curl_mime_free(form);
-    curl_slist_free_all(headers);
-    return rc;
-}
-
-/* What the server said went wrong, for people. */
-static const char *reason(const reply_t *reply, apr_pool_t *p)
-{
-    json_t *doc = reply->data ? json_loads(reply->data, 0, NULL) : NULL;
-    const char *text = json_string_value(json_object_get(doc, "error"));
-
-    text = text ? apr_psprintf(p, "%ld: %s", reply->status, text)
-                : apr_psprintf(p, "HTTP status %ld", reply->status);
-    json_decref(doc);
-    return text;
-}
-
-static int worth_repeating(CURLcode rc, const reply_t *reply)
-{
-    if (rc == CURLE_OK) {
-        return reply->status == 429 || reply->status >= 500;
-    }
-    return rc != CURLE_URL_MALFORMAT && rc != CURLE_UNSUPPORTED_PROTOCOL &&
-           rc != CURLE_READ_ERROR && rc != CURLE_PEER_FAILED_VERIFICATION;
-}
-
-/* CMD_OK with the answer of a 201 in *reply, or CMD_FAILED with the reason printed. */
-static int send_archive(const request_t *req, const char *path, const char *name, reply_t *reply)
-{
-    CURL *curl = curl_easy_init();
-    const char *why = "no memory";
-
-    for (int attempt = 1; curl && attempt <= ATTEMPTS; attempt++) {
-        CURLcode rc;
-
-        free(reply->data);
-        *reply = (reply_t){ 0 };
-        rc = perform(curl, req, path, name, reply);
-        if (rc == CURLE_OK && reply->status == 201) {
-            curl_easy_cleanup(curl);
-            return CMD_OK;
-        }
-        why = rc == CURLE_OK ? reason(reply, req->pool) : curl_easy_strerror(rc);
-        if (attempt == ATTEMPTS || !worth_repeating(rc, reply)) {
-            break;
-        }
-        fprintf(stderr, "salvage upload-symbols: attempt %d of %d failed: %s\n", attempt, ATTEMPTS,
-                why);
-        sleep((unsigned)(reply->retry_after > req->delay ? reply->retry_after : req->delay));
-    }
-    curl_easy_cleanup(curl);
-    return cmd_fail("%s was not accepted by %s: %s", name, req->server, why);
-}
 
 /* ---- what became of the files ---- */
 
@@ -191,14 +86,18 @@ static void report_name(const char *name, const json_t *skipped, long *counts)
     printf("%s %s\n", skip ? "skipped" : "stored ", name);
 }
 
-static int report(const char *path, const reply_t *reply)
+/* One archive's lines; the caller holds the lock. */
+static int report(const char *path, const upload_reply_t *reply)
 {
     json_t *doc = json_loads(reply->data ? reply->data : "", 0, NULL);
     const json_t *upload = json_object_get(doc, "upload");
     const json_t *skipped = json_object_get(upload, "skipped_keys");
-    zip_t *zip = zip_open(path, ZIP_RDONLY, NULL);
-    long counts[2] = { 0, 0 };
+    zip_t *zip = skipped ? zip_open(path, ZIP_RDONLY, NULL) : NULL;
+    long counts[2] = { reply->files - reply->skipped, reply->skipped };
 
+    if (skipped) {
+        counts[0] = counts[1] = 0;
+    }
     for (zip_int64_t i = 0; zip && i < zip_get_num_entries(zip, 0); i++) {
         report_name(zip_get_name(zip, (zip_uint64_t)i, ZIP_FL_ENC_RAW), skipped, counts);
     }
@@ -206,21 +105,11 @@ static int report(const char *path, const reply_t *reply)
         zip_discard(zip);
     }
     printf("upload %" JSON_INTEGER_FORMAT ": %ld stored, %ld skipped (the server has the same)\n",
-           json_integer_value(json_object_get(upload, "id")), counts[0], counts[1]);
+           upload ? json_integer_value(json_object_get(upload, "id")) : (json_int_t)reply->id,
+           counts[0], counts[1]);
+    fflush(stdout);
     json_decref(doc);
-    return upload ? CMD_OK : cmd_fail("the server's answer is not that of an upload");
-}
-
-static int upload_one(const request_t *req, const char *path, const char *name)
-{
-    reply_t reply = { 0 };
-    int rc = send_archive(req, path, name, &reply);
-
-    if (rc == CMD_OK) {
-        rc = report(path, &reply);
-    }
-    free(reply.data);
-    return rc;
+    return upload || reply->id ? CMD_OK : cmd_fail("the server's answer is not that of an upload");
 }
 
 /* ---- packing ---- */
@@ -264,38 +153,123 @@ static int take(const symbol_file_t *files, int n)
     return i;
 }
 
-static int upload_files(const request_t *req, const apr_array_header_t *files)
+/* Packs if need be, sends, reports. */
+static int run_job(work_t *w, const job_t *job, int number, apr_pool_t *p)
 {
-    const symbol_file_t *all = (const symbol_file_t *)files->elts;
-    const char *tmp = getenv("TMPDIR");
-    char *dir = apr_pstrcat(req->pool, tmp && *tmp ? tmp : "/tmp", "/salvage-upload-XXXXXX", NULL);
-    const char *path;
+    const char *path = job->path;
+    upload_reply_t reply = { 0 };
     int rc = CMD_OK;
 
-    if (!mkdtemp(dir)) {
-        return cmd_fail("cannot make a folder for the archive in %s", tmp && *tmp ? tmp : "/tmp");
+    if (!path) {
+        path = apr_psprintf(p, "%s/symbols-%d.zip", w->dir, number);
+        rc = pack(path, job->files, job->n);
     }
-    path = apr_pstrcat(req->pool, dir, "/symbols.zip", NULL);
-    for (int i = 0, n; rc == CMD_OK && i < files->nelts; i += n) {
-        n = take(all + i, files->nelts - i);
-        rc = pack(path, all + i, n);
-        if (rc == CMD_OK) {
-            rc = upload_one(req, path, "symbols.zip");
-        }
+    if (rc == CMD_OK) {
+        rc = upload_send(&w->req, path, job->name, &reply, p);
     }
-    unlink(path);
-    rmdir(dir);
+    apr_thread_mutex_lock(w->lock);
+    if (rc == CMD_OK) {
+        upload_progress_clear(&w->req);
+        rc = report(path, &reply);
+    }
+    apr_thread_mutex_unlock(w->lock);
+    if (!job->path) {
+        unlink(path);
+    }
+    free(reply.data);
     return rc;
 }
 
-static int upload_all(const request_t *req, const symbol_files_t *set)
+/* The first failure lets the others end what they do, and nobody begins anew. */
+static void *APR_THREAD_FUNC work(apr_thread_t *thread, void *v)
 {
-    int rc = set->files->nelts ? upload_files(req, set->files) : CMD_OK;
+    work_t *w = v;
+    apr_pool_t *p;
 
-    for (int i = 0; rc == CMD_OK && i < set->archives->nelts; i++) {
+    (void)thread;
+    apr_pool_create(&p, NULL);
+    for (;;) {
+        int number = -1;
+
+        apr_thread_mutex_lock(w->lock);
+        if (!w->failed && w->next < w->jobs->nelts) {
+            number = w->next++;
+        }
+        apr_thread_mutex_unlock(w->lock);
+        if (number < 0) {
+            break;
+        }
+        if (run_job(w, &APR_ARRAY_IDX(w->jobs, number, job_t), number, p) != CMD_OK) {
+            apr_thread_mutex_lock(w->lock);
+            w->failed = 1;
+            apr_thread_mutex_unlock(w->lock);
+        }
+        apr_pool_clear(p);
+    }
+    apr_pool_destroy(p);
+    return NULL;
+}
+
+static int run_jobs(work_t *w, apr_pool_t *p)
+{
+    int n = w->jobs->nelts < w->threads ? w->jobs->nelts : w->threads, started = 0;
+    apr_thread_t *threads[JOBS_MAX];
+
+    for (int i = 0; i < n - 1; i++) {
+        started += apr_thread_create(&threads[started], NULL, work, w, p) == APR_SUCCESS;
+    }
+    work(NULL, w);
+    for (int i = 0; i < started; i++) {
+        apr_status_t rv;
+
+        apr_thread_join(&rv, threads[i]);
+    }
+    upload_progress_clear(&w->req);
+    return w->failed ? CMD_FAILED : CMD_OK;
+}
+
+static void add_jobs(work_t *w, const symbol_files_t *set)
+{
+    const symbol_file_t *all = (const symbol_file_t *)set->files->elts;
+    struct stat st;
+
+    for (int i = 0, n; i < set->files->nelts; i += n) {
+        job_t *job = apr_array_push(w->jobs);
+
+        n = take(all + i, set->files->nelts - i);
+        *job = (job_t){ NULL, "symbols.zip", all + i, n };
+        for (int k = 0; k < n; k++) {
+            w->req.total += all[i + k].size;
+        }
+    }
+    for (int i = 0; i < set->archives->nelts; i++) {
         const char *path = APR_ARRAY_IDX(set->archives, i, const char *);
 
-        rc = upload_one(req, path, sal_basename(path));
+        APR_ARRAY_PUSH(w->jobs, job_t) = (job_t){ path, sal_basename(path), NULL, 0 };
+        w->req.total += stat(path, &st) ? 0 : (apr_uint64_t)st.st_size;
+    }
+}
+
+static int upload_all(work_t *w, const symbol_files_t *set, apr_pool_t *p)
+{
+    const char *tmp = getenv("TMPDIR");
+    char *dir = apr_pstrcat(p, tmp && *tmp ? tmp : "/tmp", "/salvage-upload-XXXXXX", NULL);
+    int rc;
+
+    w->jobs = apr_array_make(p, 8, sizeof(job_t));
+    add_jobs(w, set);
+    if (set->files->nelts && !mkdtemp(dir)) {
+        return cmd_fail("cannot make a folder for the archives in %s", tmp && *tmp ? tmp : "/tmp");
+    }
+    w->dir = dir;
+    if (apr_thread_mutex_create(&w->lock, APR_THREAD_MUTEX_UNNESTED, p) != APR_SUCCESS) {
+        return cmd_fail("no mutex to be had");
+    }
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    upload_prepare(&w->req, p);
+    rc = run_jobs(w, p);
+    if (set->files->nelts) {
+        rmdir(dir);
     }
     if (set->passed_over) {
         fprintf(stderr, "salvage upload-symbols: %d files are no symbols and were left out\n",
@@ -306,8 +280,11 @@ static int upload_all(const request_t *req, const symbol_files_t *set)
 
 /* ---- the command line ---- */
 
-static int take_option(request_t *req, int c, const char *value)
+static int take_option(work_t *w, int c, const char *value)
 {
+    upload_request_t *req = &w->req;
+    int64_t n;
+
     switch (c) {
     case 's':
         req->server = value;
@@ -323,13 +300,25 @@ static int take_option(request_t *req, int c, const char *value)
             return cmd_usage(USAGE, "--retry-delay \"%s\" is not a time from 0s to 1h", value);
         }
         break;
+    case 'j':
+        if (!sal_parse_int(value, 1, JOBS_MAX, &n)) {
+            return cmd_usage(USAGE, "--jobs \"%s\" is no number from 1 to 16", value);
+        }
+        w->threads = (int)n;
+        break;
+    case 'p':
+        req->product = value;
+        break;
+    case 'V':
+        req->version = value;
+        break;
     default:
         break;
     }
     return CMD_OK;
 }
 
-static int check_request(request_t *req)
+static int check_request(upload_request_t *req)
 {
     size_t n = req->server ? strlen(req->server) : 0;
 
@@ -351,7 +340,7 @@ static int check_request(request_t *req)
 
 int cmd_upload_symbols(int argc, const char **argv, apr_pool_t *p)
 {
-    request_t req = { .delay = DEFAULT_DELAY, .pool = p };
+    work_t w = { .req = { .delay = DEFAULT_DELAY, .pool = p }, .threads = JOBS_DEFAULT };
     symbol_files_t *set = symbol_files_make(p);
     apr_getopt_t *os = cmd_options(argc, argv, p);
     sal_error_t err = { 0 };
@@ -364,14 +353,14 @@ int cmd_upload_symbols(int argc, const char **argv, apr_pool_t *p)
             printf("usage: salvage %s\n", USAGE);
             return CMD_OK;
         }
-        if ((rc = take_option(&req, c, value)) != CMD_OK) {
+        if ((rc = take_option(&w, c, value)) != CMD_OK) {
             return rc;
         }
     }
     if (rv != APR_EOF) {
         return CMD_USAGE;
     }
-    if ((rc = check_request(&req)) != CMD_OK) {
+    if ((rc = check_request(&w.req)) != CMD_OK) {
         return rc;
     }
     if (os->ind >= argc) {
@@ -385,5 +374,5 @@ int cmd_upload_symbols(int argc, const char **argv, apr_pool_t *p)
     if (!set->files->nelts && !set->archives->nelts) {
         return cmd_fail("no symbol files found; a .sym begins with a MODULE line");
     }
-    return upload_all(&req, set);
+    return upload_all(&w, set, p);
 }

@@ -38,7 +38,7 @@ salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
     tools/cmd_submit.c \
     tools/cmd_sweep.c \
     tools/cmd_token.c \
-    tools/cmd_upload_symbols.c tools/symbol_files.c tools/symbol_files.h
+    tools/cmd_upload_symbols.c tools/upload_send.c tools/upload_send.h tools/symbol_files.c tools/symbol_files.h
 salvage_server_CPPFLAGS = $(TOOL_CPPFLAGS) -DSALVAGE_SERVER
 salvage_server_LDADD = libsalvage.la $(APR_LIBS) $(JANSSON_LIBS) $(PQ_LIBS) $(CURL_LIBS) \
     $(ZIP_LIBS) $(ZLIB_LIBS)

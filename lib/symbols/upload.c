@@ -197,6 +197,12 @@ void sal_upload_set_try(sal_upload_t *up, bool is_try)
     up->opts.is_try = is_try;
 }
 
+void sal_upload_set_release(sal_upload_t *up, const char *product, const char *version)
+{
+    up->opts.product = product;
+    up->opts.version = version;
+}
+
 void sal_upload_refuse(sal_upload_t *up)
 {
     up->refused = true;

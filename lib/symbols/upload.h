@@ -21,10 +21,12 @@
 
 /* Who sends what; texts are borrowed. */
 typedef struct sal_upload_opts_t {
-    const char *archive_name;  /* ends in .zip; "" for files one by one */
-    const char *user;          /* never NULL */
-    const char *address;       /* of the client, or NULL */
-    const char *download_url;  /* it was fetched from there, or NULL */
+    const char *archive_name; /* ends in .zip; "" for files one by one */
+    const char *user;         /* never NULL */
+    const char *address;      /* of the client, or NULL */
+    const char *download_url; /* it was fetched from there, or NULL */
+    const char *product;      /* of files whose header names none, or NULL */
+    const char *version;
     const char **redirects;    /* NULL-terminated trail of the download, or NULL */
     int64_t user_id, token_id; /* 0: unknown */
     int64_t id;                /* of the upload's row where there is one already, or 0 */
@@ -71,6 +73,8 @@ SAL_API apr_status_t sal_upload_take(sal_upload_t *up, const char *key, int fd, 
 
 /* Which it is may become known after the archive. */
 SAL_API void sal_upload_set_try(sal_upload_t *up, bool is_try);
+
+SAL_API void sal_upload_set_release(sal_upload_t *up, const char *product, const char *version);
 
 /* Nothing of it shall be kept, not even for a retry. */
 SAL_API void sal_upload_refuse(sal_upload_t *up);

@@ -290,6 +290,11 @@ static bool is_elf_os(const char *os)
     return os && (!strcasecmp(os, "linux") || !strcasecmp(os, "android"));
 }
 
+static const char *own_or(const char *own, const char *of_upload)
+{
+    return (own && *own) || !of_upload || !*of_upload ? own : of_upload;
+}
+
 static apr_status_t add_file(sal_upload_t *up, uint32_t i, sal_upload_entry_t *e, void *baton,
                              apr_pool_t *p, sal_error_t *err)
 {
@@ -314,8 +319,10 @@ static apr_status_t add_file(sal_upload_t *up, uint32_t i, sal_upload_entry_t *e
         SAL_V_BYTEA(e->stored_sha256, sizeof(e->stored_sha256)), SAL_V_TEXT(h.debug_file),
         SAL_V_TEXT(h.debug_id), SAL_V_TEXT(h.code_file), SAL_V_TEXT(h.code_id),
         SAL_V_TEXT(h.generator), SAL_V_TEXT(h.os), SAL_V_TEXT(h.arch),
-        is_elf_os(h.os) ? SAL_V_TEXT(h.code_id) : SAL_V_NULL(SAL_T_TEXT), SAL_V_TEXT(h.product),
-        SAL_V_TEXT(h.version), SAL_V_TEXT(h.channel), SAL_V_TEXT(h.build));
+        is_elf_os(h.os) ? SAL_V_TEXT(h.code_id) : SAL_V_NULL(SAL_T_TEXT),
+        SAL_V_TEXT(own_or(h.product, up->opts.product)),
+        SAL_V_TEXT(own_or(h.version, up->opts.version)), SAL_V_TEXT(h.channel),
+        SAL_V_TEXT(h.build));
 }
 
 static apr_status_t record_all(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)

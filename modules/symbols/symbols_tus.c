@@ -195,11 +195,16 @@ static int complete(request_rec *r, sal_session_t *s, sal_session_body_t *b,
     sal_upload_sum_t sum;
     apr_status_t rv = sal_session_upload(&up, b, opts, &err);
 
+    if (rv == APR_SUCCESS) { /* ours: the last request may say of which release it is */
+        sal_upload_set_release(up, metadata(r, "product"), metadata(r, "version"));
+    }
     if (rv == APR_SUCCESS && (rv = symbols_store_upload(r, up, &err)) == APR_SUCCESS) {
         sal_upload_sum(up, &sum);
         s->upload_id = sum.id;
         symbols_complete_session(r, s, sal_session_offset(b));
         say_number(r, "Salvage-Upload", (uint64_t)sum.id);
+        say_number(r, "Salvage-Files", sum.files);
+        say_number(r, "Salvage-Skipped", sum.skipped);
         return OK;
     }
     if (rv == SAL_E_MALFORMED || rv == SAL_E_TOOBIG) {

@@ -6,6 +6,7 @@
 
 #include <apr_strings.h>
 
+#include "base/text.h"
 #include "crash/multipart.h"
 
 APLOG_USE_MODULE(symbols);
@@ -18,7 +19,7 @@ static const apr_off_t form_overhead = 4 << 20;   /* of a body, beside its archi
 
 static const char no_file[] = "Must be multipart form data with at least one file";
 
-typedef enum { PART_IGNORED, PART_ARCHIVE, PART_TRY, PART_URL } part_kind_t;
+typedef enum { PART_IGNORED, PART_ARCHIVE, PART_TEXT } part_kind_t;
 
 typedef struct {
     char text[FIELD_MAX + 1];
@@ -36,7 +37,8 @@ typedef struct {
     sal_upload_t *up;
     apr_pool_t *slot_pool, *pool; /* of the token's slot; of up */
     apr_size_t text_total;
-    field_t try_field, url_field;
+    field_t try_field, url_field, product_field, version_field;
+    field_t *text; /* the one that is being received */
     sal_error_t err;
 } form_t;
 
@@ -74,6 +76,15 @@ static apr_status_t begin_archive(form_t *f, const sal_part_t *part, sal_error_t
                : rv;
 }
 
+static field_t *field_named(form_t *f, const char *name)
+{
+    return !strcmp(name, "try")       ? &f->try_field
+           : !strcmp(name, "url")     ? &f->url_field
+           : !strcmp(name, "product") ? &f->product_field
+           : !strcmp(name, "version") ? &f->version_field
+                                      : NULL;
+}
+
 static apr_status_t part_begin(void *baton, const sal_part_t *part, sal_error_t *err)
 {
     form_t *f = baton;
@@ -82,12 +93,10 @@ static apr_status_t part_begin(void *baton, const sal_part_t *part, sal_error_t 
     if (part->filename && *part->filename) {
         return begin_archive(f, part, err);
     }
-    if (part->name && !strcmp(part->name, "try")) {
-        f->part = PART_TRY;
-        f->try_field = (field_t){ .sent = 1 };
-    } else if (part->name && !strcmp(part->name, "url")) {
-        f->part = PART_URL;
-        f->url_field = (field_t){ .sent = 1 };
+    f->text = part->name ? field_named(f, part->name) : NULL;
+    if (f->text) {
+        f->part = PART_TEXT;
+        *f->text = (field_t){ .sent = 1 };
     }
     return APR_SUCCESS;
 }
@@ -113,10 +122,8 @@ static apr_status_t part_data(void *baton, const char *data, apr_size_t size, sa
     switch (f->part) {
     case PART_ARCHIVE:
         return sal_upload_feed(f->up, data, size, err);
-    case PART_TRY:
-        return text_data(f, &f->try_field, data, size, err);
-    case PART_URL:
-        return text_data(f, &f->url_field, data, size, err);
+    case PART_TEXT:
+        return text_data(f, f->text, data, size, err);
     default:
         return APR_SUCCESS;
     }
@@ -222,6 +229,12 @@ static int store_archive(form_t *f)
     return rv == APR_SUCCESS ? OK : web_status_of(rv);
 }
 
+/* NULL unless it was sent and can be stored. */
+static const char *release_text(form_t *f, const field_t *field)
+{
+    return field->sent ? sal_utf8_clean(field->text, strlen(field->text), f->r->pool) : NULL;
+}
+
 static int finish(form_t *f, const web_identity_t *who)
 {
     const char *asked = f->try_field.sent ? f->try_field.text : NULL;
@@ -241,6 +254,8 @@ static int finish(form_t *f, const web_identity_t *who)
                    : symbols_fail(f->r, HTTP_BAD_REQUEST, no_file);
     }
     sal_upload_set_try(f->up, is_try);
+    sal_upload_set_release(f->up, release_text(f, &f->product_field),
+                           release_text(f, &f->version_field));
     rc = store_archive(f);
     return rc == OK ? symbols_answer_upload(f->r, f->up) : rc;
 }
