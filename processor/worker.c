@@ -30,6 +30,7 @@ typedef struct worker_t {
     apr_time_t deadline;                /* when a running job is given back after all */
     const sal_job_t *job;               /* the one we hold */
     const sal_symbol_job_t *symbol_job; /* or this one */
+    bool makes_symbols;
     apr_time_t renew_at;
     fetcher_t fetcher; /* of symbols of servers */
 } worker_t;
@@ -318,8 +319,8 @@ static void run_job(worker_t *w, const sal_job_t *job, apr_pool_t *p)
 /* ---- raw symbol files ---- */
 
 /*
- * Claims and runs one; false if there was none. After every crash, so that crashes come first: a
- * dump may take minutes, which is why one worker never does two in a row while a crash waits.
+ * Claims and runs one; false if there was none. Only when no crash waits; and as a dump may take
+ * minutes, the first of several workers leaves it to the others.
  */
 static bool try_symbols(worker_t *w, sal_db_t *db)
 {
@@ -331,7 +332,7 @@ static bool try_symbols(worker_t *w, sal_db_t *db)
     apr_status_t rv;
     bool found = false;
 
-    if (!s->symbols) {
+    if (!s->symbols || !w->makes_symbols) {
         return false;
     }
     apr_pool_create(&p, w->pool);
@@ -387,7 +388,7 @@ int worker_run(const settings_t *s, int number)
 {
     worker_t w = { .settings = s, .link.conninfo = s->conninfo };
 
-    (void)number;
+    w.makes_symbols = number > 1 || s->workers == 1;
     apr_pool_create(&w.pool, NULL);
     w.name = apr_psprintf(w.pool, "%s:%ld", s->host, (long)getpid());
     w.signals = signals_open();
