@@ -27,27 +27,35 @@ static json_t *str_json(sal_analysis_t *r, sal_str_t s)
     return s.len ? sal_analysis_name(r, s.s, s.len) : json_null();
 }
 
-static json_t *line_json(const sal_sym_frame_t *f)
+/* Line 0 of a line record says that there is none; of a call it is what the compiler wrote. */
+static json_t *line_json(const sal_sym_frame_t *f, bool is_call)
 {
-    return f->line ? json_integer(f->line) : json_null();
+    return f->line || is_call ? json_integer(f->line) : json_null();
+}
+
+/* A symcache gives this name to calls of a function that no INLINE_ORIGIN record names. */
+static bool is_unnamed(sal_str_t name)
+{
+    static const char unnamed[] = "<unknown>";
+
+    return name.len == sizeof(unnamed) - 1 && !memcmp(name.s, unnamed, name.len);
 }
 
 static json_t *inlines_json(sal_analysis_t *r, const sal_sym_frame_t *inlines, uint32_t n)
 {
-    json_t *out;
+    json_t *out = NULL;
 
-    n = n < r->room / r->copies ? n : (uint32_t)(r->room / r->copies);
-    if (n == 0) {
-        return json_null();
-    }
-    r->room -= n * r->copies;
-    out = json_array();
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n && r->room >= r->copies; i++) {
+        if (is_unnamed(inlines[i].function)) {
+            continue;
+        }
+        r->room -= r->copies;
+        out = out ? out : json_array();
         json_array_append_new(out, json_pack("{s:o,s:o,s:o}", "file", str_json(r, inlines[i].file),
                                              "function", str_json(r, inlines[i].function), "line",
-                                             line_json(&inlines[i])));
+                                             line_json(&inlines[i], i > 0)));
     }
-    return out;
+    return out ? out : json_null();
 }
 
 /* Adds what symbols say of the frame; what they do not is null. */
@@ -69,7 +77,9 @@ static void add_symbols(sal_analysis_t *r, json_t *out, const sal_frame_t *f)
             json_object_set_new(out, "function_offset",
                                 sal_analysis_hex(r, offset - hit.function_offset));
             json_object_set_new(out, "inlines", inlines_json(r, inlines, n));
-            json_object_set_new(out, "line", line_json(&hit.outer));
+            json_object_set_new(out, "line",
+                                hit.outer.file.len ? line_json(&hit.outer, hit.n_inlines > 0)
+                                                   : json_null());
             json_object_set_new(out, "missing_symbols", json_false());
             return;
         }

@@ -300,7 +300,7 @@ def test_microdump(corpus, cache, name, cpu, os_version, reason, address, frames
     # Behind a frame that CFI found we scan 160 words as rust-minidump does, Breakpad 40.
     assert [f["trust"] for f in ours[frames:]] in ([], ["scan"])
     basename = [(f["module"], f["function"], f["file"] and f["file"].rsplit("/", 1)[-1],
-                 f["line"] if f["file"] else None, f["trust"]) for f in ours[:frames]]
+                 f["line"], f["trust"]) for f in ours[:frames]]
     assert len(basename) == frames
     assert basename == breakpad_frames(expected)
     loaded = re.findall(r"^0x([0-9a-f]+) - 0x([0-9a-f]+)  (\S+)", expected, re.M)

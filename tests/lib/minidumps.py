@@ -18,7 +18,8 @@ class Dump:
         self.streams = []
         self.directory_room = 12 * 40
         self.stream(SYSTEM, self.pack("HHHBBIIIIIHH", arch, 6, 0x0503, 1, 0, 6, 1, 7, platform, 0,
-                                      0, 0) + bytes(24))
+                                      0, 0)
+                    + (b"GenuineIntel" if arch == X86 else b"").ljust(24, b"\0"))
 
     def pack(self, form, *values):
         return struct.pack(self.order + form, *values)
