@@ -1,7 +1,8 @@
 /*
  * What the DWARF reader's files share.
  *
- *   dwarf_file.c    sections and unit headers of a file; forms of attributes; strings, addresses
+ *   dwarf_file.c    sections and unit headers of a file
+ *   dwarf_form.c    values of attributes: numbers, strings, addresses, references
  *   dwarf_abbrev.c  abbreviations
  *   dwarf_ranges.c  address ranges of a DIE
  *   dwarf_lines.c   the line table of a unit

@@ -4,7 +4,8 @@ libdumpsyms_la_SOURCES += lib/dumpsyms/dumpsyms.h lib/dumpsyms/dump_private.h \
     lib/dumpsyms/publics.c lib/dumpsyms/cfi.c lib/dumpsyms/cfi_rows.c lib/dumpsyms/cfi_expr.c \
     lib/dumpsyms/cfi_private.h \
     lib/dumpsyms/demangle.c lib/dumpsyms/pack.c \
-    lib/dumpsyms/dwarf_abbrev.c lib/dumpsyms/dwarf_file.c lib/dumpsyms/dwarf_funcs.c \
+    lib/dumpsyms/dwarf_abbrev.c lib/dumpsyms/dwarf_file.c lib/dumpsyms/dwarf_form.c \
+    lib/dumpsyms/dwarf_funcs.c \
     lib/dumpsyms/dwarf_intern.c lib/dumpsyms/dwarf_lines.c lib/dumpsyms/dwarf_names.c \
     lib/dumpsyms/dwarf_nest.c lib/dumpsyms/dwarf_private.h lib/dumpsyms/dwarf_ranges.c \
     lib/dumpsyms/dwarf_unit.c \

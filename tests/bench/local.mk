@@ -20,3 +20,4 @@ bench: all $(EXTRA_PROGRAMS)
 EXTRA_DIST += tests/bench/bench.py tests/bench/figures.py tests/bench/post.lua tests/bench/post_json.lua
 EXTRA_DIST += tests/bench/bench_service.py tests/bench/bench_download.py
 EXTRA_DIST += tests/bench/bench_stackwalk.py
+EXTRA_DIST += tests/bench/bench_dumpsyms.py
