@@ -15,6 +15,7 @@ libsalvage_core_la_SOURCES += lib/symbols/module_id.c lib/symbols/module_id.h \
     lib/symbols/supplier_source.c lib/symbols/supplier_source.h lib/symbols/upstream.h \
     lib/symbols/upstream.c lib/symbols/upstream_cache.c lib/symbols/upstream_check.c \
     lib/symbols/upstream_conf.c lib/symbols/upstream_http.c lib/symbols/upstream_private.h \
+    lib/symbols/upstream_names.c lib/symbols/upstream_open.c \
     lib/symbols/upstream_pipe.c lib/symbols/upstream_pipe.h lib/symbols/upstream_serve.c lib/symbols/upstream_server.c \
     lib/symbols/upstream_source.c \
     lib/symbols/upstream_trim.c

@@ -11,7 +11,6 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <apr_file_info.h>
 #include <apr_strings.h>
 #include "base/file.h"
 #include "base/log.h"
@@ -29,12 +28,10 @@ enum {
     IDENTITY = -1, /* count of a memory that holds a debug file and id */
     DOUBLINGS = 4,
     TRIM_SECONDS = 60,
-    TOUCH_SECONDS = 3600,
-    NAME_MAX_BYTES = 250
+    TOUCH_SECONDS = 3600
 };
 
 #define RETRY_PAUSE APR_TIME_C(300000)
-#define DEFAULT_MAX_FILE (UINT64_C(4) << 30)
 
 /* One answer to one question, on its way. */
 typedef struct ask_t {
@@ -47,131 +44,6 @@ typedef struct ask_t {
     apr_status_t failed; /* of the first server that could not answer */
     char reason[UPSTREAM_REASON + 100];
 } ask_t;
-
-/* ---- names ---- */
-
-static char *cased(const char *s, size_t upper, apr_pool_t *p)
-{
-    char *out = apr_pstrdup(p, s);
-
-    for (size_t i = 0; out[i]; i++) {
-        out[i] =
-            (char)(i < upper ? toupper((unsigned char)out[i]) : tolower((unsigned char)out[i]));
-    }
-    return out;
-}
-
-static bool name_ok(const char *s)
-{
-    return s && strlen(s) <= NAME_MAX_BYTES && sal_symbols_name_valid(s, strlen(s)) &&
-           strcmp(s, UPSTREAM_OWN) != 0;
-}
-
-/* The id as servers know it; NULL if it is none. */
-static const char *usual_id(const sal_upstream_want_t *want, apr_pool_t *p)
-{
-    char canonical[SAL_DEBUG_ID_SIZE];
-    size_t n = want->id ? strlen(want->id) : 0;
-
-    if (!sal_debug_id_valid(want->id) || n > 128) {
-        return NULL;
-    }
-    if (want->kind == SAL_UPSTREAM_ELF) {
-        return n >= 8 && n % 2 == 0 ? cased(want->id, 0, p) : NULL;
-    }
-    if (want->kind == SAL_UPSTREAM_PE) {
-        return cased(want->id, 8, p);
-    }
-    return sal_debug_id_canonical(canonical, want->id) ? apr_pstrdup(p, canonical)
-                                                       : cased(want->id, n, p);
-}
-
-/* Checks the names and fills in the usual ones. */
-static apr_status_t normalise(sal_upstream_want_t *out, const sal_upstream_want_t *want,
-                              apr_pool_t *p, sal_error_t *err)
-{
-    *out = *want;
-    out->id = usual_id(want, p);
-    if (!out->id) {
-        return sal_fail(err, APR_EINVAL, "bad id");
-    }
-    if (want->kind == SAL_UPSTREAM_ELF) {
-        out->leaf = want->leaf ? want->leaf : "debuginfo";
-        return !strcmp(out->leaf, "debuginfo") || !strcmp(out->leaf, "executable")
-                   ? APR_SUCCESS
-                   : sal_fail(err, APR_EINVAL,
-                              "debuginfo and executable are all that is asked for");
-    }
-    if (!name_ok(want->file)) {
-        return sal_fail(err, APR_EINVAL, "such a name is not sent to a server");
-    }
-    if (!out->leaf) {
-        out->leaf = want->kind == SAL_UPSTREAM_SYM ? sal_symbols_leaf(want->file, p) : want->file;
-    }
-    return name_ok(out->leaf) ? APR_SUCCESS
-                              : sal_fail(err, APR_EINVAL, "such a name is not sent to a server");
-}
-
-/* Appends s percent-encoded but for letters, digits and the characters of `keep`. */
-static void encode(apr_array_header_t *out, const char *s, const char *keep, bool plus)
-{
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        char hex[4];
-
-        if (plus && c == ' ') {
-            APR_ARRAY_PUSH(out, char) = '+';
-        } else if (c < 0x80 && (isalnum(c) || strchr(keep, c))) {
-            APR_ARRAY_PUSH(out, char) = (char)c;
-        } else {
-            snprintf(hex, sizeof(hex), "%%%02X", c);
-            for (int i = 0; i < 3; i++) {
-                APR_ARRAY_PUSH(out, char) = hex[i];
-            }
-        }
-    }
-}
-
-static void append(apr_array_header_t *out, const char *s)
-{
-    for (; *s; s++) {
-        APR_ARRAY_PUSH(out, char) = *s;
-    }
-}
-
-/* What minidump-stackwalk asks for, byte for byte: servers' logs and symbol_url agree then. */
-static const char *url_of(const sal_upstream_server_t *server, const char *file, const char *id,
-                          const char *leaf, const sal_upstream_want_t *query, apr_pool_t *p)
-{
-    static const char in_path[] = "-._~!$&'()*+,;=:@", in_query[] = "*-._";
-    apr_array_header_t *out = apr_array_make(p, 200, 1);
-
-    append(out, server->url);
-    append(out, "/");
-    encode(out, file, in_path, false);
-    append(out, "/");
-    append(out, id);
-    append(out, "/");
-    encode(out, leaf, in_path, false);
-    if (query && query->code_file) {
-        append(out, "?code_file=");
-        encode(out, sal_basename(query->code_file), in_query, true);
-        append(out, "&code_id=");
-        encode(out, query->code_id ? query->code_id : "", in_query, true);
-    }
-    APR_ARRAY_PUSH(out, char) = '\0';
-    return out->elts;
-}
-
-static const char *url_for(const sal_upstream_server_t *server, const sal_upstream_want_t *want,
-                           apr_pool_t *p)
-{
-    if (want->kind == SAL_UPSTREAM_ELF) {
-        return url_of(server, "buildid", want->id, want->leaf, NULL, p);
-    }
-    return url_of(server, want->file, want->id, want->leaf,
-                  want->kind == SAL_UPSTREAM_SYM ? want : NULL, p);
-}
 
 static bool may_ask(const sal_upstream_server_t *server, const sal_upstream_want_t *want)
 {
@@ -326,63 +198,147 @@ static apr_status_t sign(int fd, const sal_upstream_want_t *want, const char *ur
     return lseek(fd, 0, SEEK_END) < 0 ? APR_EGENERAL : sal_fd_write_all(fd, line, strlen(line));
 }
 
+/* A download on its way into the cache. */
+typedef struct incoming_t {
+    fetch_t f;
+    const char *temp;
+    const char *leaf; /* as it is asked for */
+    bool cabinet;     /* what was wanted is to be taken out of it */
+} incoming_t;
+
+static void drop(incoming_t *in)
+{
+    if (in->f.fd >= 0) {
+        close(in->f.fd);
+        unlink(in->temp);
+        in->f.fd = -1;
+    }
+}
+
+/* Puts what the cabinet holds in its place. */
+static bool unpack(ask_t *a, incoming_t *in, sal_error_t *err)
+{
+    incoming_t inside = *in;
+    apr_status_t rv = upstream_temp(&inside.f.fd, &inside.temp, a->u, a->p, err);
+    sal_error_t why = { .message = "" };
+
+    if (rv != APR_SUCCESS) {
+        apr_cpystrn(in->f.reason, "the cache cannot be written", sizeof(in->f.reason));
+        return false;
+    }
+    rv = upstream_unpack(inside.f.fd, &inside.f.size, in->f.fd, a->u->opts.max_file, a->p, &why);
+    if (rv != APR_SUCCESS) {
+        apr_cpystrn(in->f.reason, why.message, sizeof(in->f.reason));
+        drop(&inside);
+        return false;
+    }
+    drop(in);
+    *in = inside;
+    return true;
+}
+
+static const char *refused(ask_t *a, incoming_t *in, sal_error_t *err)
+{
+    if (in->cabinet && !unpack(a, in, err)) {
+        return in->f.reason;
+    }
+    return upstream_check(in->f.fd, in->f.size, a->want, a->p);
+}
+
 /* Downloads into the open file, checks it and moves it to its place. */
-static fetch_outcome_t download(ask_t *a, const sal_upstream_server_t *server, int fd,
-                                const char *temp, fetch_t *f, sal_error_t *err)
+static fetch_outcome_t download(ask_t *a, const sal_upstream_server_t *server, incoming_t *in,
+                                sal_error_t *err)
 {
     const char *why;
     apr_time_t begun = apr_time_now();
-    fetch_outcome_t outcome = fetch_retrying(a, f);
+    fetch_outcome_t outcome = fetch_retrying(a, &in->f);
 
     if (outcome != FETCH_OK) {
         return outcome;
     }
-    why = upstream_check(fd, f->size, a->want, a->p);
+    why = refused(a, in, err);
     if (why) {
-        apr_cpystrn(f->reason, why, sizeof(f->reason));
+        if (why != in->f.reason) {
+            apr_cpystrn(in->f.reason, why, sizeof(in->f.reason));
+        }
         sal_log(SAL_LOG_WARNING, 2082, "%s from symbols upstream %s is not used: %s", a->relative,
                 server->url, why);
         return FETCH_UNUSABLE;
     }
-    if (sign(fd, a->want, f->url, a->p) != APR_SUCCESS ||
-        upstream_publish(a->u, fd, temp, a->path, a->p, err) != APR_SUCCESS) {
-        apr_cpystrn(f->reason, "the cache cannot be written", sizeof(f->reason));
+    if (sign(in->f.fd, a->want, in->f.url, a->p) != APR_SUCCESS ||
+        upstream_publish(a->u, in->temp, a->path, a->p, err) != APR_SUCCESS) {
+        apr_cpystrn(in->f.reason, "the cache cannot be written", sizeof(in->f.reason));
         return FETCH_BROKEN;
     }
+    close(in->f.fd);
+    in->f.fd = -1;
     sal_log(SAL_LOG_INFO, 2080, "%s fetched from symbols upstream %s: %llu bytes, %d ms",
-            a->relative, server->url, (unsigned long long)f->size,
+            a->relative, server->url, (unsigned long long)in->f.size,
             (int)apr_time_as_msec(apr_time_now() - begun));
     return FETCH_OK;
+}
+
+static fetch_outcome_t ask_for_leaf(ask_t *a, const sal_upstream_server_t *server, incoming_t *in,
+                                    sal_error_t *err)
+{
+    fetch_outcome_t outcome;
+
+    in->f = (fetch_t){ .url = upstream_url_for(server, a->want, in->leaf, a->p),
+                       .server = server,
+                       .via = a->via,
+                       .follow = true,
+                       .inflate = a->want->kind == SAL_UPSTREAM_SYM };
+    in->cabinet = in->leaf != a->want->leaf;
+    if (upstream_temp(&in->f.fd, &in->temp, a->u, a->p, err) != APR_SUCCESS) {
+        in->f.fd = -1;
+        apr_cpystrn(in->f.reason, "the cache cannot be written", sizeof(in->f.reason));
+        return FETCH_BROKEN;
+    }
+    outcome = download(a, server, in, err);
+    drop(in);
+    return outcome;
+}
+
+/*
+ * The leaves under which a server may have the file: Microsoft's keep PDB and PE files plain or as
+ * cabinets (xul.pd_), Tecken as cabinets only.
+ */
+static int leaves_of(const char *leaves[2], const ask_t *a, const sal_upstream_server_t *server)
+{
+    const char *leaf = a->want->leaf;
+    size_t n = strlen(leaf);
+    bool plain =
+        (a->want->kind & (SAL_UPSTREAM_PDB | SAL_UPSTREAM_PE)) && n > 1 && leaf[n - 1] != '_';
+    int count = 0;
+
+    if (!plain || server->layout == SAL_UPSTREAM_SYMSTORE) {
+        leaves[count++] = leaf;
+    }
+    if (plain) {
+        leaves[count++] = apr_pstrcat(a->p, apr_pstrmemdup(a->p, leaf, n - 1), "_", NULL);
+    }
+    return count;
 }
 
 static apr_status_t ask_server(ask_t *a, const sal_upstream_server_t *server,
                                sal_upstream_got_t *got, sal_error_t *err)
 {
-    fetch_t f = { .url = url_for(server, a->want, a->p),
-                  .server = server,
-                  .via = a->via,
-                  .follow = true,
-                  .inflate = a->want->kind == SAL_UPSTREAM_SYM };
-    fetch_outcome_t outcome;
-    const char *temp;
-    apr_status_t rv = upstream_temp(&f.fd, &temp, a->u, a->p, err);
+    fetch_outcome_t outcome = FETCH_MISSING;
+    const char *leaves[2];
+    int n = leaves_of(leaves, a, server);
+    incoming_t in;
 
-    if (rv != APR_SUCCESS) {
-        note_failure(a, server, "the cache cannot be written", rv);
-        return rv;
+    for (int i = 0; i < n && outcome == FETCH_MISSING; i++) {
+        in.leaf = leaves[i];
+        outcome = ask_for_leaf(a, server, &in, err);
     }
-    outcome = download(a, server, f.fd, temp, &f, err);
-    close(f.fd);
-    if (outcome != FETCH_OK) {
-        unlink(temp);
-    }
-    remember_outcome(a, server, &f, outcome);
+    remember_outcome(a, server, &in.f, outcome);
     if (outcome == FETCH_OK) {
-        *got = (sal_upstream_got_t){ a->path, f.url };
+        *got = (sal_upstream_got_t){ a->path, in.f.url };
         return APR_SUCCESS;
     }
     if (outcome != FETCH_MISSING) {
-        note_failure(a, server, f.reason, outcome == FETCH_DEAD ? APR_TIMEUP : APR_EGENERAL);
+        note_failure(a, server, in.f.reason, outcome == FETCH_DEAD ? APR_TIMEUP : APR_EGENERAL);
     }
     return APR_ENOENT;
 }
@@ -477,7 +433,7 @@ static const char *relative_of(const sal_upstream_want_t *want, apr_pool_t *p)
 static apr_status_t prepare(ask_t *a, sal_upstream_want_t *checked, sal_upstream_t *u,
                             const sal_upstream_want_t *want, apr_pool_t *p, sal_error_t *err)
 {
-    apr_status_t rv = normalise(checked, want, p, err);
+    apr_status_t rv = upstream_normalise(checked, want, p, err);
 
     *a = (ask_t){ .u = u, .want = checked, .p = p };
     if (rv == APR_SUCCESS) {
@@ -519,44 +475,6 @@ apr_status_t sal_upstream_get(sal_upstream_got_t *got, sal_upstream_t *u,
 
 /* ---- modules of which only the code id is known ---- */
 
-/* ".../<debug_file>/<debug_id>/<leaf>" of a redirect, or of our memory of one. */
-static bool take_identity(const char **debug_file, const char **debug_id, const char *location,
-                          apr_pool_t *p)
-{
-    char *path = apr_pstrmemdup(p, location, strcspn(location, "?#"));
-    char *leaf = strrchr(path, '/'), *id, *file;
-
-    if (!leaf) {
-        return false;
-    }
-    *leaf = '\0';
-    if (!(id = strrchr(path, '/'))) {
-        return false;
-    }
-    *id++ = '\0';
-    file = strrchr(path, '/');
-    file = apr_pstrdup(p, file ? file + 1 : path);
-    for (char *s = file; (s = strchr(s, '%')) != NULL; s++) {
-        uint64_t c;
-
-        if (sal_parse_hex(s + 1, strnlen(s + 1, 2), &c) && s[1] && s[2]) {
-            *s = (char)c;
-            memmove(s + 1, s + 3, strlen(s + 3) + 1);
-        }
-    }
-    *debug_file = file;
-    *debug_id = id;
-    return name_ok(file) && sal_debug_id_valid(id) && strlen(id) <= SAL_DEBUG_ID_SIZE;
-}
-
-static const char *code_leaf(const char *code_file, apr_pool_t *p)
-{
-    size_t n = strlen(code_file);
-    bool dll = n > 4 && !strcasecmp(code_file + n - 4, ".dll");
-
-    return apr_pstrcat(p, apr_pstrmemdup(p, code_file, dll ? n - 4 : n), ".sym", NULL);
-}
-
 static bool ask_identity(ask_t *a, const sal_upstream_server_t *server, const char **debug_file,
                          const char **debug_id)
 {
@@ -567,14 +485,15 @@ static bool ask_identity(ask_t *a, const sal_upstream_server_t *server, const ch
     bool found;
 
     if (upstream_recall(&m, a->u, server->url, a->relative, a->p) && m.count == IDENTITY) {
-        return take_identity(debug_file, debug_id, m.reason, a->p);
+        return upstream_take_identity(debug_file, debug_id, m.reason, a->p);
     }
     if (remembered(a, server)) {
         return false;
     }
-    f.url = url_of(server, want->file, want->id, want->leaf, NULL, a->p);
+    f.url = upstream_url_of(server, want->file, want->id, want->leaf, NULL, a->p);
     outcome = fetch_retrying(a, &f);
-    found = outcome == FETCH_REDIRECT && take_identity(debug_file, debug_id, f.location, a->p);
+    found =
+        outcome == FETCH_REDIRECT && upstream_take_identity(debug_file, debug_id, f.location, a->p);
     if (outcome == FETCH_REDIRECT || outcome == FETCH_OK) { /* a redirect to a login, a page */
         outcome = FETCH_MISSING;
     }
@@ -599,13 +518,13 @@ apr_status_t sal_upstream_identify(const char **debug_file, const char **debug_i
     sal_upstream_want_t code = *want;
     ask_t a = { .u = u, .want = &code, .p = p };
 
-    if (!name_ok(code_file) || n == 0 || n > 128 || !sal_debug_id_valid(want->code_id)) {
+    if (!upstream_name_ok(code_file) || n == 0 || n > 128 || !sal_debug_id_valid(want->code_id)) {
         return sal_fail(err, APR_EINVAL, "the module has no code file or no code id");
     }
     code.kind = SAL_UPSTREAM_SYM;
     code.file = code_file;
-    code.id = cased(want->code_id, n, p);
-    code.leaf = code_leaf(code_file, p);
+    code.id = upstream_cased(want->code_id, n, p);
+    code.leaf = upstream_code_leaf(code_file, p);
     a.relative = apr_pstrcat(p, "code/", code_file, "/", code.id, NULL);
     if (!(a.via = next_via(u, want->via, p, err))) {
         return SAL_E_DENIED;
@@ -619,86 +538,4 @@ apr_status_t sal_upstream_identify(const char **debug_file, const char **debug_i
         }
     }
     return no_answer(&a, err);
-}
-
-/* ---- opening ---- */
-
-bool sal_upstream_asks(const sal_upstream_t *u, unsigned kinds)
-{
-    for (int i = 0; u && i < u->opts.n_servers; i++) {
-        if (u->opts.servers[i].ask & kinds) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void sal_upstream_stops_if(sal_upstream_t *u, bool (*stopping)(void))
-{
-    u->stopping = stopping;
-}
-
-static void set_defaults(sal_upstream_opts_t *o)
-{
-    o->max_file = o->max_file ? o->max_file : DEFAULT_MAX_FILE;
-    o->connect_seconds = o->connect_seconds > 0 ? o->connect_seconds : 5;
-    o->total_seconds = o->total_seconds > 0 ? o->total_seconds : 300;
-    o->stall_seconds = o->stall_seconds > 0 ? o->stall_seconds : 20;
-    o->negative_seconds = o->negative_seconds ? o->negative_seconds : 3600;
-    o->down_seconds = o->down_seconds ? o->down_seconds : 30;
-}
-
-static void copy_servers(sal_upstream_t *u, apr_pool_t *p)
-{
-    sal_upstream_server_t *s =
-        apr_pmemdup(p, u->opts.servers, (apr_size_t)u->opts.n_servers * sizeof(*s));
-
-    for (int i = 0; i < u->opts.n_servers; i++) {
-        s[i].url = apr_pstrdup(p, s[i].url);
-        s[i].header = apr_pstrdup(p, s[i].header);
-    }
-    u->opts.servers = s;
-}
-
-static apr_status_t upstream_free(void *data)
-{
-    sal_upstream_t *u = data;
-
-    upstream_http_close(u);
-    pthread_mutex_destroy(&u->lock);
-    return APR_SUCCESS;
-}
-
-apr_status_t sal_upstream_make(sal_upstream_t **out, const sal_upstream_opts_t *opts, apr_pool_t *p,
-                               sal_error_t *err)
-{
-    sal_upstream_t *u = apr_pcalloc(p, sizeof(*u));
-    char *absolute;
-    apr_pool_t *scratch;
-    apr_status_t rv;
-
-    u->opts = *opts;
-    u->pool = p;
-    set_defaults(&u->opts);
-    copy_servers(u, p);
-    rv = apr_filepath_merge(&absolute, NULL, opts->cache_dir, APR_FILEPATH_NOTRELATIVE, p);
-    if (rv != APR_SUCCESS) {
-        return sal_fail_os(err, rv, "cache folder %s", opts->cache_dir);
-    }
-    for (size_t n = strlen(absolute); n > 1 && absolute[n - 1] == '/'; n--) {
-        absolute[n - 1] = '\0';
-    }
-    u->opts.cache_dir = absolute;
-    u->opts.tmp_dir = apr_pstrdup(p, opts->tmp_dir);
-    apr_pool_create(&scratch, p);
-    rv = upstream_cache_open(u, scratch, err);
-    apr_pool_destroy(scratch);
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    upstream_http_init();
-    pthread_mutex_init(&u->lock, NULL);
-    apr_pool_cleanup_register(p, u, upstream_free, apr_pool_cleanup_null);
-    *out = u;
-    return APR_SUCCESS;
 }

@@ -196,12 +196,11 @@ apr_status_t upstream_temp(int *fd, const char **path, const sal_upstream_t *u, 
     return APR_SUCCESS;
 }
 
-apr_status_t upstream_publish(const sal_upstream_t *u, int fd, const char *temp, const char *path,
+apr_status_t upstream_publish(const sal_upstream_t *u, const char *temp, const char *path,
                               apr_pool_t *p, sal_error_t *err)
 {
     apr_status_t rv = upstream_make_folders(u, path, p, err);
 
-    (void)fd;
     if (rv == APR_SUCCESS && rename(temp, path) != 0) {
         rv = sal_fail_os(err, errno, "cannot rename %s to %s", temp, path);
     }

@@ -10,7 +10,8 @@
 #include <strings.h>
 #include <unistd.h>
 #include <apr_strings.h>
-#include "base/reader.h"
+#include "base/file.h"
+#include "symbols/cab.h"
 #include "symbols/module_id.h"
 #include "symbols/sym_header.h"
 
@@ -105,4 +106,27 @@ const char *upstream_check(int fd, uint64_t size, const sal_upstream_want_t *wan
         return check_pe(head, (size_t)n, want, p);
     }
     return check_magic(head, (size_t)n, want);
+}
+
+static apr_status_t take_piece(void *baton, const void *data, apr_size_t size)
+{
+    return sal_fd_write_all(*(const int *)baton, data, size);
+}
+
+apr_status_t upstream_unpack(int out, uint64_t *size, int cabinet, uint64_t max, apr_pool_t *p,
+                             sal_error_t *err)
+{
+    sal_cab_t *cab;
+    apr_status_t rv;
+
+    lseek(cabinet, 0, SEEK_SET);
+    rv = sal_cab_open(&cab, cabinet, p, err);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    *size = sal_cab_size(cab);
+    if (*size > max) {
+        return sal_fail(err, SAL_E_TOOBIG, "the file is larger than allowed");
+    }
+    return sal_cab_unpack(cab, take_piece, &out, err);
 }

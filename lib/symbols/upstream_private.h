@@ -6,7 +6,9 @@
  * upstream_cache.c  places in the cache folder, what is remembered there, locks, temporary files
  * upstream_trim.c   keeping that folder within its bound
  * upstream_http.c   one GET, bounded; the only file that knows libcurl
+ * upstream_names.c  names, ids and URLs
  * upstream_check.c  is a file what was asked for?
+ * upstream_open.c   settings and their defaults
  * upstream.c        which server is asked for what, in which order
  * upstream_pipe.c   asks another process by a line protocol
  * upstream_serve.c  its other end
@@ -74,8 +76,28 @@ int upstream_lock(const sal_upstream_t *u, const char *relative, apr_time_t dead
 /* A new file to download into; unlinked by the caller unless it was published. */
 apr_status_t upstream_temp(int *fd, const char **path, const sal_upstream_t *u, apr_pool_t *p,
                            sal_error_t *err);
-apr_status_t upstream_publish(const sal_upstream_t *u, int fd, const char *temp, const char *path,
+apr_status_t upstream_publish(const sal_upstream_t *u, const char *temp, const char *path,
                               apr_pool_t *p, sal_error_t *err);
+
+/* ---- upstream_names.c ---- */
+
+/* Letters upper-case up to this many, lower-case after. */
+char *upstream_cased(const char *s, size_t upper, apr_pool_t *p);
+/* May the name be sent, and be a name in the cache? */
+bool upstream_name_ok(const char *s);
+/* Checks names and id, fills in the usual leaf and form of the id. APR_EINVAL. */
+apr_status_t upstream_normalise(sal_upstream_want_t *out, const sal_upstream_want_t *want,
+                                apr_pool_t *p, sal_error_t *err);
+/* With query, its code file and id are appended if it has them. */
+const char *upstream_url_of(const sal_upstream_server_t *server, const char *file, const char *id,
+                            const char *leaf, const sal_upstream_want_t *query, apr_pool_t *p);
+const char *upstream_url_for(const sal_upstream_server_t *server, const sal_upstream_want_t *want,
+                             const char *leaf, apr_pool_t *p);
+/* ".../<debug_file>/<debug_id>/<leaf>" of a redirect. */
+bool upstream_take_identity(const char **debug_file, const char **debug_id, const char *location,
+                            apr_pool_t *p);
+/* Leaf of the symbols of a code file: that of xul.dll is xul.sym. */
+const char *upstream_code_leaf(const char *code_file, apr_pool_t *p);
 
 /* ---- upstream_http.c ---- */
 
@@ -112,5 +134,9 @@ void upstream_http_close(sal_upstream_t *u);
 
 /* NULL if the file is what was wanted, else why not. Leaves the offset anywhere. */
 const char *upstream_check(int fd, uint64_t size, const sal_upstream_want_t *want, apr_pool_t *p);
+
+/* Writes the file that the cabinet holds, at most max bytes. */
+apr_status_t upstream_unpack(int out, uint64_t *size, int cabinet, uint64_t max, apr_pool_t *p,
+                             sal_error_t *err);
 
 #endif
