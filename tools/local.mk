@@ -37,6 +37,7 @@ salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
     tools/signature_fetch.c tools/signature_cmd.c tools/signature_print.c \
     tools/cmd_submit.c \
     tools/cmd_sweep.c \
+    tools/cmd_symbols.c \
     tools/cmd_token.c \
     tools/cmd_upload_symbols.c tools/upload_send.c tools/upload_send.h tools/symbol_files.c tools/symbol_files.h
 salvage_server_CPPFLAGS = $(TOOL_CPPFLAGS) -DSALVAGE_SERVER

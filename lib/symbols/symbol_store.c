@@ -451,8 +451,12 @@ apr_status_t sal_symbol_temp_commit(sal_symbol_temp_t *temp, const char *sha256,
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if (link(temp->path, blob) && errno != EEXIST) {
-        return sal_fail_os(err, errno, "cannot link %s", blob);
+    if (link(temp->path, blob)) {
+        /* Retention leaves alone what was touched lately (symbol_store_drop.c). */
+        if (errno != EEXIST ||
+            (utimensat(AT_FDCWD, blob, NULL, 0) && link(temp->path, blob) && errno != EEXIST)) {
+            return sal_fail_os(err, errno, "cannot link %s", blob);
+        }
     }
     sal_symbol_temp_drop(temp);
     /* Also when it was there: another upload may have linked it a moment ago and not synced yet. */
@@ -518,7 +522,12 @@ apr_status_t sal_symbol_store_link(sal_symbol_store_t *store, const sal_symbol_k
         return rv;
     }
     symbol_index_forget(store, key, is_try, p);
-    if ((rv = swap_link(blob, target, store->root, p, err)) != APR_SUCCESS ||
+    rv = swap_link(blob, target, store->root, p, err);
+    if (APR_STATUS_IS_ENOENT(rv)) { /* retention has just removed the empty directory */
+        rv = sal_dir_make(dir, 0755, sync, p, err);
+        rv = rv == APR_SUCCESS ? swap_link(blob, target, store->root, p, err) : rv;
+    }
+    if (rv != APR_SUCCESS ||
         (rv = symbol_index_note(store, key, is_try, sync, p, err)) != APR_SUCCESS) {
         return rv;
     }

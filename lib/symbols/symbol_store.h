@@ -123,4 +123,28 @@ SAL_API int sal_symbol_store_spool(sal_symbol_store_t *store, apr_pool_t *p, sal
 /* Removes what killed processes left in ROOT/tmp more than a day ago; returns how many. */
 SAL_API int sal_symbol_store_sweep(sal_symbol_store_t *store, apr_pool_t *p);
 
+/* ---- removing: symbol_store_drop.c ---- */
+
+/*
+ * Ends what a key stands for, if that is still this blob: what was stored under it since stays.
+ * Nothing to end is success. Whoever reads the file at the time reads it to its end.
+ */
+SAL_API apr_status_t sal_symbol_store_unlink(sal_symbol_store_t *store, const sal_symbol_key_t *key,
+                                             bool is_try, const char *sha256, apr_pool_t *p,
+                                             sal_error_t *err);
+
+/*
+ * Removes a blob that no key leads to and that was not touched for min_age seconds. *freed: its
+ * bytes, 0 if it stays.
+ */
+SAL_API apr_status_t sal_symbol_store_blob_drop(int64_t *freed, sal_symbol_store_t *store,
+                                                const char *sha256, int min_age, apr_pool_t *p,
+                                                sal_error_t *err);
+
+/* Calls fn with every blob that no key leads to and that was not touched for min_age seconds. */
+typedef apr_status_t (*sal_symbol_blob_fn)(void *baton, const char *sha256, sal_error_t *err);
+SAL_API apr_status_t sal_symbol_store_loose_blobs(sal_symbol_store_t *store, int min_age,
+                                                  sal_symbol_blob_fn fn, void *baton, apr_pool_t *p,
+                                                  sal_error_t *err);
+
 #endif
