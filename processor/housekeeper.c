@@ -10,11 +10,14 @@
 #include "base/log.h"
 #include "jobs/complete.h"
 #include "search/index.h"
+#include "symbols/books.h"
 
 #define SWEEP_SECONDS 30
 #define PENDING_AGE 30
 #define WEEKS_AHEAD 4
 #define DEAD_DAYS 30
+#define MISSING_DAYS 90
+#define EXPIRE_SECONDS 3600
 
 typedef struct keeper_t {
     const settings_t *settings;
@@ -91,6 +94,40 @@ static apr_status_t forget_dead(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_er
     return sal_queue_purge(&n, DEAD_DAYS, db, p, err);
 }
 
+/* What the rules of symbols-keep let go. */
+static apr_status_t expire_symbols(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    const settings_t *s = k->settings;
+    sal_symbols_gone_t gone = { 0 };
+    apr_status_t rv = APR_SUCCESS;
+
+    if (s->symbols) {
+        rv = sal_symbols_expire(&gone, s->keep, false, NULL, NULL, s->symbols, db, p, err);
+    }
+    if (gone.files > 0) {
+        sal_log(SAL_LOG_NOTICE, 5070, "%lld symbol files have expired, %lld bytes are free",
+                (long long)gone.files, (long long)gone.freed);
+    }
+    return rv;
+}
+
+/* What ended uploads have left in the store. */
+static apr_status_t tidy_symbols(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    sal_symbols_gone_t loose = { 0 };
+
+    return k->settings->symbols ? sal_symbols_tidy(&loose, k->settings->symbols, db, p, err)
+                                : APR_SUCCESS;
+}
+
+static apr_status_t forget_missing(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    int n;
+
+    (void)k;
+    return sal_books_missing_expire(&n, MISSING_DAYS, db, p, err);
+}
+
 static void take_signals(keeper_t *k)
 {
     for (int n; (n = signals_take(k->signals)) != 0;) {
@@ -146,10 +183,10 @@ int housekeeper_run(const settings_t *s)
     keeper_t k = { .settings = s, .link.conninfo = s->conninfo };
     /* a short lease wants to be looked at as often */
     int expiry = s->lease < SWEEP_SECONDS ? s->lease : SWEEP_SECONDS;
-    chore_t chores[] = { { make_partitions, 86400, 0 },
-                         { expire_leases, expiry, 0 },
-                         { sweep_pending, SWEEP_SECONDS, 0 },
-                         { forget_dead, 86400, 0 } };
+    chore_t chores[] = { { make_partitions, 86400, 0 },       { expire_leases, expiry, 0 },
+                         { sweep_pending, SWEEP_SECONDS, 0 }, { forget_dead, 86400, 0 },
+                         { forget_missing, 86400, 0 },        { expire_symbols, EXPIRE_SECONDS, 0 },
+                         { tidy_symbols, 86400, 0 } };
     int n = (int)(sizeof(chores) / sizeof(chores[0]));
 
     apr_pool_create(&k.pool, NULL);

@@ -18,6 +18,7 @@
 #include "db/db.h"
 #include "process/process.h"
 #include "queue/queue.h"
+#include "symbols/retention.h"
 #include "symbols/supplier.h"
 #include "symbols/upstream_pipe.h"
 #include "symbols/symbol_jobs.h"
@@ -45,6 +46,7 @@ typedef struct settings_t {
     bool upstream;               /* some server may be asked for symbols */
     int fetch_time;              /* seconds that a dump may wait for servers */
     sal_symbol_store_t *symbols; /* NULL: not configured */
+    apr_array_header_t *keep;    /* sal_keep_rule_t: how long symbols stay */
 } settings_t;
 
 /* Reads salvage.conf and opens what it names. workers 0: as configured. */

@@ -98,7 +98,8 @@ static apr_status_t open_all(settings_t *s, const sal_conf_t *conf, const char *
                                    s->pool, err)) != APR_SUCCESS) {
         return rv;
     }
-    return open_symbols(s, conf, err);
+    rv = sal_keep_rules(&s->keep, conf, s->pool, err);
+    return rv == APR_SUCCESS ? open_symbols(s, conf, err) : rv;
 }
 
 apr_status_t settings_read(settings_t **out, const char *path, int workers, apr_pool_t *parent,

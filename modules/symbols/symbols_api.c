@@ -390,8 +390,8 @@ static json_t *user_permissions(const symbols_req_t *q)
 static int whoami(symbols_req_t *q)
 {
     const sal_conf_t *shared = q->conf->shared;
-    const char *in = shared ? sal_conf_get(shared, "sign-in-url", "/signin/") : "/signin/";
-    const char *out = shared ? sal_conf_get(shared, "sign-out-url", "/signout/") : "/signout/";
+    const char *in = shared ? sal_conf_get(shared, "sign-in-url", "/signin") : "/signin";
+    const char *out = shared ? sal_conf_get(shared, "sign-out-url", "/signout") : "/signout";
     const char *csrf = NULL;
     sal_error_t err = { 0 };
     json_t *doc;

@@ -94,7 +94,7 @@ def test_both_forms_without_redirect(stack, auditor, path):
 
 def test_auth_anonymous(stack):
     doc = api(stack, "/api/_auth/").json()
-    assert doc == {"user": None, "sign_in_url": stack.url + "/signin/"}
+    assert doc == {"user": None, "sign_in_url": stack.url + "/signin"}
 
 
 def test_auth_signed_in(stack):
@@ -105,7 +105,7 @@ def test_auth_signed_in(stack):
         ("upload.upload_symbols", "Upload Symbols Files"),
         ("upload.upload_try_symbols", "Upload Try Symbols Files")}
     assert all(isinstance(p["id"], int) for p in user["permissions"])
-    assert doc["sign_out_url"] == stack.url + "/signout/"
+    assert doc["sign_out_url"] == stack.url + "/signout"
     assert len(doc["csrf_token"]) == 64
 
 
