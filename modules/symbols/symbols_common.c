@@ -3,6 +3,9 @@
  */
 #include "symbols_upload_private.h"
 
+#include "common/page.h"
+#include "common/person.h"
+
 #include <apr_strings.h>
 
 #include "base/text.h"
@@ -47,9 +50,13 @@ int symbols_check_caller(request_rec *r, const web_identity_t *who, const char *
                                          sal_utf8_clean(r->method, strlen(r->method), r->pool),
                                          sal_utf8_clean(r->uri, strlen(r->uri), r->pool)));
     }
-    if (!who->by_token) {
+    if (!who->by_token && !who->user_id) {
         return symbols_fail(r, HTTP_FORBIDDEN,
                             "This requires an Auth-Token to authenticate the request");
+    }
+    /* A person's browser sends credentials wherever a page of strangers makes it send a form. */
+    if (!who->by_token && !web_form_trusted(r, who, web_param(web_query(r), "csrf"))) {
+        return symbols_fail(r, HTTP_FORBIDDEN, "The form is too old, or not of this server");
     }
     if (!(who->permissions & (SAL_PERM_UPLOAD_SYMBOLS | SAL_PERM_UPLOAD_TRY_SYMBOLS))) {
         return symbols_fail(r, HTTP_FORBIDDEN, "Forbidden");
@@ -136,6 +143,14 @@ static void write_text(void *baton, const char *text, size_t size)
 
 int symbols_answer_upload(request_rec *r, sal_upload_t *up)
 {
+    sal_upload_sum_t sum;
+
+    if (web_wants_html(r)) { /* the form of /uploads/upload/ */
+        sal_upload_sum(up, &sum);
+        return web_redirect(
+            r, HTTP_SEE_OTHER,
+            apr_psprintf(r->pool, "/uploads/upload/%" APR_INT64_T_FMT, (apr_int64_t)sum.id));
+    }
     r->status = HTTP_CREATED;
     ap_set_content_type(r, "application/json");
     sal_upload_answer(up, write_text, r);

@@ -295,7 +295,8 @@ int symbols_upload(request_rec *r)
     f->r = r;
     apr_pool_create(&f->slot_pool, r->pool);
     apr_pool_create(&f->pool, f->slot_pool);
-    if ((rc = symbols_take_slot(r, who.token_id, f->slot_pool)) != DECLINED) {
+    if ((rc = symbols_take_slot(r, who.by_token ? who.token_id : -who.user_id, f->slot_pool)) !=
+        DECLINED) {
         return rc;
     }
     symbols_upload_opts(&f->opts, &f->limits, r, &who);
