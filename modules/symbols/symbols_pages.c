@@ -59,7 +59,7 @@ int symbols_page_anonymous(symbols_req_t *q)
     }
     data = json_pack("{s:s}", "title", "Sign in");
     if (in) {
-        json_object_set_new(data, "sign_in",
+        json_object_set_new(data, "enter",
                             json_string(apr_pstrcat(r->pool, in, "?next=",
                                                     sal_format_urlencode(r->uri, r->pool), NULL)));
     }

@@ -47,6 +47,7 @@ def sign_in(browser, stack, who):
     """As a person would: the place to sign in asks for a name and a password."""
     host = stack.url.removeprefix("http://")
     browser.get(f"http://{who.name}:{who.password}@{host}/signin?next=/uploads/")
+    browser.get(stack.url + "/uploads/")    # with a name in the address the first page has none
     assert browser.current_url.endswith("/uploads/")
     assert who.name in browser.find_element(By.CSS_SELECTOR, "header .menu").text
 
