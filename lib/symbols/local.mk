@@ -69,3 +69,4 @@ tests_unit_test_books_filter_LDADD = $(UNIT_LIBS)
 endif
 libsalvage_core_la_SOURCES += lib/symbols/symbol_store_drop.c lib/symbols/keep_rules.c \
     lib/symbols/retention.c lib/symbols/retention.h lib/symbols/import.c lib/symbols/import.h
+EXTRA_DIST += docs/messages.d/books.md
