@@ -243,7 +243,36 @@ def why_rules(a, b):
     return None if None in reasons else "+".join(sorted(reasons))
 
 
-def compare_code(t, ours, theirs, merged):
+def places(found):
+    """Files (their last part, as the paths are spelled in many ways) and lines, innermost first."""
+    if not found or not found[0]:
+        return None
+    line, calls = found
+    at = [(line[1], line[0]), *((c[1], c[2]) for c in reversed(calls))]
+    return [(os.path.basename(file), int(number)) for file, number in at]
+
+
+def judge(t, elf, odd):
+    """Lines that differ for no other reason: whom does addr2line, a third reader, agree with?"""
+    heads = subprocess.run(["readelf", "-lW", elf], capture_output=True, text=True, check=False)
+    load = min((int(x, 16) for x in re.findall(r"LOAD +0x\w+ 0x(\w+)", heads.stdout)), default=0)
+    asked = "".join("0x%x\n" % (load + address) for address, _, _ in odd)
+    answer = subprocess.run(["addr2line", "-a", "-i", "-e", elf], input=asked, capture_output=True,
+                            text=True, check=False).stdout if odd else ""
+    chains = []
+    for line in answer.split("\n"):
+        if re.fullmatch(r"0x[0-9a-f]+", line):
+            chains.append([])
+        elif line and chains:
+            file, _, number = line.split(" (discriminator")[0].rpartition(":")
+            chains[-1].append((os.path.basename(file), int(number) if number.isdigit() else 0))
+    for (address, p, q), said in zip(odd, chains + [None] * len(odd)):
+        good = said and said == places(p) and said != places(q)
+        t.count("lines", hex(address), p, q, "rows" if good else None)
+
+
+def compare_code(t, ours, theirs, merged, elf):
+    odd = []
     for at in sorted(set(ours.funcs) | set(theirs.funcs)):
         a, b = ours.funcs.get(at), theirs.funcs.get(at)
         t.count("functions", hex(at), a and a[0], b and b[0])
@@ -255,7 +284,11 @@ def compare_code(t, ours, theirs, merged):
         for address in sorted({at} | set(breaks(ours, at)) | set(breaks(theirs, at))):
             if at <= address < at + a[0]:
                 p, q = chain(x, address), chain(y, address)
-                t.count("lines", hex(address), p, q, why_lines(p, q))
+                if p != q and not why_lines(p, q):
+                    odd.append((address, p, q))
+                else:
+                    t.count("lines", hex(address), p, q, why_lines(p, q))
+    judge(t, elf, odd)
 
 
 # ---- publics, unwinding ----
@@ -284,11 +317,11 @@ def compare_cfi(t, ours, theirs):
             t.count("cfi rules", hex(address), p, q, why_rules(p, q))
 
 
-def compare(t, ours, theirs, merged):
+def compare(t, ours, theirs, merged, elf):
     for a, b in zip(ours.header, [h for h in theirs.header if not h.startswith("INFO GENERATOR")]):
         t.count("header", "header", a, b)
     t.count("files", "files", sorted(set(ours.files.values())), sorted(set(theirs.files.values())))
-    compare_code(t, ours, theirs, merged)
+    compare_code(t, ours, theirs, merged, elf)
     compare_publics(t, ours, theirs, merged)
     compare_cfi(t, ours, theirs)
 
@@ -333,7 +366,7 @@ def main():
             theirs, b = run([args.peer, "--inlines", "-o", out, elf] + ([debug] if debug else []),
                             out)
         print("%s: ours %s s %s KB, theirs %s s %s KB" % (name, *a, *b))
-        compare(tally, ours, theirs, bool(debug))
+        compare(tally, ours, theirs, bool(debug), debug or elf)
         tally.show(args.verbose)
         bad += tally.unexplained()
     return 1 if bad else 0
