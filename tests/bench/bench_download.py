@@ -3,6 +3,7 @@ import gzip
 import pathlib
 import random
 import shutil
+import statistics
 import sys
 
 import requests
@@ -12,7 +13,7 @@ from figures import TOP, alternate, figure, skipped, wrk
 sys.path.insert(0, str(TOP / "tests" / "lib"))
 from symbols import archive, upload  # noqa: E402  (the path is set above)
 
-ROUNDS, SECONDS = 5, 2
+ROUNDS, SECONDS = 11, 1
 ID = "0123456789ABCDEF0123456789ABCDE%X1"
 
 
@@ -51,7 +52,10 @@ def compare(stack, scratch, name, number, size, connections):
                                  best(stack.url + path, connections, lua))
     finally:
         static.unlink()
-    figure(name, max(ours), max(theirs), ">=0.95", "/s",
+    # Neighbours in time are compared: what else the machine does hits both of a pair alike.
+    ratio = statistics.median(o / t for o, t in zip(ours, theirs))
+    base = statistics.median(theirs)
+    figure(name, ratio * base, base, ">=0.95", "/s",
            f"{len(body)} stored bytes, keep-alive; against a static file (bytes/s: the same ratio)")
 
 
