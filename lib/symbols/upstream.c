@@ -513,17 +513,20 @@ apr_status_t sal_upstream_identify(const char **debug_file, const char **debug_i
                                    sal_upstream_t *u, const sal_upstream_want_t *want,
                                    apr_pool_t *p, sal_error_t *err)
 {
-    const char *code_file = want->code_file ? sal_basename(want->code_file) : "";
-    size_t n = want->code_id ? strlen(want->code_id) : 0;
+    const char *code_file = sal_basename(want->code_file ? want->code_file
+                                         : want->file    ? want->file
+                                                         : "");
+    const char *code_id = want->code_id ? want->code_id : want->id;
+    size_t n = code_id ? strlen(code_id) : 0;
     sal_upstream_want_t code = *want;
     ask_t a = { .u = u, .want = &code, .p = p };
 
-    if (!upstream_name_ok(code_file) || n == 0 || n > 128 || !sal_debug_id_valid(want->code_id)) {
+    if (!upstream_name_ok(code_file) || n == 0 || n > 128 || !sal_debug_id_valid(code_id)) {
         return sal_fail(err, APR_EINVAL, "the module has no code file or no code id");
     }
     code.kind = SAL_UPSTREAM_SYM;
     code.file = code_file;
-    code.id = upstream_cased(want->code_id, n, p);
+    code.id = upstream_cased(code_id, n, p);
     code.leaf = upstream_code_leaf(code_file, p);
     a.relative = apr_pstrcat(p, "code/", code_file, "/", code.id, NULL);
     if (!(a.via = next_via(u, want->via, p, err))) {

@@ -125,7 +125,8 @@ SAL_API apr_status_t sal_upstream_get(sal_upstream_got_t *got, sal_upstream_t *u
 
 /*
  * Debug file and debug id of a module of which only code file and code id are known: servers of
- * tecken layout answer with a redirect to them. Errors as above.
+ * tecken layout answer with a redirect to them. Without code_file or code_id file and id are
+ * taken for them. Errors as above.
  */
 SAL_API apr_status_t sal_upstream_identify(const char **debug_file, const char **debug_id,
                                            sal_upstream_t *u, const sal_upstream_want_t *want,

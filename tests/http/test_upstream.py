@@ -3,11 +3,13 @@ that are slow, dead or wrong cost."""
 import concurrent.futures
 import os
 import pathlib
+import struct
 import time
 
 import pytest
 import requests
 from symbol_server import SymbolServer, closed_port, endless, file, in_turn, redirect, stalled, status
+from test_symsrv import cabinet
 from test_daemon import Daemon, crash, hooked, job as queue_row, wait_until  # noqa: F401 (a fixture)
 
 ID = "A1B2C3D4E5F60718293A4B5C6D7E8F90"
@@ -210,6 +212,57 @@ def test_download_of_what_nobody_has(stack, upstream, module):
     for _ in range(3):
         assert requests.get(f"{stack.url}/symbols/{module[2]}", timeout=60).status_code == 404
     assert upstream.paths() == [module[2]]
+
+
+def pdb(n):
+    return b"Microsoft C/C++ MSF 7.00\r\n\x1aDS\0\0\0" + bytes(i * 7 & 0xff for i in range(n))
+
+
+@pytest.mark.parametrize("layout, asked", [("tecken", ["far.pd_"]), ("symstore", ["far.pdb", "far.pd_"])])
+def test_cabinets_are_unpacked(stack, server, tmp_path, layout, asked):
+    debug_id = sym(next(numbers))[1]
+    stack.httpd_conf(f"SymbolsUpstream {server.url} layout={layout} ask=pdb\n")
+    server.put(f"far.pdb/{debug_id}/far.pd_", file(cabinet(tmp_path, "far.pdb", pdb(70000))))
+    for _ in range(2):
+        r = requests.get(f"{stack.url}/symbols/far.pdb/{debug_id}/far.pdb", timeout=60)
+        assert (r.status_code, r.content) == (200, pdb(70000))
+    assert server.paths() == [f"far.pdb/{debug_id}/{leaf}" for leaf in asked]
+
+
+def test_pe_files_are_checked(stack, server):
+    """By time stamp and size of image, which the code id is made of."""
+    stack.error_log.expect("SAL2082")
+    stack.httpd_conf(f"SymbolsUpstream {server.url} layout=symstore\n")
+    image = bytearray(400)
+    image[:2], image[0x3c:0x40], image[0x80:0x84] = b"MZ", struct.pack("<I", 0x80), b"PE\0\0"
+    stamp = 0x5f000000 + next(numbers)
+    struct.pack_into("<I", image, 0x88, stamp)
+    struct.pack_into("<I", image, 0xd0, 0x1c000)
+    good, other = f"far.dll/{stamp:08X}1c000/far.dll", f"far.dll/{stamp + 1:08X}1c000/far.dll"
+    server.put(good, file(bytes(image)))
+    server.put(other, file(bytes(image)))
+    r = requests.get(f"{stack.url}/symbols/{good}", timeout=60)
+    assert (r.status_code, r.content) == (200, bytes(image))
+    assert requests.get(f"{stack.url}/symbols/{other}", timeout=60).status_code == 404
+
+
+def test_debuginfod_upstream(stack, server):
+    build_id = f"{next(numbers):040x}"
+    elf = b"\x7fELF\2\1\1" + bytes(500)
+    stack.httpd_conf(f"SymbolsUpstream {server.url} layout=debuginfod\n")
+    server.put(f"buildid/{build_id}/debuginfo", file(elf, encoding="gzip"))
+    for _ in range(2):
+        r = requests.get(f"{stack.url}/buildid/{build_id}/debuginfo", timeout=60)
+        assert (r.status_code, r.content) == (200, elf)
+    assert server.paths() == [f"buildid/{build_id}/debuginfo"]
+    assert requests.get(f"{stack.url}/buildid/{build_id}/executable", timeout=60).status_code == 404
+
+
+def test_code_id_is_asked_upstream(stack, upstream, module):
+    code = f"{0x5f000000 + next(numbers):08X}2000"
+    upstream.put(f"far.dll/{code}/far.sym", redirect("/" + module[2]))
+    r = requests.get(f"{stack.url}/symbols/far.dll/{code}/far.sym", timeout=60, allow_redirects=False)
+    assert r.status_code == 302 and r.headers["Location"] == f"/symbols/{module[2]}"
 
 
 def test_nobody_asks_himself(stack, module):
