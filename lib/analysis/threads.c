@@ -6,15 +6,24 @@
 
 #include "base/text.h"
 
+/* Registers are written as wide as they are in the record: mips and sparc have 64 bits for each. */
+static int register_digits(const sal_cpu_desc_t *cpu)
+{
+    return cpu->pointer_size == 8 || cpu->cpu == SAL_CPU_MIPS || cpu->cpu == SAL_CPU_SPARC ? 16 : 8;
+}
+
 static json_t *registers_json(const sal_regs_t *regs)
 {
     const sal_cpu_desc_t *cpu = sal_cpu_desc(regs->cpu);
     json_t *out = json_object();
     char text[24];
 
-    for (int i = 0; i < cpu->n_regs && i < SAL_MAX_REGS; i++) {
+    for (int k = 0; k < cpu->n_regs && k < SAL_MAX_REGS; k++) {
+        /* arm's r12 is printed before its r11, which is called fp */
+        int i = cpu->cpu == SAL_CPU_ARM && (k == 11 || k == 12) ? 23 - k : k;
+
         if (regs->valid >> i & 1) {
-            snprintf(text, sizeof(text), "0x%0*llx", cpu->pointer_size * 2,
+            snprintf(text, sizeof(text), "0x%0*llx", register_digits(cpu),
                      (unsigned long long)regs->value[i]);
             json_object_set_new(out, cpu->reg_names[i], json_string(text));
         }

@@ -186,7 +186,6 @@ static void print_mips(FILE *f, const sal_span_t *raw)
         fprintf(f, "  %s                = 0x%" PRIx64 "\n", regs[i].name,
                 md_u64(raw, 8 + 8 * (uint64_t)regs[i].index));
     }
-    fprintf(f, "  pc                = 0x%" PRIx64 "\n", md_u64(raw, 312));
 }
 
 /* CPUs that nobody else prints: the registers that are decoded. */
