@@ -16,6 +16,7 @@ FUZZ_TARGETS = tests/fuzz/fuzz_books_filter \
     tests/fuzz/fuzz_symcache \
     tests/fuzz/fuzz_object \
     tests/fuzz/fuzz_symfile \
+    tests/fuzz/fuzz_upload_form \
     tests/fuzz/fuzz_zip
 FUZZ_LIBS = libsalvage_core.la
 if WITH_FUZZER
@@ -87,3 +88,6 @@ tests_fuzz_fuzz_books_filter_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_object_SOURCES = tests/fuzz/fuzz_object.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_object_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_object_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_upload_form_SOURCES = tests/fuzz/fuzz_upload_form.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_upload_form_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_upload_form_LDFLAGS = $(FUZZ_LINK)
