@@ -163,14 +163,19 @@ apr_status_t sal_symcache_open(sal_symcache_t **out, const char *path, apr_pool_
     apr_status_t rv = sal_file_map(&file, path, p, err);
 
     if (rv == APR_SUCCESS) {
-        /* A huge page for the few bytes of a lookup would make all of the file resident. */
-        (void)!madvise((void *)file.data, file.size, MADV_NOHUGEPAGE);
         rv = attach(out, file, path, p, err);
     }
     if (rv == APR_SUCCESS) {
         (*out)->mapped = true;
     }
     return rv;
+}
+
+void sal_symcache_sparse(const sal_symcache_t *c)
+{
+    if (c->mapped) {
+        (void)!madvise((void *)c->file.data, c->file.size, MADV_NOHUGEPAGE);
+    }
 }
 
 void sal_symcache_relax(const sal_symcache_t *c)
@@ -273,12 +278,25 @@ static uint32_t read_chunk(const sal_symcache_t *c, uint32_t chunk, uint64_t add
 
 static bool find_range(const sal_symcache_t *c, uint64_t address, symx_range_t *range)
 {
-    symx_range_t ranges[SYMX_CHUNK_RANGES];
-    uint32_t n = read_chunk(c, find_chunk(c, address), address, ranges);
+    const uint8_t *p = at(c, SYMX_CHUNK, find_chunk(c, address));
+    const uint8_t *code = c->section[SYMX_CODE], *end = code + c->count[SYMX_CODE];
+    symx_codec_t codec = { 0 };
+    uint32_t offset;
+    int n = 0;
 
-    if (n > 0) {
-        *range = ranges[n - 1];
+    if (!p || (offset = word(p + 4)) > c->count[SYMX_CODE]) {
+        return false;
     }
+    codec.last.start = word(p);
+    p = code + offset;
+    while (n < SYMX_CHUNK_RANGES && symx_decode(&codec, &p, end)) {
+        if (codec.last.start > address) {
+            *range = codec.before;
+            return n > 0;
+        }
+        n++;
+    }
+    *range = codec.last;
     return n > 0;
 }
 

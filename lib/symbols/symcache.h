@@ -49,10 +49,12 @@ SAL_API apr_status_t sal_symcache_open_mem(sal_symcache_t **out, sal_span_t file
                                            sal_error_t *err);
 
 /*
- * Gives back the resident pages of a large mapping; later lookups read them again, from the page
- * cache. For who asks once all over a large file: the kernel makes 64 KiB or more resident around
- * each page that is touched. Other threads may go on asking meanwhile.
+ * For who asks once all over a large file and has little memory: the kernel makes 64 KiB resident
+ * around each page that is touched, and where it can a huge page. sparse, called first, forbids
+ * huge ones; relax gives the resident pages of a large mapping back: later lookups read them again,
+ * from the page cache. Other threads may go on asking meanwhile.
  */
+SAL_API void sal_symcache_sparse(const sal_symcache_t *c);
 SAL_API void sal_symcache_relax(const sal_symcache_t *c);
 
 /* Which state of which source file it was built from; 0: from memory. See sal_symcache_stamp_of. */

@@ -116,6 +116,9 @@ const sal_sym_ref_t *sal_dump_symbols_get(sal_dump_symbols_t *s, const sal_md_mo
             s->watch(module, s->watch_baton);
         }
         fetch(s, i, module);
+        if (s->refs[i].state == SAL_SYM_FOUND) {
+            sal_symcache_sparse(s->refs[i].cache);
+        }
     }
     if (s->refs[i].state == SAL_SYM_FOUND) {
         relax(s);

@@ -2,7 +2,10 @@
  * Speed of the symcache in this process: build, open, warm lookups. Processor time: what others do
  * on the machine does not count.
  *
- *   bench_symcache SYM CACHE  -> "build_ms open_us lookup_ns hits"
+ *   bench_symcache SYM CACHE MODULE_SIZE -> "build_ms open_us warm_ns hits cold_ns"
+ *
+ * warm: the same 10,000 addresses again and again, as stacks of one product bring them; cold: every
+ * time another address of the whole module, which measures memory rather than the lookup.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +14,7 @@
 
 #include "symbols/symcache.h"
 
-enum { LOOKUPS = 2000000, OPENS = 200 };
+enum { LOOKUPS = 2000000, HOT = 10000, OPENS = 200 };
 
 static double now(void)
 {
@@ -39,14 +42,18 @@ static double time_opens(const char *path, apr_pool_t *p)
     return (now() - start) / OPENS;
 }
 
-/* Addresses spread over the module by a fixed linear congruential generator. */
-static double time_lookups(const sal_symcache_t *c, uint64_t span, long *hits)
+/* Addresses spread over the module by a linear congruential generator, anew after `again`. */
+static double time_lookups(const sal_symcache_t *c, uint64_t span, long again, long *hits)
 {
-    uint64_t x = 88172645463325252u;
+    uint64_t x = 0;
     sal_sym_hit_t hit;
     double start = now();
 
+    *hits = 0;
     for (long i = 0; i < LOOKUPS; i++) {
+        if (i % again == 0) {
+            x = 88172645463325252u;
+        }
         x = x * 6364136223846793005u + 1442695040888963407u;
         *hits += sal_symcache_lookup(c, (x >> 33) % span, &hit, NULL, 0);
     }
@@ -58,7 +65,8 @@ int main(int argc, char **argv)
     sal_symcache_t *c;
     sal_error_t err = { 0 };
     apr_pool_t *p;
-    double start, build, opens, lookups;
+    double start, build, opens, warm, cold;
+    uint64_t span;
     long hits = 0;
 
     if (argc != 4) {
@@ -78,10 +86,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_symcache: %s\n", err.message);
         return 1;
     }
-    time_lookups(c, strtoull(argv[3], NULL, 10), &hits);
-    hits = 0;
-    lookups = time_lookups(c, strtoull(argv[3], NULL, 10), &hits);
-    printf("%.3f %.3f %.1f %ld\n", build * 1e3, opens * 1e6, lookups * 1e9, hits);
+    span = strtoull(argv[3], NULL, 10);
+    cold = time_lookups(c, span, LOOKUPS, &hits);
+    warm = time_lookups(c, span, HOT, &hits);
+    printf("%.3f %.3f %.1f %ld %.1f\n", build * 1e3, opens * 1e6, warm * 1e9, hits, cold * 1e9);
     apr_terminate();
     return 0;
 }
