@@ -10,7 +10,7 @@ libsalvage_core_la_SOURCES += lib/symbols/module_id.c lib/symbols/module_id.h \
     lib/symbols/symfile.c lib/symbols/symfile.h lib/symbols/symfile_read.c \
     lib/symbols/symcache.c lib/symbols/symcache.h lib/symbols/symcache_format.h \
     lib/symbols/symcache_build.c lib/symbols/symcache_build.h lib/symbols/symcache_code.h lib/symbols/symcache_inline.c \
-    lib/symbols/symcache_merge.c lib/symbols/symcache_stack.c lib/symbols/symcache_tables.c \
+    lib/symbols/symcache_merge.c lib/symbols/symcache_part.c lib/symbols/symcache_stack.c lib/symbols/symcache_tables.c \
     lib/symbols/symcache_trim.c lib/symbols/symcache_write.c lib/symbols/supplier.c lib/symbols/supplier.h \
     lib/symbols/supplier_source.c lib/symbols/supplier_source.h lib/symbols/upstream.h \
     lib/symbols/upstream.c lib/symbols/upstream_cache.c lib/symbols/upstream_check.c \

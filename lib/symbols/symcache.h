@@ -36,7 +36,16 @@ typedef struct sal_symcache_info_t {
 SAL_API apr_status_t sal_symcache_build(const char *path, const char *sym_path, apr_pool_t *p,
                                         sal_error_t *err);
 
-/* The same from memory. */
+/*
+ * A symcache that answers for some addresses only, as a whole one would: for who cannot wait for
+ * that. One pass over the text at the speed of finding line ends; no unwinding records. offsets
+ * are sorted, without duplicates.
+ */
+SAL_API apr_status_t sal_symcache_build_part(const char *path, const char *sym_path,
+                                             const uint64_t *offsets, size_t n, apr_pool_t *p,
+                                             sal_error_t *err);
+
+/* A whole one from text in memory. */
 SAL_API apr_status_t sal_symcache_build_mem(const char *path, sal_span_t text, apr_pool_t *p,
                                             sal_error_t *err);
 

@@ -36,7 +36,7 @@ static apr_status_t build_free(void *data)
     return APR_SUCCESS;
 }
 
-static symx_build_t *build_make(apr_pool_t *p)
+symx_build_t *symx_build_make(apr_pool_t *p)
 {
     symx_build_t *b = calloc(1, sizeof(*b));
 
@@ -367,7 +367,7 @@ static uint64_t table_bytes(const symx_build_t *b)
     return sum;
 }
 
-static apr_status_t on_record(void *baton, const sal_symrec_t *r)
+apr_status_t symx_on_record(void *baton, const sal_symrec_t *r)
 {
     symx_build_t *b = baton;
 
@@ -418,8 +418,8 @@ static void log_damage(const char *name, const sal_symfile_stats_t *stats)
     }
 }
 
-static apr_status_t finish(symx_build_t *b, const char *path, const char *name,
-                           const sal_symfile_stats_t *stats, apr_pool_t *p, sal_error_t *err)
+apr_status_t symx_finish(symx_build_t *b, const char *path, const char *name,
+                         const sal_symfile_stats_t *stats, apr_pool_t *p, sal_error_t *err)
 {
     if (!b->has_module) {
         return sal_fail(err, SAL_E_MALFORMED, "%s: %s", name,
@@ -443,11 +443,11 @@ apr_status_t sal_symcache_build_mem(const char *path, sal_span_t text, apr_pool_
     apr_status_t rv;
 
     apr_pool_create(&scratch, p);
-    b = build_make(scratch);
-    rv = b ? sal_symfile_read_mem(sal_symfile_make(on_record, b, scratch), text, &stats, err)
+    b = symx_build_make(scratch);
+    rv = b ? sal_symfile_read_mem(sal_symfile_make(symx_on_record, b, scratch), text, &stats, err)
            : sal_fail_os(err, APR_ENOMEM, "cannot index symbols");
     if (rv == APR_SUCCESS) {
-        rv = finish(b, path, "symbols in memory", &stats, scratch, err);
+        rv = symx_finish(b, path, "symbols in memory", &stats, scratch, err);
     }
     apr_pool_destroy(scratch);
     return rv;
@@ -456,7 +456,7 @@ apr_status_t sal_symcache_build_mem(const char *path, sal_span_t text, apr_pool_
 static apr_status_t build_from_fd(const char *path, int fd, const char *sym_path, apr_pool_t *p,
                                   sal_error_t *err)
 {
-    symx_build_t *b = build_make(p);
+    symx_build_t *b = symx_build_make(p);
     sal_symfile_stats_t stats;
     struct stat st;
     apr_status_t rv;
@@ -468,8 +468,8 @@ static apr_status_t build_from_fd(const char *path, int fd, const char *sym_path
         return sal_fail_os(err, errno, "cannot stat %s", sym_path);
     }
     b->stamp = sal_symcache_stamp_of(&st);
-    rv = sal_symfile_read_fd(sal_symfile_make(on_record, b, p), fd, sym_path, &stats, err);
-    return rv == APR_SUCCESS ? finish(b, path, sym_path, &stats, p, err) : rv;
+    rv = sal_symfile_read_fd(sal_symfile_make(symx_on_record, b, p), fd, sym_path, &stats, err);
+    return rv == APR_SUCCESS ? symx_finish(b, path, sym_path, &stats, p, err) : rv;
 }
 
 apr_status_t sal_symcache_build(const char *path, const char *sym_path, apr_pool_t *p,

@@ -7,6 +7,7 @@
  * symcache_stack.c   STACK records
  * symcache_tables.c  vectors, strings, numbers -> indexes
  * symcache_write.c   tables -> file
+ * symcache_part.c    a symcache of what few addresses need
  */
 #ifndef SAL_SYMBOLS_SYMCACHE_BUILD_H
 #define SAL_SYMBOLS_SYMCACHE_BUILD_H
@@ -126,5 +127,13 @@ bool symx_merge_prepare(symx_build_t *b);
 
 /* The file, under path as a whole. */
 apr_status_t symx_write(symx_build_t *b, const char *path, apr_pool_t *p, sal_error_t *err);
+
+/* Empty tables, freed with the pool; NULL: no memory. */
+symx_build_t *symx_build_make(apr_pool_t *p);
+/* Takes a record in; a sal_symrec_fn with a symx_build_t *. */
+apr_status_t symx_on_record(void *baton, const sal_symrec_t *r);
+/* Ends the reading and writes the file; name is the source's, for messages. */
+apr_status_t symx_finish(symx_build_t *b, const char *path, const char *name,
+                         const sal_symfile_stats_t *stats, apr_pool_t *p, sal_error_t *err);
 
 #endif

@@ -15,6 +15,7 @@ typedef struct range_t {
 
 struct sal_symfile_t {
     sal_symrec_fn fn;
+    sal_symline_fn line_fn; /* instead of fn: lines as they are */
     void *baton;
     char *carry; /* a line that is not all there yet */
     size_t carry_len, carry_size;
@@ -380,7 +381,7 @@ static apr_status_t bad_line(sal_symfile_t *f, const char *line, size_t len)
         f->stats.samples[n].text[keep] = '\0';
     }
     r.text = (sal_symtext_t){ line, len };
-    return f->fn(f->baton, &r);
+    return f->fn ? f->fn(f->baton, &r) : APR_SUCCESS;
 }
 
 /* A record of another kind than the commonest. */
@@ -408,6 +409,9 @@ static apr_status_t one_line(sal_symfile_t *f, const char *line, size_t len)
     if (len == 0) {
         return APR_SUCCESS;
     }
+    if (f->line_fn) {
+        return f->line_fn(f->baton, line, len);
+    }
     c = (cursor_t){ line, line + len };
     if (digit_of[(uint8_t)*line] < 16 && *line != 'F' && len < 80 && parse_line(&c, &r)) {
         return f->fn(f->baton, &r);
@@ -431,6 +435,14 @@ sal_symfile_t *sal_symfile_make(sal_symrec_fn fn, void *baton, apr_pool_t *p)
     f->fn = fn;
     f->baton = baton;
     apr_pool_cleanup_register(p, f, free_carry, apr_pool_cleanup_null);
+    return f;
+}
+
+sal_symfile_t *sal_symfile_make_lines(sal_symline_fn fn, void *baton, apr_pool_t *p)
+{
+    sal_symfile_t *f = sal_symfile_make(NULL, baton, p);
+
+    f->line_fn = fn;
     return f;
 }
 

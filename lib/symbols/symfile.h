@@ -70,6 +70,12 @@ typedef struct sal_symfile_stats_t {
 
 typedef struct sal_symfile_t sal_symfile_t;
 
+/* One line of the text, without its end, not looked at; for the call. */
+typedef apr_status_t (*sal_symline_fn)(void *baton, const char *line, size_t len);
+
+/* A reader that hands lines to fn: for who wants few of them. */
+SAL_API sal_symfile_t *sal_symfile_make_lines(sal_symline_fn fn, void *baton, apr_pool_t *p);
+
 /* A parser that hands records to fn. Its buffer ends with the pool. */
 SAL_API sal_symfile_t *sal_symfile_make(sal_symrec_fn fn, void *baton, apr_pool_t *p);
 

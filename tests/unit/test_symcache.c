@@ -189,6 +189,60 @@ static sal_symcache_t *build(const char *text, size_t len, apr_pool_t *p)
     return c;
 }
 
+/* A symcache of some addresses; *n of them, ascending, in offsets. */
+static sal_symcache_t *build_part(const text_t *t, uint64_t *offsets, size_t *n, apr_pool_t *p)
+{
+    const char *sym = apr_psprintf(p, "%s/one.sym", dir);
+    const char *path = apr_psprintf(p, "%s/part.symx", dir);
+    FILE *f = fopen(sym, "w");
+    sal_error_t err = { 0 };
+    sal_symcache_t *c;
+
+    assert_non_null(f);
+    assert_int_equal(fwrite(t->s, 1, t->len, f), t->len);
+    fclose(f);
+    *n = 0;
+    for (uint64_t x = rnd(60); x < 720; x += 1 + rnd(60)) {
+        offsets[(*n)++] = x;
+    }
+    if (sal_symcache_build_part(path, sym, offsets, *n, p, &err) ||
+        sal_symcache_open(&c, path, p, &err)) {
+        fail_msg("%s", err.message);
+    }
+    unlink(sym);
+    unlink(path);
+    return c;
+}
+
+static void parts_answer_as_the_whole(void **state)
+{
+    text_t t = { 0 };
+    uint64_t offsets[720];
+
+    (void)state;
+    for (unsigned i = 1; i <= 1000; i++) {
+        apr_pool_t *p;
+        oracle_t *o;
+        sal_symcache_t *c;
+        char what[40];
+        size_t n;
+
+        seed = i;
+        t.len = 0;
+        random_text(&t);
+        apr_pool_create(&p, pool);
+        snprintf(what, sizeof(what), "part of seed %u", i);
+        c = build_part(&t, offsets, &n, p);
+        o = oracle_make(t.s);
+        for (size_t k = 0; k < n; k++) {
+            check_address(c, o, offsets[k], what);
+        }
+        oracle_free(o);
+        apr_pool_destroy(p);
+    }
+    free(t.s);
+}
+
 static void random_files_answer_as_the_text(void **state)
 {
     text_t t = { 0 };
@@ -505,6 +559,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_files_answer_as_the_text),
+        cmocka_unit_test(parts_answer_as_the_whole),
         cmocka_unit_test(real_files_answer_as_the_text),
         cmocka_unit_test(heads_and_counts),
         cmocka_unit_test(unwind_records),
