@@ -186,7 +186,7 @@ def plain(name):
     for c in name.replace("(anonymous namespace)", "{anonymous}"):
         depth += (c in "<(") - (c in ">)")
         out += c if depth == 0 and c not in "<>()" else ""
-    out = re.sub(r"^std::(\w+)::(~?)\1$", r"std::basic_\1::\2basic_\1", out)
+    out = re.sub(r"^std::(?!basic_)(\w+)::(~?)\1$", r"std::basic_\1::\2basic_\1", out)
     return out.split("::")[-1]
 
 
@@ -203,12 +203,16 @@ def why_name(a, b):
         return "qualified"
     if without_parameters(a) == without_parameters(b):
         return "parameters"
+    if 'operator"" ' in a and 'operator ""' in b:
+        return "demangler"
     if plain(a).strip(" *") == plain(b).strip(" *") and "(" in a:
         return "demangler"
     return None
 
 
 def why_lines(a, b):
+    if a[0] is None and a[1] and b == (a[1][-1][:0:-1], a[1][:-1]):
+        return "no-line"
     if a[0] != b[0] or [c[1:] for c in a[1]] != [c[1:] for c in b[1]]:
         return None
     reasons = {why_name(x[0], y[0]) for x, y in zip(a[1], b[1]) if x[0] != y[0]}
