@@ -10,8 +10,9 @@ import time
 import pytest
 import requests
 from people import admin, person, token
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import Select
+from selenium.webdriver.support.ui import Select, WebDriverWait
 from symbols import archive, sym, upload
 from test_report_page import chromium, complaints, resize  # noqa: F401  (a fixture, helpers)
 
@@ -146,10 +147,11 @@ def test_upload_now(stack, chromium, tmp_path):
     browser.get(stack.url + "/uploads/upload/")
     browser.find_element(By.ID, "un-f").send_keys(str(zipped))
     browser.find_element(By.CSS_SELECTOR, "form[enctype] button").click()
+    WebDriverWait(browser, 20, ignored_exceptions=[StaleElementReferenceException]).until(
+        lambda b: "now.sym" in text(b))
     assert requests.get(f"{stack.url}/symbols/now.pdb/{one}/now.sym", timeout=20).status_code == 200
     assert stack.query("select user_name from symbol_upload u join symbol_file f on "
                        "f.upload_id = u.id where debug_id = %s", one) == [("uma",)]
-    assert browser.find_elements(By.TAG_NAME, "h1") and "now.sym" in text(browser)
     browser.get(stack.url + "/uploads/")
     assert "uma" in text(browser)
 
@@ -185,7 +187,7 @@ def test_markup_of_strangers_does_nothing(stack, chromium):
     sign_in(browser, stack, admin(stack))
     for path in ("/uploads/", "/uploads/statistics/", "/uploads/?user=" + bad):
         browser.get(stack.url + path)
-        assert browser.title != "owned" and complaints(browser) == []
+        assert browser.title != "owned" and no_fault(browser) == []
     stack.query("delete from symbol_upload where user_name = %s returning 1", bad)
 
 
