@@ -153,8 +153,7 @@ static int open_upstream(symbols_open_t *o, const char **name, request_rec *r, c
     }
     rv = sal_upstream_get(&got, up, &want, r->pool, &err);
     if (rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv) && rv != APR_EINVAL) {
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL2027: nothing from upstream: %s",
-                      err.message);
+        symbols_no_upstream(r, &err);
     }
     if (rv != APR_SUCCESS || symbols_open(o, r, got.path) != APR_SUCCESS) {
         return 0;
@@ -278,8 +277,7 @@ static int send_source(request_rec *r, const query_t *q)
     }
     if (!r->header_only && sal_source_read(source, pass_piece, &out, &err) != APR_SUCCESS &&
         !r->connection->aborted) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "SAL2021: %s is damaged; upload it again",
-                      bundle);
+        symbols_damaged(r, bundle);
         symbols_cut(r, out.bb);
     }
     APR_BRIGADE_INSERT_TAIL(out.bb, apr_bucket_eos_create(out.bb->bucket_alloc));

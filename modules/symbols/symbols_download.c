@@ -266,8 +266,7 @@ static int answer_upstream(request_rec *r, const symbols_route_t *w, sal_upstrea
     rv = sal_upstream_get(&got, symbols_conf(r)->upstream, want, r->pool, &err);
     if (rv != APR_SUCCESS || symbols_open(&o, r, got.path) != APR_SUCCESS) {
         if (rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv) && rv != APR_EINVAL) {
-            ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL2027: nothing from upstream: %s",
-                          err.message);
+            symbols_no_upstream(r, &err);
         }
         return DECLINED;
     }

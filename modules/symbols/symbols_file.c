@@ -169,6 +169,16 @@ static int inflate_all(request_rec *r, apr_file_t *file, z_stream *z, apr_bucket
     return more == 0;
 }
 
+void symbols_no_upstream(request_rec *r, const sal_error_t *err)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL2027: nothing from upstream: %s", err->message);
+}
+
+void symbols_damaged(request_rec *r, const char *path)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "SAL2021: %s is damaged; upload it again", path);
+}
+
 void symbols_cut(request_rec *r, apr_bucket_brigade *bb)
 {
     r->connection->keepalive = AP_CONN_CLOSE;
@@ -193,8 +203,7 @@ static int send_inflated(request_rec *r, apr_file_t *file)
     inflateEnd(&z);
     if (!whole) {
         if (!r->connection->aborted) {
-            ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "SAL2021: %s is damaged; upload it again",
-                          r->filename);
+            symbols_damaged(r, r->filename);
         }
         symbols_cut(r, bb);
     }

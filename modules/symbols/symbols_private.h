@@ -127,6 +127,10 @@ int symbols_send_part(request_rec *r, const symbols_open_t *o, apr_off_t offset,
 /* The status is out: only a cut connection tells the client that what it got is not whole. */
 void symbols_cut(request_rec *r, apr_bucket_brigade *bb);
 
+/* To the log: a stored file that breaks its format; other servers that could not be asked. */
+void symbols_damaged(request_rec *r, const char *path);
+void symbols_no_upstream(request_rec *r, const sal_error_t *err);
+
 /* 404 with a text, believed for a minute. */
 int symbols_not_found(request_rec *r, const char *text);
 

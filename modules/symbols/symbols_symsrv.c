@@ -46,8 +46,7 @@ static void send_unpacked(request_rec *r, sal_cab_t *cab)
 
     if (!r->header_only && sal_cab_unpack(cab, pass_piece, &o, &err) != APR_SUCCESS &&
         !r->connection->aborted) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "SAL2021: %s is damaged; upload it again",
-                      r->filename);
+        symbols_damaged(r, r->filename);
         symbols_cut(r, o.bb);
     }
     APR_BRIGADE_INSERT_TAIL(o.bb, apr_bucket_eos_create(o.bb->bucket_alloc));
@@ -78,8 +77,7 @@ static int send_cab(request_rec *r, const symbols_open_t *o, const char *leaf)
     apr_os_file_get(&fd, o->file);
     if (sal_cab_open(&cab, fd, r->pool, &err) != APR_SUCCESS) {
         if (err.code != SAL_E_UNSUPPORTED) {
-            ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "SAL2021: %s is damaged; upload it again",
-                          o->path);
+            symbols_damaged(r, o->path);
         }
         return DECLINED;
     }
