@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define SYMX_MAGIC "SYMX"
-enum { SYMX_VERSION = 2, SYMX_MIN_SHIFT = 10, SYMX_CHUNK_RANGES = 8 };
+enum { SYMX_VERSION = 3, SYMX_MIN_SHIFT = 10, SYMX_CHUNK_RANGES = 8 };
 #define SYMX_NONE UINT32_MAX
 
 /* The two top bits of symx_loc_t.line: the range continues what the range before it began. */
