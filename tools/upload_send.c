@@ -358,9 +358,10 @@ static const char *note_path(const upload_request_t *req, const char *path, cons
     if (sal_dir_make(cache, 0700, 0, p, NULL) != APR_SUCCESS) {
         return NULL;
     }
-    text = apr_psprintf(p, "%s\n%s\n%s\n%d\n%lld\n%lld\n%lld", req->server, req->token, path,
-                        req->is_try, (long long)st->st_ino, (long long)st->st_size,
-                        (long long)st->st_mtime);
+    text = apr_psprintf(
+        p, "%s\n%s\n%s\n%d\n%" APR_INT64_T_FMT "\n%" APR_INT64_T_FMT "\n%" APR_INT64_T_FMT,
+        req->server, req->token, path, req->is_try, (apr_int64_t)st->st_ino,
+        (apr_int64_t)st->st_size, (apr_int64_t)st->st_mtime);
     sal_sha256(text, strlen(text), digest);
     sal_hex(hex, digest, 16);
     return apr_pstrcat(p, cache, "/upload-", hex, NULL);

@@ -552,14 +552,13 @@ def test_by_url_retries(stack, site):
     assert by_url(stack, site + "/flaky/s.zip").status_code == 201
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1/s.zip", "http://localhost/s.zip",
-                                 "http://[::1]/s.zip", "http://169.254.169.254/s.zip",
-                                 "http://10.1.2.3/s.zip", "http://[::ffff:192.168.0.1]/s.zip",
-                                 "http://0/s.zip", "http://2130706433/s.zip"])
-def test_by_url_private_addresses(stack, untouched, url):  # noqa: F811
+def test_by_url_private_addresses(stack, untouched):  # noqa: F811
     stack.httpd_conf("SymbolsFetchAnyDomain on\n")
-    answer = by_url(stack, url)
-    assert answer.status_code == 400 and answer.json()["error"].startswith("Not an allowed domain (")
+    for host in ("127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.1.2.3",
+                 "[::ffff:192.168.0.1]", "0", "2130706433"):
+        answer = by_url(stack, f"http://{host}/s.zip")
+        assert answer.status_code == 400, host
+        assert answer.json()["error"].startswith("Not an allowed domain ("), host
 
 
 def test_by_url_checks_every_hop(stack, tmp_path, untouched):  # noqa: F811
