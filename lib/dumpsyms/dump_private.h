@@ -30,7 +30,7 @@ typedef struct dump_image_t {
     char *data;
     uint64_t size;
     uint64_t file_size; /* bytes that stand in the file too: the system can drop and read them */
-    Elf *elf;           /* for one thread; others make their own of it (dump_image_elf) */
+    Elf *elf;           /* for one thread */
     apr_pool_t *pool;
     const char *altlink; /* .gnu_debugaltlink: path and build id; NULL: none */
     const uint8_t *alt_id;
@@ -40,9 +40,6 @@ typedef struct dump_image_t {
 /* APR_EINVAL: not an ELF file. */
 apr_status_t dump_image_open(dump_image_t **out, const char *path, apr_pool_t *p, sal_error_t *err);
 void dump_image_close(dump_image_t *im);
-
-/* One more handle; ended with elf_end. */
-Elf *dump_image_elf(const dump_image_t *im);
 
 /* The ELF file in xz-compressed data (.gnu_debugdata of path), or NULL. */
 dump_image_t *dump_image_xz(const void *data, uint64_t size, const char *path, apr_pool_t *p);
@@ -78,15 +75,6 @@ apr_status_t dump_elf_find_debug(dump_elf_t *e, const sal_dumpsyms_opts_t *opts,
 
 /* MODULE and INFO lines. */
 void dump_header_write(FILE *out, const sal_dumpsyms_info_t *info, const sal_dumpsyms_opts_t *opts);
-
-/* A handle for DWARF of e->debug (or the program), DWZ file attached; one a thread: libdw is not
- * safe between threads. NULL: no DWARF. The caller ends it with dump_dwarf_close. Nobody may ask
- * libdw for split units (dwarf_get_units with subdie, dwarf_cu_info): it opens the file they name.
- */
-typedef struct dump_dwarf_t dump_dwarf_t;
-dump_dwarf_t *dump_dwarf_open(const dump_elf_t *e);
-Dwarf *dump_dwarf_handle(dump_dwarf_t *d);
-void dump_dwarf_close(dump_dwarf_t *d);
 
 /* ---- functions: dwarf_*.c ---- */
 

@@ -1,11 +1,10 @@
 /*
  * Opens what symbols are made of: the program, its debug file, and what identifies it.
  *
- * Knows ELF headers, notes and the dynamic section; no DWARF beyond handing out handles.
+ * Knows ELF headers, notes and the dynamic section; no DWARF.
  */
 #include "dumpsyms/dump_private.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <apr_strings.h>
 #include "base/text.h"
@@ -306,47 +305,4 @@ void dump_header_write(FILE *out, const sal_dumpsyms_info_t *info, const sal_dum
     for (; extra && *extra; extra++) {
         fprintf(out, "INFO %s\n", *extra);
     }
-}
-
-/* ---- DWARF handles ---- */
-
-struct dump_dwarf_t {
-    Elf *elf, *alt_elf;
-    Dwarf *dwarf, *alt;
-};
-
-dump_dwarf_t *dump_dwarf_open(const dump_elf_t *e)
-{
-    dump_dwarf_t *d = calloc(1, sizeof(*d));
-
-    if (!d || !e->debug_image) {
-        free(d);
-        return NULL;
-    }
-    d->elf = dump_image_elf(e->debug_image);
-    d->dwarf = d->elf ? dwarf_begin_elf(d->elf, DWARF_C_READ, NULL) : NULL;
-    if (!d->dwarf) {
-        dump_dwarf_close(d);
-        return NULL;
-    }
-    if (e->alt_image) {
-        d->alt_elf = dump_image_elf(e->alt_image);
-        d->alt = d->alt_elf ? dwarf_begin_elf(d->alt_elf, DWARF_C_READ, NULL) : NULL;
-        dwarf_setalt(d->dwarf, d->alt);
-    }
-    return d;
-}
-
-Dwarf *dump_dwarf_handle(dump_dwarf_t *d)
-{
-    return d->dwarf;
-}
-
-void dump_dwarf_close(dump_dwarf_t *d)
-{
-    dwarf_end(d->dwarf);
-    dwarf_end(d->alt);
-    elf_end(d->elf);
-    elf_end(d->alt_elf);
-    free(d);
 }

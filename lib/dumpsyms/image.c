@@ -1,6 +1,6 @@
 /*
- * An ELF file in memory as libelf and libdw are to see it: mapped privately, compressed sections
- * inflated once for all threads, and nothing left in it that makes libdw open other files.
+ * An ELF file in memory as libelf is to see it: mapped privately, compressed sections inflated once
+ * for all threads.
  *
  * The file comes first, inflated sections follow; section headers are changed in the private
  * mapping, so the file itself stays as it is. What a damaged header claims is checked here; a
@@ -140,7 +140,7 @@ static bool has_compression_header(packed_t *s, Elf_Scn *scn, bool is64)
     return ch.ch_type == ELFCOMPRESS_ZLIB || ch.ch_type == ELFCOMPRESS_ZSTD;
 }
 
-/* libdw would open the file that the section names; we do, where it is allowed. */
+/* Which file it names; debug_file.c opens it, where that is allowed. */
 static void take_altlink(dump_image_t *im, const packed_t *s)
 {
     const char *link = im->data + s->in;
@@ -405,11 +405,6 @@ apr_status_t dump_image_open(dump_image_t **out, const char *path, apr_pool_t *p
 void dump_image_close(dump_image_t *im)
 {
     apr_pool_cleanup_run(im->pool, im, image_end);
-}
-
-Elf *dump_image_elf(const dump_image_t *im)
-{
-    return elf_memory(im->data, im->size);
 }
 
 /* ---- .gnu_debugdata ---- */

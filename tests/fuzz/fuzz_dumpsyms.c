@@ -24,8 +24,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 static void check_text(const char *text, size_t size)
 {
-    static const char *const kinds[] = { "MODULE ", "INFO ",   "FILE ", "INLINE_ORIGIN ", "FUNC ",
-                                         "INLINE ", "PUBLIC ", "STACK CFI " };
+    static const char *const kinds[] = { "MODULE ", "INFO ",   "FILE ",   "INLINE_ORIGIN ",
+                                         "FUNC ",   "INLINE ", "PUBLIC ", "STACK CFI " };
     const char *end = text + size;
 
     while (text < end) {
