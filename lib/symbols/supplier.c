@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <apr_strings.h>
 #include <apr_time.h>
 #include <xxhash.h>
@@ -56,6 +57,7 @@ struct sal_supplier_t {
     entry_t *buckets[BUCKETS];
     entry_t *newest, *oldest;
     apr_time_t trimmed; /* when the folder was last held against its bound */
+    unsigned fillers;   /* threads that look at a source for others */
     sal_supplier_stats_t stats;
 };
 
@@ -277,8 +279,119 @@ static bool fresh(const sal_supplier_t *s, const entry_t *e)
     return e->filled && age >= 0 && age < limit;
 }
 
-/* The entry with what is known now; under the lock. */
-static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, bool *built, apr_pool_t *p)
+/* ---- looking in a thread, for who cannot wait ---- */
+
+typedef struct filler_t {
+    sal_supplier_t *s;
+    entry_t *e;
+    supply_key_t key;
+    apr_pool_t *pool;
+} filler_t;
+
+static unsigned max_fillers(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN) / 2;
+
+    return n > 1 ? (unsigned)n : 1;
+}
+
+static void *fill(void *baton)
+{
+    filler_t *f = baton;
+    sal_supplier_t *s = f->s;
+    bool built;
+
+    pthread_mutex_lock(&s->lock);
+    built = look(s, f->e, &f->key, f->pool);
+    f->e->waiting--;
+    pthread_mutex_unlock(&s->lock);
+    if (built) {
+        trim_after_build(s, f->pool);
+    }
+    apr_pool_destroy(f->pool);
+    pthread_mutex_lock(&s->lock);
+    s->fillers--;
+    pthread_cond_broadcast(&s->filled);
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* False: as many as may be are at it, or there can be no thread. Under the lock. */
+static bool start_filler(sal_supplier_t *s, entry_t *e, const supply_key_t *key)
+{
+    apr_pool_t *pool;
+    filler_t *f;
+    pthread_t thread;
+
+    if (s->fillers >= max_fillers()) {
+        return false;
+    }
+    apr_pool_create_unmanaged_ex(&pool, NULL, NULL);
+    f = apr_palloc(pool, sizeof(*f));
+    *f = (filler_t){ s,
+                     e,
+                     { apr_pstrdup(pool, key->name), apr_pstrdup(pool, key->id),
+                       apr_pstrdup(pool, key->sent_id), apr_pstrdup(pool, key->code_file),
+                       apr_pstrdup(pool, key->code_id) },
+                     pool };
+    e->busy = true;
+    e->waiting++;
+    s->fillers++;
+    if (pthread_create(&thread, NULL, fill, f) != 0) {
+        e->busy = false;
+        e->waiting--;
+        s->fillers--;
+        apr_pool_destroy(pool);
+        return false;
+    }
+    pthread_detach(thread);
+    return true;
+}
+
+/* Until something was filled; false: it is too late. */
+static bool wait_filled(sal_supplier_t *s, entry_t *e, apr_time_t until)
+{
+    struct timespec at = { .tv_sec = apr_time_sec(until), .tv_nsec = apr_time_usec(until) * 1000 };
+    int rc = 0;
+
+    s->stats.waits++;
+    e->waiting++;
+    if (until) {
+        rc = pthread_cond_timedwait(&s->filled, &s->lock, &at);
+    } else {
+        pthread_cond_wait(&s->filled, &s->lock);
+    }
+    e->waiting--;
+    return rc == 0;
+}
+
+/*
+ * Brings the entry up to now, waiting until a time (0: as long as it takes). False: it is too
+ * late. A module that is mapped is looked at right here: that is a stat.
+ */
+static bool settle_entry(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_time_t until,
+                         bool *built, apr_pool_t *p)
+{
+    for (;;) {
+        if (!e->busy) {
+            if (fresh(s, e)) {
+                return true;
+            }
+            if (!until || e->map) {
+                *built = look(s, e, key, p);
+                return true;
+            }
+            start_filler(s, e, key); /* or wait until there is room for one */
+        }
+        if (!wait_filled(s, e, until)) {
+            return false;
+        }
+    }
+}
+
+/* The entry with what is known at `until`, *late if that is nothing new; under the lock. */
+static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, apr_time_t until, bool *late,
+                          bool *built, apr_pool_t *p)
 {
     uint64_t hash = key_hash(key);
     entry_t *e = find_entry(s, key, hash);
@@ -287,16 +400,10 @@ static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, bool *buil
         return NULL;
     }
     s->stats.lookups++;
-    while (e->busy) {
-        s->stats.waits++;
-        e->waiting++;
-        pthread_cond_wait(&s->filled, &s->lock);
-        e->waiting--;
-    }
-    if (fresh(s, e)) {
+    if (!e->busy && fresh(s, e)) {
         s->stats.hits++;
     } else {
-        *built = look(s, e, key, p);
+        *late = !settle_entry(s, e, key, until, built, p);
     }
     unlink_use(s, e);
     link_newest(s, e);
@@ -305,14 +412,18 @@ static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, bool *buil
 
 /* The entry's part of a call: reference, state, reason. */
 static void get_by_key(sal_sym_ref_t *ref, sal_supplier_t *s, const supply_key_t *key,
-                       apr_pool_t *p)
+                       apr_time_t until, apr_pool_t *p)
 {
+    bool late = false;
     entry_t *e;
 
     pthread_mutex_lock(&s->lock);
-    e = get_entry(s, key, &ref->built, p);
+    e = get_entry(s, key, until, &late, &ref->built, p);
     if (!e) {
         ref->reason = "out of memory";
+    } else if (late) {
+        ref->pending = true;
+        ref->reason = "its symbols are being prepared";
     } else if (e->state == SAL_SYM_FOUND) {
         e->map->refs++;
         ref->cache = e->map->cache;
@@ -328,27 +439,89 @@ static void get_by_key(sal_sym_ref_t *ref, sal_supplier_t *s, const supply_key_t
     pthread_mutex_unlock(&s->lock);
 }
 
-void sal_supplier_get_module(sal_sym_ref_t *ref, sal_supplier_t *s, const sal_sym_module_t *module,
-                             apr_pool_t *p)
+/* The key of a module, asked of a server if need be; false: ref says why there is none. */
+static bool key_of(sal_sym_ref_t *ref, supply_key_t *key, const sal_supplier_t *s,
+                   const sal_sym_module_t *module, apr_pool_t *p)
 {
-    apr_time_t begun = apr_time_now();
     sal_sym_module_t known = *module;
-    supply_key_t key;
 
     *ref = (sal_sym_ref_t){ .state = SAL_SYM_MISSING };
     if (supply_identify(&known, &ref->unreachable, &s->place, p)) {
         ref->debug_file = known.debug_file;
         ref->debug_id = known.debug_id;
     }
-    ref->reason = supply_key_make(&key, &known, p);
-    if (ref->reason) {
-        return;
+    ref->reason = supply_key_make(key, &known, p);
+    return !ref->reason;
+}
+
+void sal_supplier_get_until(sal_sym_ref_t *ref, sal_supplier_t *s, const sal_sym_module_t *module,
+                            apr_time_t until, apr_pool_t *p)
+{
+    apr_time_t begun = apr_time_now();
+    supply_key_t key;
+
+    if (key_of(ref, &key, s, module, p)) {
+        get_by_key(ref, s, &key, until, p);
+        ref->elapsed = apr_time_now() - begun;
     }
-    get_by_key(ref, s, &key, p);
-    ref->elapsed = apr_time_now() - begun;
     if (ref->built) {
         trim_after_build(s, p);
     }
+}
+
+void sal_supplier_get_module(sal_sym_ref_t *ref, sal_supplier_t *s, const sal_sym_module_t *module,
+                             apr_pool_t *p)
+{
+    sal_supplier_get_until(ref, s, module, 0, p);
+}
+
+/* A map that is in no entry: it goes when it is given back. */
+static void adopt_part(sal_sym_ref_t *ref, sal_supplier_t *s, const supply_result_t *r,
+                       apr_pool_t *pool)
+{
+    sal_symcache_info_t info;
+    map_t *m = calloc(1, sizeof(*m));
+
+    if (!m) {
+        apr_pool_destroy(pool);
+        ref->reason = "out of memory";
+        return;
+    }
+    sal_symcache_info(r->cache, &info);
+    *m = (map_t){ NULL, r->cache, pool, info.file_size, 0, 1 };
+    pthread_mutex_lock(&s->lock);
+    s->stats.mapped_bytes += m->size;
+    pthread_mutex_unlock(&s->lock);
+    ref->state = SAL_SYM_FOUND;
+    ref->cache = m->cache;
+    ref->entry = m;
+}
+
+void sal_supplier_get_part(sal_sym_ref_t *ref, sal_supplier_t *s, const sal_sym_module_t *module,
+                           const uint64_t *offsets, size_t n, apr_pool_t *p)
+{
+    apr_time_t begun = apr_time_now();
+    apr_pool_t *map_pool, *scratch;
+    supply_result_t r;
+    supply_key_t key;
+
+    if (!key_of(ref, &key, s, module, p)) {
+        return;
+    }
+    apr_pool_create_unmanaged_ex(&map_pool, NULL, NULL);
+    apr_pool_create(&scratch, p);
+    supply_part(&r, &s->place, &key, offsets, n, map_pool, scratch);
+    apr_pool_destroy(scratch);
+    if (r.state == SAL_SYM_FOUND) {
+        adopt_part(ref, s, &r, map_pool);
+    } else {
+        apr_pool_destroy(map_pool);
+        ref->state = r.state;
+        ref->unreachable = r.unreachable;
+        ref->pending = r.pending;
+        ref->reason = apr_pstrdup(p, r.reason);
+    }
+    ref->elapsed = apr_time_now() - begun;
 }
 
 void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char *debug_file,
@@ -389,6 +562,11 @@ static apr_status_t supplier_free(void *data)
 {
     sal_supplier_t *s = data;
 
+    pthread_mutex_lock(&s->lock);
+    while (s->fillers) {
+        pthread_cond_wait(&s->filled, &s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
     while (s->oldest) {
         if (s->oldest->map) { /* whoever still holds it is mistaken: the supplier is gone */
             s->oldest->map->refs = 0;

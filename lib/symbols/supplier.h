@@ -75,7 +75,7 @@ typedef struct sal_sym_ref_t {
     void *entry;                 /* opaque */
     bool built;                  /* this call built the symcache */
     bool unreachable;            /* MISSING, but a server that may have it could not answer... */
-    bool pending;                /* ...yet: the download is under way */
+    bool pending;                /* ...yet: the download or the build is under way */
     const char *debug_file;      /* those that a server gave a module which had none; */
     const char *debug_id;        /* else NULL; in the pool of the call */
     apr_interval_time_t elapsed; /* of this call, waiting for builders included */
@@ -90,6 +90,23 @@ SAL_API void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char 
 /* The same for a module of which more is known: code file and id help to ask servers. */
 SAL_API void sal_supplier_get_module(sal_sym_ref_t *ref, sal_supplier_t *s,
                                      const sal_sym_module_t *module, apr_pool_t *p);
+
+/*
+ * The same, waiting until a time and no longer. What takes more (a build, a download) goes on in a
+ * thread of the supplier, and ref says pending until a later call finds it done. At most half the
+ * processors build at once. For processes that live on: a supplier that ends waits for its threads.
+ */
+SAL_API void sal_supplier_get_until(sal_sym_ref_t *ref, sal_supplier_t *s,
+                                    const sal_sym_module_t *module, apr_time_t until,
+                                    apr_pool_t *p);
+
+/*
+ * For a pending module and few addresses: a symcache that answers for these and no others, from
+ * one pass over the text (sal_symcache_build_part). offsets are sorted, without duplicates.
+ */
+SAL_API void sal_supplier_get_part(sal_sym_ref_t *ref, sal_supplier_t *s,
+                                   const sal_sym_module_t *module, const uint64_t *offsets,
+                                   size_t n, apr_pool_t *p);
 SAL_API void sal_supplier_release(sal_supplier_t *s, sal_sym_ref_t *ref);
 
 /*

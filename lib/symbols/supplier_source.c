@@ -586,3 +586,40 @@ void supply_module(supply_result_t *out, const supply_place_t *place, const supp
         check_identity(out, key);
     }
 }
+
+static bool fits_any(const sal_symcache_t *c, const void *baton)
+{
+    (void)c;
+    (void)baton;
+    return true;
+}
+
+void supply_part(supply_result_t *out, const supply_place_t *place, const supply_key_t *key,
+                 const uint64_t *offsets, size_t n, apr_pool_t *map_pool, apr_pool_t *scratch)
+{
+    static unsigned number;
+    search_t search = {
+        .place = place, .key = key, .out = out, .map_pool = map_pool, .p = scratch
+    };
+    const char *path =
+        apr_psprintf(scratch, "%s/part.%d.%u", place->opts.symcache_dir, (int)getpid(),
+                     __atomic_add_fetch(&number, 1, __ATOMIC_RELAXED));
+    const char *source;
+    sal_error_t err = { 0 };
+
+    memset(out, 0, sizeof(*out));
+    out->state = SAL_SYM_FOUND;
+    source = find_source(&search);
+    if (settled_without_text(out, 0)) {
+        return;
+    }
+    if (sal_symcache_build_part(path, source, offsets, n, scratch, &err) != APR_SUCCESS ||
+        !open_symcache(out, path, map_pool, fits_any, NULL)) {
+        out->state = SAL_SYM_CORRUPT;
+        apr_cpystrn(out->reason, err.message, sizeof(out->reason));
+    }
+    unlink(path);
+    if (out->state == SAL_SYM_FOUND) {
+        check_identity(out, key);
+    }
+}

@@ -68,4 +68,8 @@ const char *supply_symcache_path(const supply_place_t *place, const supply_key_t
 void supply_module(supply_result_t *out, const supply_place_t *place, const supply_key_t *key,
                    uint64_t have, apr_pool_t *map_pool, apr_pool_t *scratch);
 
+/* The same for some addresses only: of a file that is gone when this returns, but for its map. */
+void supply_part(supply_result_t *out, const supply_place_t *place, const supply_key_t *key,
+                 const uint64_t *offsets, size_t n, apr_pool_t *map_pool, apr_pool_t *scratch);
+
 #endif
