@@ -64,7 +64,7 @@ static int answer(const request_t *req, const char *body, size_t size, apr_pool_
     if (title) {
         return cmd_fail("%s", title);
     }
-    sal_symbolicate_fetch(&r, req->supplier, p);
+    sal_symbolicate_fetch(&r, req->supplier, 0, p);
     sal_symbolicate_write(&r, &style, to_stdout, NULL, p);
     sal_symbolicate_release(&r, req->supplier);
     putchar('\n');

@@ -1,6 +1,5 @@
 /*
- * The answer: modules are looked up once a request and held to its end; frames are looked up as
- * they are written, straight from the maps into the buffer.
+ * The answer: frames are looked up as they are written, straight from the maps into the buffer.
  */
 #include "symbolicate/symbolicate.h"
 
@@ -22,30 +21,6 @@ typedef struct writer_t {
 static sal_symbolicate_module_t *module_of(const sal_symbolicate_request_t *req, uint32_t i)
 {
     return &APR_ARRAY_IDX(req->modules, i, sal_symbolicate_module_t);
-}
-
-void sal_symbolicate_fetch(sal_symbolicate_request_t *req, sal_supplier_t *supplier, apr_pool_t *p)
-{
-    for (int i = 0; i < req->modules->nelts; i++) {
-        sal_symbolicate_module_t *m = module_of(req, (uint32_t)i);
-        sal_symcache_info_t info;
-
-        if (!m->used || !m->lookable) {
-            continue;
-        }
-        sal_supplier_get(&m->ref, supplier, m->name, m->id, p);
-        if (m->ref.state == SAL_SYM_FOUND) {
-            sal_symcache_info(m->ref.cache, &info);
-            m->shown = info.code_file[0] ? info.code_file : m->name;
-        }
-    }
-}
-
-void sal_symbolicate_release(sal_symbolicate_request_t *req, sal_supplier_t *supplier)
-{
-    for (int i = 0; i < req->modules->nelts; i++) {
-        sal_supplier_release(supplier, &module_of(req, (uint32_t)i)->ref);
-    }
 }
 
 /* "true", "false" or "null" of found_modules. */
@@ -253,8 +228,11 @@ static const char *error_code(const sal_symbolicate_module_t *m)
     if (!m->lookable) {
         return m->plain ? "bad_debug_id" : "bad_name";
     }
+    if (m->ref.pending) {
+        return "pending";
+    }
     if (m->ref.unreachable) {
-        return m->ref.pending ? "pending" : "download_failed";
+        return "download_failed";
     }
     return m->ref.state == SAL_SYM_CORRUPT ? "malformed" : "not_found";
 }
@@ -265,9 +243,11 @@ static const char *error_text(const sal_symbolicate_module_t *m)
     if (m->ref.state == SAL_SYM_CORRUPT) {
         return "the symbols cannot be used";
     }
+    if (m->ref.pending) {
+        return "the symbols are being prepared; ask again in a while";
+    }
     if (m->ref.unreachable) {
-        return m->ref.pending ? "the symbols are being downloaded; ask again in a while"
-                              : "a server that may have the symbols could not answer";
+        return "a server that may have the symbols could not answer";
     }
     return m->ref.reason ? m->ref.reason : "";
 }

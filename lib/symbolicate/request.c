@@ -129,8 +129,11 @@ static const char *read_frame(reader_t *rd, const char *frame, const sal_symboli
         return "has an invalid module_offset";
     }
     if (!index.negative) {
-        APR_ARRAY_IDX(rd->req->modules, job->modules[index.magnitude], sal_symbolicate_module_t)
-            .used = true;
+        sal_symbolicate_module_t *m = &APR_ARRAY_IDX(
+            rd->req->modules, job->modules[index.magnitude], sal_symbolicate_module_t);
+
+        m->used = true;
+        m->n_frames++;
     }
     return NULL;
 }

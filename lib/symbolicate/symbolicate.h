@@ -22,6 +22,7 @@ typedef struct sal_symbolicate_module_t {
     bool lookable;         /* plain, not empty, an id: may be looked up */
     bool empty;            /* name or id is empty */
     bool used;             /* some frame of some job refers to it */
+    uint64_t n_frames;     /* that do */
     sal_sym_ref_t ref;     /* once looked up */
     const char *shown;     /* "module" of frames */
 } sal_symbolicate_module_t;
@@ -53,9 +54,16 @@ SAL_API const char *sal_symbolicate_read(sal_symbolicate_request_t *req, const c
                                          apr_size_t len, const sal_symbolicate_limits_t *limits,
                                          apr_pool_t *p);
 
-/* Looks up every module that a frame refers to. Give them back with sal_symbolicate_release. */
+/*
+ * Looks up every module that a frame refers to, waiting until a time and no longer (0: as long as
+ * it takes). Give them back with sal_symbolicate_release.
+ */
 SAL_API void sal_symbolicate_fetch(sal_symbolicate_request_t *req, sal_supplier_t *supplier,
-                                   apr_pool_t *p);
+                                   apr_time_t until, apr_pool_t *p);
+
+/* Symbols of some module were not there in time, and will be. */
+SAL_API bool sal_symbolicate_pending(const sal_symbolicate_request_t *req);
+
 SAL_API void sal_symbolicate_release(sal_symbolicate_request_t *req, sal_supplier_t *supplier);
 
 typedef struct sal_symbolicate_style_t {

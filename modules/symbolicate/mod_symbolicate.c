@@ -19,6 +19,7 @@ module AP_MODULE_DECLARE_DATA symbolicate_module;
 
 #define DEFAULT_MAX_BODY (INT64_C(64) << 20)
 #define DEFAULT_MAX_JOBS 10
+#define DEFAULT_BUILD_WAIT 10
 #define DEFAULT_DISK (INT64_C(20) << 30)
 #define FETCH_WAIT 10 /* seconds for a download before the answer is "pending" */
 
@@ -30,6 +31,7 @@ typedef struct server_conf_t {
 typedef struct dir_conf_t {
     const char *base;               /* of the <Location>, no trailing slash */
     apr_int64_t max_body, max_jobs; /* -1: not set */
+    apr_int64_t build_wait;         /* seconds; -1: not set */
     int strict_names, extensions;   /* -1: not set */
 } dir_conf_t;
 
@@ -152,6 +154,30 @@ static bool send_piece(void *baton, const char *data, apr_size_t size, bool whol
     return !r->connection->aborted && ap_rwrite(data, (int)size, r) >= 0;
 }
 
+/* "Prefer: wait" (RFC 7240): better no answer than one without symbols that will be there. */
+static bool asks_to_wait(request_rec *r)
+{
+    const char *prefer = apr_table_get(r->headers_in, "Prefer");
+    char *token;
+
+    while (prefer && (token = ap_get_token(r->pool, &prefer, 1)) != NULL && *token) {
+        if (!strncasecmp(token, "wait", 4) && (!token[4] || strchr("=; \t", token[4]))) {
+            return true;
+        }
+        prefer += strcspn(prefer, ",");
+        prefer += *prefer == ',';
+    }
+    return false;
+}
+
+/* A worker thread of httpd is scarce: it waits for builders and servers only so long. */
+static apr_time_t patience(const request_rec *r, const dir_conf_t *cf)
+{
+    apr_int64_t seconds = cf->build_wait < 0 ? DEFAULT_BUILD_WAIT : cf->build_wait;
+
+    return r->request_time + apr_time_from_sec(seconds) + 1;
+}
+
 static int answer(request_rec *r, const dir_conf_t *cf, sal_symbolicate_request_t *req)
 {
     const char *debug = apr_table_get(r->headers_in, "Debug");
@@ -162,7 +188,11 @@ static int answer(request_rec *r, const dir_conf_t *cf, sal_symbolicate_request_
     if (!child.supplier) {
         return reply_title(r, HTTP_SERVICE_UNAVAILABLE, "503 Service Unavailable");
     }
-    sal_symbolicate_fetch(req, child.supplier, r->pool);
+    sal_symbolicate_fetch(req, child.supplier, patience(r, cf), r->pool);
+    if (asks_to_wait(r) && sal_symbolicate_pending(req)) {
+        sal_symbolicate_release(req, child.supplier);
+        return reply_title(r, HTTP_SERVICE_UNAVAILABLE, "503 Service Unavailable");
+    }
     r->status = HTTP_OK;
     ap_set_content_type(r, "application/json");
     sal_symbolicate_write(req, &style, send_piece, r, r->pool);
@@ -249,7 +279,7 @@ static void *make_dir_conf(apr_pool_t *p, char *path)
         len--;
     }
     cf->base = len ? apr_pstrmemdup(p, path, len) : NULL;
-    cf->max_body = cf->max_jobs = -1;
+    cf->max_body = cf->max_jobs = cf->build_wait = -1;
     cf->strict_names = cf->extensions = -1;
     return cf;
 }
@@ -262,6 +292,7 @@ static void *merge_dir_conf(apr_pool_t *p, void *base, void *over)
     cf->base = cf->base ? cf->base : b->base;
     cf->max_body = cf->max_body >= 0 ? cf->max_body : b->max_body;
     cf->max_jobs = cf->max_jobs >= 0 ? cf->max_jobs : b->max_jobs;
+    cf->build_wait = cf->build_wait >= 0 ? cf->build_wait : b->build_wait;
     cf->strict_names = cf->strict_names >= 0 ? cf->strict_names : b->strict_names;
     cf->extensions = cf->extensions >= 0 ? cf->extensions : b->extensions;
     return cf;
@@ -303,6 +334,11 @@ static const char *set_max_jobs(cmd_parms *cmd, void *conf, const char *arg)
     return web_arg_int(cmd, arg, 1, 10000, &((dir_conf_t *)conf)->max_jobs);
 }
 
+static const char *set_build_wait(cmd_parms *cmd, void *conf, const char *arg)
+{
+    return web_arg_int(cmd, arg, 0, 3600, &((dir_conf_t *)conf)->build_wait);
+}
+
 static const char *set_strict(cmd_parms *cmd, void *conf, int on)
 {
     (void)cmd;
@@ -326,6 +362,9 @@ static const command_rec symbolicate_commands[] = {
                   "largest accepted request body, e.g. 64M (1k..1G)"),
     AP_INIT_TAKE1("SymbolicateMaxJobs", set_max_jobs, NULL, RSRC_CONF | ACCESS_CONF,
                   "most jobs of one request (1..10000)"),
+    AP_INIT_TAKE1("SymbolicateBuildWait", set_build_wait, NULL, RSRC_CONF | ACCESS_CONF,
+                  "seconds that a request waits for symbols that are being prepared (0..3600); "
+                  "default 10"),
     AP_INIT_FLAG("SymbolicateStrictNames", set_strict, NULL, RSRC_CONF | ACCESS_CONF,
                  "on: a module name or id of a wrong form fails the whole request, as upstream; "
                  "off: it is only not found"),
