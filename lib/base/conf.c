@@ -94,6 +94,19 @@ static int distance(const char *a, const char *b)
     return row[nb];
 }
 
+/* "symcache-size" refines "symcache": a list of all keys does without, or it would be cut. */
+static int refines(const char *name)
+{
+    for (size_t i = 0; i < KEYS; i++) {
+        size_t n = strlen(keys[i].name);
+
+        if (!strncmp(name, keys[i].name, n) && name[n] == '-') {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* The keys a mistyped name is closest to; all keys if it is close to none. */
 static const char *nearest(const char *name, apr_pool_t *p)
 {
@@ -106,7 +119,7 @@ static const char *nearest(const char *name, apr_pool_t *p)
         best = d < best ? d : best;
     }
     for (size_t i = 0; i < KEYS; i++) {
-        if (best >= 4 || distance(name, keys[i].name) == best) {
+        if (best >= 4 ? !refines(keys[i].name) : distance(name, keys[i].name) == best) {
             APR_ARRAY_PUSH(found, const char *) = keys[i].name;
         }
     }
