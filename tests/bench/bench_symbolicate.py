@@ -13,20 +13,28 @@ import subprocess
 import time
 import urllib.request
 
-from bench_stackwalk import big_sym
-from figures import TOP, anonymous_kib, figure, pss_kib, skipped, tree, wrk
+from figures import BENCH, TOP, anonymous_kib, figure, pss_kib, skipped, tree, wrk
 
-NAME, ID = "bench.so", "0123456789ABCDEF0123456789ABCDEF0"
-FUNCTIONS = 400_000
+MEGABYTES = "300"  # of text, as of a large browser's main library
 WORKERS = len(os.sched_getaffinity(0))
 SCRIPT = TOP / "tests/bench/post_json.lua"
 
 
-def request(path, size, frames):
+def make_sym(scratch):
+    """The generated module: its folder, name, id, and how far its addresses reach."""
+    at = scratch / "symbolicate"
+    at.mkdir()
+    _, span, _ = subprocess.run([BENCH / "bench_make_sym", at, MEGABYTES], check=True,
+                                capture_output=True, text=True).stdout.split()
+    sym = next((at / "symbols").rglob("*.sym"))
+    return sym, sym.parent.parent.name, sym.parent.name, int(span, 0)
+
+
+def request(path, module, span, frames):
     """One stack of addresses spread over the module, as a profiler sends them."""
     random.seed(frames)
-    stack = [[0, random.randrange(0x1000, size)] for _ in range(frames)]
-    path.write_text(json.dumps({"jobs": [{"memoryMap": [[NAME, ID]], "stacks": [stack]}]}))
+    stack = [[0, random.randrange(0x1000, span)] for _ in range(frames)]
+    path.write_text(json.dumps({"jobs": [{"memoryMap": [module], "stacks": [stack]}]}))
     return path
 
 
@@ -82,19 +90,47 @@ def memory(pid):
     return [sum(f(p) for p in tree(pid)) / 1024 for f in (anonymous_kib, pss_kib)]
 
 
+def cold(stack, scratch):
+    """A module nobody asked for before: time to an answer for few addresses, and for many."""
+    sym, name, ident, span = make_sym(scratch)
+    stack.upload_symbols(sym.parent.parent.parent)
+    url = stack.url + "/symbolicate/v5"
+    few = request(scratch / "few.json", [name, ident], span, 50)
+    many = request(scratch / "many.json", [name, ident], span, 25_000)
+    start = time.monotonic()
+    first = ask(url, few)
+    first_took = time.monotonic() - start
+    whole = ask(url, many)
+    whole_took = time.monotonic() - start
+    stored = next((stack.symbol_store / "key").rglob(f"{name}.sym"))
+    start = time.monotonic()
+    subprocess.run([stack.env["SALVAGE_BIN"], "symcache", "build", stored, "-o",
+                    scratch / "cold.symx"], check=True, stdout=subprocess.DEVNULL)
+    build = time.monotonic() - start
+    if not all(doc["results"][0]["found_modules"][f"{name}/{ident}"] for doc in (first, whole)):
+        raise RuntimeError("a cold answer came without symbols")
+    shutil.rmtree(scratch / "symbolicate")
+    what = f"{sym_size(stored)} of gzip; against building the symcache on the command line"
+    figure("symbolicate_cold_few", first_took, build, "<=0.333", "s", f"50 frames; {what}")
+    figure("symbolicate_cold_many", whole_took, build, "<=1.1", "s",
+           f"25,000 frames, asked together with the former; {what}")
+
+
+def sym_size(path):
+    return f"{path.stat().st_size / 1e6:.0f} MB"
+
+
 def symbolication(stack, scratch):
     home, python = os.environ.get("ELIOT_DIR"), os.environ.get("ELIOT_PYTHON", "python3")
     if not home or not shutil.which("wrk"):
         return skipped("symbolicate", "ELIOT_DIR does not name Eliot's sources, or wrk is missing")
-    sym = scratch / "symbols" / NAME / ID / f"{NAME}.sym"
-    sym.parent.mkdir(parents=True)
-    size = big_sym(sym, FUNCTIONS)
-    stack.upload_symbols(scratch / "symbols")
+    sym, name, ident, span = make_sym(scratch)
+    stack.upload_symbols(sym.parent.parent.parent)
     ours_url = stack.url + "/symbolicate/v5"
     with eliot(home, python, stack.url + "/symbols/", scratch) as (url, pid):
         peer_url = url + "/symbolicate/v5"
         for frames, seconds in ((50, 4), (25_000, 10)):
-            body = request(scratch / f"{frames}.json", size, frames)
+            body = request(scratch / f"{frames}.json", [name, ident], span, frames)
             share = same(ask(ours_url, body), ask(peer_url, body))
             for _ in range(8):
                 ask(peer_url, body)  # every worker has it
@@ -110,4 +146,4 @@ def symbolication(stack, scratch):
     return None
 
 
-BENCHES = [symbolication]
+BENCHES = [cold, symbolication]
