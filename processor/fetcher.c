@@ -19,7 +19,7 @@
 #include <apr_general.h>
 #include "base/file.h"
 #include "base/log.h"
-#include "symbols/upstream.h"
+#include "upstream/upstream.h"
 
 /* A walker that was taken over may ask for anything; a dump has not this many modules. */
 #define QUESTIONS_MAX 10000

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "jobs/complete.h"
 #include "search/index.h"
-#include "symbols/books.h"
+#include "books/books.h"
 
 #define SWEEP_SECONDS 30
 #define PENDING_AGE 30

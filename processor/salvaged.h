@@ -18,9 +18,9 @@
 #include "db/db.h"
 #include "process/process.h"
 #include "queue/queue.h"
-#include "symbols/retention.h"
+#include "books/retention.h"
 #include "symbols/supplier.h"
-#include "symbols/upstream_pipe.h"
+#include "upstream/pipe.h"
 #include "symbols/symbol_jobs.h"
 #include "symbols/symbol_store.h"
 

@@ -77,7 +77,8 @@ static const int allowed[] = {
     SCMP_SYS(clock_nanosleep), SCMP_SYS(futex), SCMP_SYS(sched_yield),
     SCMP_SYS(sched_getaffinity), SCMP_SYS(sysinfo), SCMP_SYS(uname), SCMP_SYS(getrandom),
     SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid),
-    SCMP_SYS(getegid), SCMP_SYS(getrlimit), SCMP_SYS(getrusage), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(rseq),
+    SCMP_SYS(getegid), SCMP_SYS(getrlimit), SCMP_SYS(getrusage),
+    SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(rseq),
     SCMP_SYS(set_robust_list),
     /* ending */
     SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),

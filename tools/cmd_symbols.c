@@ -14,9 +14,9 @@
 #include <apr_strings.h>
 
 #include "base/text.h"
-#include "symbols/books_filter.h"
-#include "symbols/import.h"
-#include "symbols/retention.h"
+#include "books/filter.h"
+#include "upload/import.h"
+#include "books/retention.h"
 
 #define WHICH                                                                                      \
     "[--product P] [--version V] [--channel C] [--build B] [--upload ID] [--key TEXT] "            \

@@ -1,6 +1,6 @@
 /*
  * salvage-fetch: answers another program's questions for symbols of servers, on standard input and
- * output (lib/symbols/upstream_pipe.h). A program of its own, so that those who ask need not load
+ * output (lib/upstream/pipe.h). A program of its own, so that those who ask need not load
  * what talks to the network.
  */
 #include "config.h"
@@ -14,7 +14,7 @@
 #include <apr_tables.h>
 #include "base/log.h"
 #include "base/text.h"
-#include "symbols/upstream_pipe.h"
+#include "upstream/pipe.h"
 
 /* What was not there may be there a moment later: somebody is trying things out. */
 enum { NEGATIVE_SECONDS = 300, OPT_CACHE = 256, OPT_TMP, OPT_TIMEOUT, OPT_LOG_LEVEL };

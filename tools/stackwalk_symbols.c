@@ -16,7 +16,7 @@
 #include <apr_strings.h>
 
 #include "base/file.h"
-#include "symbols/upstream_pipe.h"
+#include "upstream/pipe.h"
 
 enum { MODULE_LINE = 4096 };
 

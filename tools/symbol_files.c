@@ -19,7 +19,7 @@
 #include "symbols/module_id.h"
 #include "symbols/sym_header.h"
 #include "symbols/symbol_store.h"
-#include "symbols/upload.h"
+#include "upload/upload.h"
 
 enum { DEPTH_MAX = 32 };
 

@@ -15,7 +15,7 @@
  *        symbols-upstream  (list) servers that symbols are pulled from: sal_upstream_server_parse
  *        symbols-upstream-cache, -cache-size, -max-file, -timeout, -connect-timeout, -negative,
  *        -per-dump         where to, how much, how long: docs/symbols.md "Upstream servers"
- *        symbols-keep      (list) how long symbols stay (lib/symbols/retention.h)
+ *        symbols-keep      (list) how long symbols stay (lib/books/retention.h)
  *        siglists          directory of signature lists
  *        sign-in-url, sign-out-url   where people are authenticated
  *        store-unsafe-fs   on|off: accept a file system whose promises are not known

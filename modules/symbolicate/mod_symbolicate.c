@@ -13,7 +13,7 @@
 
 #include <apr_strings.h>
 #include "base/log.h"
-#include "symbols/upstream_pipe.h"
+#include "upstream/pipe.h"
 
 module AP_MODULE_DECLARE_DATA symbolicate_module;
 

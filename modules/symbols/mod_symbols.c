@@ -18,7 +18,7 @@
 #include <mod_watchdog.h>
 
 #include "base/log.h"
-#include "symbols/upload_session.h"
+#include "upload/session.h"
 
 #define WATCHDOG "_salvage_symbols_"
 #define FLUSH_SECONDS 10

@@ -8,7 +8,7 @@
 #include "common/page.h"
 #include "common/person.h"
 #include "db/token.h"
-#include "symbols/books.h"
+#include "books/books.h"
 #include "symbols_private.h"
 
 /* What every handler gets. */

@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "common/drain.h"
 #include "db/token.h"
-#include "symbols/upload_slot.h"
+#include "upload/slot.h"
 
 APLOG_USE_MODULE(symbols);
 

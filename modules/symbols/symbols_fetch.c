@@ -7,7 +7,7 @@
 #include <apr_strings.h>
 
 #include "base/text.h"
-#include "symbols/upload_fetch.h"
+#include "upload/fetch.h"
 
 APLOG_USE_MODULE(symbols);
 

@@ -8,8 +8,8 @@
 #include "render/template.h"
 #include "symbols/symbol_index.h"
 #include "symbols/symbol_store.h"
-#include "symbols/upload.h"
-#include "symbols/upstream.h"
+#include "upload/upload.h"
+#include "upstream/upstream.h"
 
 extern module AP_MODULE_DECLARE_DATA symbols_module;
 

@@ -4,7 +4,7 @@
 #ifndef MODULES_SYMBOLS_SYMBOLS_SESSION_H
 #define MODULES_SYMBOLS_SYMBOLS_SESSION_H
 
-#include "symbols/upload_session.h"
+#include "upload/session.h"
 #include "symbols_upload_private.h"
 
 /* The last segment of the request's path. */

@@ -19,7 +19,7 @@
 #include "common/drain.h"
 #include "crash/multipart.h"
 #include "symbols/module_id.h"
-#include "symbols/upload_identity.h"
+#include "upload/identity.h"
 
 APLOG_USE_MODULE(symbols);
 

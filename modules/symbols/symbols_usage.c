@@ -11,7 +11,7 @@
 #include <mod_dbd.h>
 
 #include "base/text.h"
-#include "symbols/books.h"
+#include "books/books.h"
 
 APLOG_USE_MODULE(symbols);
 

@@ -8,7 +8,7 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
-#include "symbols/books_filter.h"
+#include "books/filter.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -14,7 +14,7 @@
 
 #include "base/text.h"
 #include "crash/multipart.h"
-#include "symbols/upload.h"
+#include "upload/upload.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

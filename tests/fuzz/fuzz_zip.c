@@ -11,7 +11,7 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
-#include "symbols/upload.h"
+#include "upload/upload.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -12,7 +12,7 @@
 #include <apr_strings.h>
 
 #include "base/text.h"
-#include "symbols/books_filter.h"
+#include "books/filter.h"
 
 static apr_pool_t *pool;
 

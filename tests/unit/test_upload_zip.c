@@ -17,8 +17,8 @@
 #include <apr_strings.h>
 
 #include "symbols/sym_header.h"
-#include "symbols/upload.h"
-#include "symbols/upload_zip.h"
+#include "upload/upload.h"
+#include "upload/zip.h"
 #include "temp_dir.h"
 #include "zip_writer.h"
 

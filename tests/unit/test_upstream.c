@@ -19,7 +19,7 @@
 #include <apr_strings.h>
 #include "base/file.h"
 #include "base/log.h"
-#include "symbols/upstream_pipe.h"
+#include "upstream/pipe.h"
 
 #define ID "C3B913878AFB017237A4A08B325905C70"
 
