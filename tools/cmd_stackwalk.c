@@ -168,7 +168,7 @@ int cmd_stackwalk(int argc, const char **argv, apr_pool_t *p)
     if (o.raw) {
         return print_raw(&o, md);
     }
-    if ((o.symbols->nelts || o.urls->nelts) &&
+    if ((o.symbols->nelts || o.urls->nelts || o.local) &&
         stackwalk_supplier(&opts.supplier, &o, p, &err) != APR_SUCCESS) {
         return stackwalk_fail("symbols", err.message);
     }

@@ -7,7 +7,7 @@ TOOL_CPPFLAGS = $(AM_CPPFLAGS) $(ELFUTILS_CFLAGS) -I$(srcdir)/tools \
 # In all three: the walk.
 EVERY_SOURCES = tools/cmd.h tools/commands.def tools/salvage.c \
     tools/cmd_stackwalk.c tools/stackwalk.h tools/stackwalk_options.c \
-    tools/stackwalk_progress.c tools/stackwalk_symbols.c
+    tools/stackwalk_progress.c tools/stackwalk_symbols.c tools/stackwalk_local.c
 
 # salvage: the walk and what goes with it. It links from the archive just the objects it needs, and
 # where configure found static libraries (QUICK_LINK) it loads nothing; libtool cannot link so.

@@ -13,6 +13,8 @@
 typedef struct stackwalk_options_t {
     bool json, human, raw, pretty, brief, help, version;
     bool arguments, no_interactive;
+    bool local; /* symbols are made of files of this host, too */
+    int64_t local_seconds;
     const char *cyborg; /* JSON goes there, the human form to standard output */
     const char *cache, *output, *extra, *dump;
     apr_array_header_t *symbols; /* const char *: directories, files, URLs, in order */
@@ -24,11 +26,13 @@ typedef struct stackwalk_options_t {
 } stackwalk_options_t;
 
 enum { STACKWALK_DOWNLOAD_SECONDS = 1000 }; /* as minidump-stackwalk */
+enum { STACKWALK_LOCAL_SECONDS = 300 };
 
 #define STACKWALK_USAGE                                                                            \
     "stackwalk [--json | --human | --cyborg FILE | --dump] [--pretty] [--brief]\n"                 \
     "       [--symbols DIR|FILE|URL]... [--symbols-url URL]... [--symbols-cache DIR]\n"            \
-    "       [--symbols-tmp DIR] [--symbols-download-timeout-secs N] [--features NAME]\n"           \
+    "       [--symbols-tmp DIR] [--symbols-download-timeout-secs N]\n"                             \
+    "       [--use-local-debuginfo] [--local-timeout-secs N] [--features NAME]\n"                  \
     "       [--max-frames N] [--evil-json FILE] [--output-file FILE] DUMP [DIR|FILE|URL]..."
 
 /*
@@ -40,6 +44,14 @@ int stackwalk_parse(stackwalk_options_t *o, int argc, const char **argv, apr_poo
 /* Makes what finds symbols where o->symbols says, in that order. */
 apr_status_t stackwalk_supplier(sal_supplier_t **out, const stackwalk_options_t *o, apr_pool_t *p,
                                 sal_error_t *err);
+
+/* ---- symbols of this host (stackwalk_local.c) ---- */
+
+/*
+ * Lets the supplier make symbols of the files of this host that modules name: texts are kept in a
+ * folder of the cache.
+ */
+void stackwalk_local(sal_supplier_opts_t *opts, const stackwalk_options_t *o, apr_pool_t *p);
 
 /* ---- what it says (stackwalk_progress.c) ---- */
 

@@ -21,6 +21,8 @@ enum {
     OPT_TMP,
     OPT_DOWNLOAD_SECONDS,
     OPT_CACHE,
+    OPT_LOCAL,
+    OPT_LOCAL_SECONDS,
     OPT_FEATURES,
     OPT_MAX_FRAMES,
     OPT_EXTRA,
@@ -46,6 +48,8 @@ static const apr_getopt_option_t known_options[] = {
     { "symbols-cache", OPT_CACHE, 1, "where symbols of servers and built symcaches are kept" },
     { "symbols-tmp", OPT_TMP, 1, "where downloads are made" },
     { "symbols-download-timeout-secs", OPT_DOWNLOAD_SECONDS, 1, "longest download of a file" },
+    { "use-local-debuginfo", OPT_LOCAL, 0, "make symbols of files of this host that are named" },
+    { "local-timeout-secs", OPT_LOCAL_SECONDS, 1, "longest time for that, of a walk" },
     { "features", OPT_FEATURES, 1,
       "stable-basic, stable-all, or unstable-all: --recover-function-args" },
     { "recover-function-args", OPT_ARGUMENTS, 0, "guess arguments of x86 functions, in text" },
@@ -105,6 +109,11 @@ static bool take_option(stackwalk_options_t *o, int option, const char *value)
     case OPT_CACHE:
         o->cache = value;
         return true;
+    case OPT_LOCAL:
+        o->local = true;
+        return true;
+    case OPT_LOCAL_SECONDS:
+        return sal_parse_int(value, 1, 86400, &o->local_seconds);
     case OPT_FEATURES:
         return take_feature(o, value);
     case OPT_ARGUMENTS:
@@ -147,6 +156,7 @@ int stackwalk_parse(stackwalk_options_t *o, int argc, const char **argv, apr_poo
     o->symbols = apr_array_make(p, 4, sizeof(const char *));
     o->urls = apr_array_make(p, 4, sizeof(const char *));
     o->download_seconds = STACKWALK_DOWNLOAD_SECONDS;
+    o->local_seconds = STACKWALK_LOCAL_SECONDS;
     while ((rv = apr_getopt_long(os, known_options, &option, &value)) == APR_SUCCESS) {
         if (option == 'h') {
             o->help = true;

@@ -250,5 +250,8 @@ apr_status_t stackwalk_supplier(sal_supplier_t **out, const stackwalk_options_t 
         opts.find = find_file;
         opts.find_baton = s.files;
     }
+    if (o->local) {
+        stackwalk_local(&opts, o, p);
+    }
     return sal_supplier_make(out, &opts, p, err);
 }

@@ -607,9 +607,9 @@ apr_status_t sal_supplier_make(sal_supplier_t **out, const sal_supplier_opts_t *
         s->place.any_url = s->place.any_url || (opts->upstream && supply_is_url(*path));
     }
     s->max_mapped = opts->max_mapped ? opts->max_mapped : DEFAULT_MAX_MAPPED;
-    s->negative = apr_time_from_sec(opts->negative_seconds > 0     ? opts->negative_seconds
-                                    : opts->find || opts->upstream ? NEGATIVE_ASKED
-                                                                   : NEGATIVE_LOCAL);
+    s->negative = apr_time_from_sec(opts->negative_seconds > 0 ? opts->negative_seconds
+                                    : opts->find || opts->make || opts->upstream ? NEGATIVE_ASKED
+                                                                                 : NEGATIVE_LOCAL);
     if (!opts->symcache_dir) {
         return sal_fail(err, APR_EINVAL, "no directory for symcaches is set");
     }

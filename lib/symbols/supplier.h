@@ -23,7 +23,15 @@ typedef apr_status_t (*sal_sym_find_fn)(const char **path, const char *debug_fil
 typedef struct sal_sym_module_t {
     const char *debug_file, *debug_id;
     const char *code_file, *code_id;
+    const char *code_path; /* where the code file lay on the host of the crash; never sent */
 } sal_sym_module_t;
+
+/*
+ * Makes the text of a module's symbols of what lies on this host. Called by several threads at
+ * once; may take its time. APR_ENOENT: there is nothing of this build here.
+ */
+typedef apr_status_t (*sal_sym_make_fn)(const char **path, const sal_sym_module_t *module,
+                                        void *baton, apr_pool_t *p, sal_error_t *err);
 
 /*
  * Who asks servers. server is a URL out of paths, or NULL: all that the asker knows of. Both
@@ -54,6 +62,8 @@ typedef struct sal_supplier_opts_t {
     void *find_baton;
     const sal_sym_upstream_t *upstream; /* asked for the URLs of paths in their turn; without any,
                                          * asked last; or NULL. Outlives the supplier */
+    sal_sym_make_fn make;               /* asked where nobody else has symbols; or NULL */
+    void *make_baton;
 } sal_supplier_opts_t;
 
 SAL_API apr_status_t sal_supplier_make(sal_supplier_t **out, const sal_supplier_opts_t *opts,

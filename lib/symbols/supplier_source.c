@@ -36,7 +36,8 @@ const char *supply_key_make(supply_key_t *key, const sal_sym_module_t *module, a
     *key = (supply_key_t){ .name = module->debug_file ? sal_basename(module->debug_file) : "",
                            .sent_id = debug_id,
                            .code_file = module->code_file,
-                           .code_id = module->code_id };
+                           .code_id = module->code_id,
+                           .code_path = module->code_path };
     if (!key->name[0] || !debug_id || !debug_id[0]) {
         return "the module has no debug file or no debug id";
     }
@@ -263,11 +264,16 @@ static void touch(const char *path)
     }
 }
 
+static sal_sym_module_t module_of(const supply_key_t *key)
+{
+    return (sal_sym_module_t){ key->name, key->id, key->code_file, key->code_id, key->code_path };
+}
+
 /* What was fetched once need not be fetched again: not even its text need be there any more. */
 static void ask_server(search_t *s, const char *server)
 {
     const sal_sym_upstream_t *up = s->place->opts.upstream;
-    sal_sym_module_t module = { s->key->name, s->key->id, s->key->code_file, s->key->code_id };
+    sal_sym_module_t module = module_of(s->key);
     sal_error_t err = { 0 };
     apr_status_t rv;
 
@@ -336,6 +342,12 @@ static const char *find_source(search_t *s)
     }
     if (!s->done && o->upstream && !s->place->any_url) {
         ask_server(s, NULL);
+    }
+    if (!s->done && o->make) {
+        sal_sym_module_t module = module_of(s->key);
+
+        rv = o->make(&s->path, &module, o->make_baton, s->p, &err);
+        s->done = rv == APR_SUCCESS;
     }
     if (s->done) {
         return s->path;

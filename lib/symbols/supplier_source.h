@@ -18,6 +18,7 @@ typedef struct supply_key_t {
     const char *id;   /* canonical, or upper-case if of no known form */
     const char *sent_id;
     const char *code_file, *code_id; /* only sent to servers; may be NULL */
+    const char *code_path;           /* only for who makes symbols; may be NULL */
 } supply_key_t;
 
 /* NULL, or why there can be no symbols for such a module. */

@@ -79,7 +79,8 @@ static void fetch(sal_dump_symbols_t *s, size_t i, const sal_md_module_t *module
                                    module->debug_file ? sal_basename(module->debug_file) : NULL,
                                .debug_id = module->debug_id,
                                .code_file = sal_basename(module->name),
-                               .code_id = module->code_id };
+                               .code_id = module->code_id,
+                               .code_path = module->name };
 
     if (known.debug_file && !*known.debug_file) {
         known.debug_file = known.code_file;
