@@ -332,7 +332,7 @@ static bool start_filler(sal_supplier_t *s, entry_t *e, const supply_key_t *key)
                      e,
                      { apr_pstrdup(pool, key->name), apr_pstrdup(pool, key->id),
                        apr_pstrdup(pool, key->sent_id), apr_pstrdup(pool, key->code_file),
-                       apr_pstrdup(pool, key->code_id) },
+                       apr_pstrdup(pool, key->code_id), apr_pstrdup(pool, key->code_path) },
                      pool };
     e->busy = true;
     e->waiting++;
