@@ -11,8 +11,9 @@ EVERY_SOURCES = tools/cmd.h tools/commands.def tools/salvage.c \
 
 # salvage: the walk and what goes with it. It links from the archive just the objects it needs, and
 # where configure found static libraries (QUICK_LINK) it loads nothing; libtool cannot link so.
-salvage_SOURCES = $(EVERY_SOURCES) tools/cmd_symbolicate.c tools/cmd_symcache.c tools/quick_decode.c
-salvage_CPPFLAGS = $(TOOL_CPPFLAGS)
+salvage_SOURCES = $(EVERY_SOURCES) tools/cmd_symbolicate.c tools/cmd_symcache.c tools/quick_decode.c \
+    lib/symbols/gunzip.c
+salvage_CPPFLAGS = $(TOOL_CPPFLAGS) -DSALVAGE_QUICK
 salvage_LDADD = .libs/libsalvage_core.a $(QUICK_LIBS)
 salvage_DEPENDENCIES = libsalvage_core.la
 salvage_LINK = $(CC) $(AM_CFLAGS) $(CFLAGS) $(QUICK_LINK) $(LDFLAGS) -o $@

@@ -7,7 +7,7 @@
 
 BUILD_PACKAGES="apache2-bin apache2-dev autoconf automake build-essential libapr1-dev
     libaprutil1-dbd-pgsql libaprutil1-dev libcurl4-openssl-dev libdw-dev libelf-dev libiberty-dev
-    libjansson-dev libkainjow-mustache-dev liblzma-dev libpcre2-dev libpq-dev libseccomp-dev libssl-dev
+    libisal-dev libjansson-dev libkainjow-mustache-dev liblzma-dev libpcre2-dev libpq-dev libseccomp-dev libssl-dev
     libmspack-dev libtool libxxhash-dev libzip-dev libzstd-dev libzydis-dev pkg-config postgresql
     postgresql-contrib util-linux zlib1g-dev curl"
 TEST_PACKAGES="binutils-aarch64-linux-gnu binutils-mips-linux-gnu chromium chromium-driver

@@ -1,5 +1,5 @@
 # lib/symbols
-libsalvage_core_la_SOURCES += lib/symbols/cab.c lib/symbols/cab.h lib/symbols/elf_id.c \
+libsalvage_core_la_SOURCES += lib/symbols/cab.c lib/symbols/cab.h lib/symbols/elf_id.c lib/symbols/gunzip.c lib/symbols/gunzip.h \
     lib/symbols/module_id.c lib/symbols/module_id.h lib/symbols/object_id.c \
     lib/symbols/object_id.h lib/symbols/object_private.h lib/symbols/supplier.c \
     lib/symbols/supplier.h lib/symbols/supplier_source.c lib/symbols/supplier_source.h \

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <zlib.h>
 #include <zstd.h>
+#include "symbols/gunzip.h"
 
 enum { PIECE = 128 * 1024 };
 #define MAX_TEXT (UINT64_C(16) << 30)
@@ -77,33 +77,29 @@ static apr_status_t read_plain(source_t *s, sal_symfile_t *f, const char *data, 
     return rv;
 }
 
-/* Inflates what z->next_in holds; *ended after the last byte of a member. */
-static apr_status_t inflate_piece(source_t *s, sal_symfile_t *f, z_stream *z, bool *ended,
-                                  sal_error_t *err)
+/* Inflates a piece of input; *ended after the last byte of a member. */
+static apr_status_t inflate_piece(source_t *s, sal_symfile_t *f, gunzip_t *g, const char *data,
+                                  size_t size, bool *ended, sal_error_t *err)
 {
     apr_status_t rv = APR_SUCCESS;
+    size_t made = 0;
 
-    while (rv == APR_SUCCESS && z->avail_in > 0) {
-        int code;
+    /* a full buffer may leave output behind when the input is used up */
+    while (rv == APR_SUCCESS && (size > 0 || (made == PIECE && !*ended))) {
+        gunzip_state_t state;
 
         if (*ended) { /* members may follow one another; other bytes are padding */
-            if (z->next_in[0] != 0x1f) {
-                z->avail_in = 0;
+            if (*data != 0x1f) {
                 break;
             }
-            inflateReset(z);
-            *ended = false;
+            gunzip_again(g);
         }
-        do {
-            z->next_out = (Bytef *)s->out;
-            z->avail_out = PIECE;
-            code = inflate(z, Z_NO_FLUSH);
-            if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) {
-                return sal_fail(err, SAL_E_MALFORMED, "%s: damaged gzip stream", s->name);
-            }
-            rv = feed(s, f, s->out, PIECE - z->avail_out, err);
-        } while (rv == APR_SUCCESS && code == Z_OK && z->avail_out == 0);
-        *ended = code == Z_STREAM_END;
+        state = gunzip_step(g, &data, &size, s->out, PIECE, &made);
+        if (state == GUNZIP_BAD) {
+            return sal_fail(err, SAL_E_MALFORMED, "%s: damaged gzip stream", s->name);
+        }
+        *ended = state == GUNZIP_END;
+        rv = feed(s, f, s->out, made, err);
     }
     return rv;
 }
@@ -111,22 +107,20 @@ static apr_status_t inflate_piece(source_t *s, sal_symfile_t *f, z_stream *z, bo
 static apr_status_t read_gzip(source_t *s, sal_symfile_t *f, const char *data, size_t size,
                               sal_error_t *err)
 {
-    z_stream z = { 0 };
+    gunzip_t *g = gunzip_make();
     bool ended = false;
     apr_status_t rv = APR_SUCCESS;
 
-    if (inflateInit2(&z, 15 + 16) != Z_OK) {
+    if (!g) {
         return sal_fail_os(err, APR_ENOMEM, "%s: cannot inflate", s->name);
     }
     while (rv == APR_SUCCESS && size > 0) {
-        z.next_in = (Bytef *)data;
-        z.avail_in = (uInt)size;
-        rv = inflate_piece(s, f, &z, &ended, err);
+        rv = inflate_piece(s, f, g, data, size, &ended, err);
         if (rv == APR_SUCCESS) {
             rv = next_piece(s, &data, &size, err);
         }
     }
-    inflateEnd(&z);
+    gunzip_free(g);
     if (rv == APR_SUCCESS && !ended) {
         return sal_fail(err, SAL_E_MALFORMED, "%s: the gzip stream ends early", s->name);
     }
