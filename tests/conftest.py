@@ -34,10 +34,12 @@ def shared():
 def instance():
     """One running instance for the whole session; tests use `stack`."""
     made = Instance(pathlib.Path(os.environ.get("SALVAGE_PREFIX", TOP / "build" / "stage")), TOP)
-    made.make()
-    made.start()
-    yield made
-    made.destroy()
+    try:                # whatever did start must go when another server does not
+        made.make()
+        made.start()
+        yield made
+    finally:
+        made.destroy()
 
 
 @pytest.fixture

@@ -48,11 +48,11 @@ typedef enum {
     SAL_T_JSON
 } sal_type_t;
 
-/* A parameter. Build it with the macros below. Arrays are NULL-free. */
+/* A parameter. Build it with the macros below. Arrays are NULL-free but for SAL_V_TEXTS_NULLS. */
 typedef struct sal_val_t {
     sal_type_t type;
     int is_null;
-    int64_t i; /* INT, BOOL, TIME (apr_time_t) */
+    int64_t i; /* INT, BOOL, TIME (apr_time_t); TEXT_ARRAY: its elements may be null pointers */
     double d;
     const void *data; /* TEXT, JSON: char*; BYTEA: bytes; arrays: elements */
     apr_size_t len;   /* BYTEA: bytes; arrays: elements */
@@ -66,9 +66,12 @@ typedef struct sal_val_t {
 #define SAL_V_TIME(t) ((sal_val_t){ .type = SAL_T_TIME, .i = (t) })
 #define SAL_V_BYTEA(b, n) ((sal_val_t){ .type = SAL_T_BYTEA, .data = (b), .len = (n) })
 #define SAL_V_TEXTS(a, n) ((sal_val_t){ .type = SAL_T_TEXT_ARRAY, .data = (a), .len = (n) })
+#define SAL_V_TEXTS_NULLS(a, n)                                                                    \
+    ((sal_val_t){ .type = SAL_T_TEXT_ARRAY, .data = (a), .len = (n), .i = 1 })
 #define SAL_V_INTS(a, n) ((sal_val_t){ .type = SAL_T_INT_ARRAY, .data = (a), .len = (n) })
 #define SAL_V_NULL(t) ((sal_val_t){ .type = (t), .is_null = 1 })
 /* SAL_V_INTS elements are int64_t; SAL_V_TEXTS elements are const char *. */
+/* SAL_V_TEXTS_NULLS: so are these; a null pointer is sent as NULL. */
 
 /* A statement: name unique in the library, SQL with $n and casts where types matter. */
 typedef struct sal_stmt_t {

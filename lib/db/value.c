@@ -51,17 +51,33 @@ static const char *int_array(const int64_t *v, apr_size_t n, apr_pool_t *p)
     return out;
 }
 
-/* Every element is quoted, so that none is taken for NULL or cut at a comma. NULL on a NULL. */
-static const char *text_array(const char *const *v, apr_size_t n, apr_pool_t *p)
+static char *quote_element(char *at, const char *text)
+{
+    *at++ = '"';
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\') {
+            *at++ = '\\';
+        }
+        *at++ = *text;
+    }
+    *at++ = '"';
+    return at;
+}
+
+/*
+ * Every text is quoted, so that none is taken for NULL or cut at a comma. NULL on a null pointer
+ * where there should be none.
+ */
+static const char *text_array(const char *const *v, apr_size_t n, bool nulls, apr_pool_t *p)
 {
     apr_size_t room = 3;
     char *out, *at;
 
     for (apr_size_t i = 0; i < n; i++) {
-        if (!v[i]) {
+        if (!v[i] && !nulls) {
             return NULL;
         }
-        room += 2 * strlen(v[i]) + 3;
+        room += v[i] ? 2 * strlen(v[i]) + 3 : 5;
     }
     at = out = apr_palloc(p, room);
     *at++ = '{';
@@ -69,14 +85,12 @@ static const char *text_array(const char *const *v, apr_size_t n, apr_pool_t *p)
         if (i) {
             *at++ = ',';
         }
-        *at++ = '"';
-        for (const char *s = v[i]; *s; s++) {
-            if (*s == '"' || *s == '\\') {
-                *at++ = '\\';
-            }
-            *at++ = *s;
+        if (v[i]) {
+            at = quote_element(at, v[i]);
+        } else {
+            memcpy(at, "NULL", 4);
+            at += 4;
         }
-        *at++ = '"';
     }
     *at++ = '}';
     *at = '\0';
@@ -95,7 +109,7 @@ static const char *value_text(const sal_val_t *v, apr_pool_t *p)
     case SAL_T_TIME:
         return sal_time_iso(v->i, p);
     case SAL_T_TEXT_ARRAY:
-        return text_array(v->data, v->len, p);
+        return text_array(v->data, v->len, v->i != 0, p);
     case SAL_T_INT_ARRAY:
         return int_array(v->data, v->len, p);
     default:

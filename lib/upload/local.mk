@@ -1,6 +1,6 @@
 # lib/upload
 libsalvage_core_la_SOURCES += lib/upload/adopt.c lib/upload/adopt.h lib/upload/central.c \
-    lib/upload/digest.c lib/upload/digest.h lib/upload/fetch.c lib/upload/fetch.h \
+    lib/upload/digest.c lib/upload/digest.h lib/upload/fetch.c lib/upload/fetch.h lib/upload/file_rows.c \
     lib/upload/identity.c lib/upload/identity.h lib/upload/import.c lib/upload/import.h \
     lib/upload/log.c lib/upload/log.h lib/upload/names.c lib/upload/names.h lib/upload/rows.c \
     lib/upload/session.c lib/upload/session.h lib/upload/session_rows.c lib/upload/slot.c \

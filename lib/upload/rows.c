@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
@@ -285,46 +284,6 @@ static apr_status_t complete_upload(sal_db_t *db, sal_upload_t *up, apr_pool_t *
                        SAL_V_TEXTS(o->redirects, count_texts(o->redirects)));
 }
 
-static bool is_elf_os(const char *os)
-{
-    return os && (!strcasecmp(os, "linux") || !strcasecmp(os, "android"));
-}
-
-static const char *own_or(const char *own, const char *of_upload)
-{
-    return (own && *own) || !of_upload || !*of_upload ? own : of_upload;
-}
-
-static apr_status_t add_file(sal_upload_t *up, uint32_t i, sal_upload_entry_t *e, void *baton,
-                             apr_pool_t *p, sal_error_t *err)
-{
-    const char *name = sal_upload_log_name(up->log, e, p);
-    sal_sym_header_t h;
-    sal_symbol_key_t key;
-
-    (void)i;
-    if (e->flags & SAL_UPLOAD_SKIPPED) {
-        return APR_SUCCESS;
-    }
-    if (!name || !sal_symbol_key_parse(&key, name, strlen(name), p)) {
-        return sal_fail(err, APR_EGENERAL, "the list of an upload is damaged");
-    }
-    sal_upload_log_header(up->log, e, &h, p);
-    return sal_db_exec(
-        baton, &sal_s_symbol_file_add, NULL, p, err, SAL_V_INT(up->id), SAL_V_BOOL(up->opts.is_try),
-        SAL_V_TEXT(key.debug_file), SAL_V_TEXT(key.debug_id), SAL_V_TEXT(key.leaf),
-        SAL_V_TEXT(sal_upload_kind(key.leaf)), SAL_V_BOOL(e->flags & SAL_UPLOAD_CHANGED),
-        SAL_V_INT((int64_t)e->size), SAL_V_INT((int64_t)e->stored_size),
-        SAL_V_BYTEA(e->md5, sizeof(e->md5)), SAL_V_BYTEA(e->sha256, sizeof(e->sha256)),
-        SAL_V_BYTEA(e->stored_sha256, sizeof(e->stored_sha256)), SAL_V_TEXT(h.debug_file),
-        SAL_V_TEXT(h.debug_id), SAL_V_TEXT(h.code_file), SAL_V_TEXT(h.code_id),
-        SAL_V_TEXT(h.generator), SAL_V_TEXT(h.os), SAL_V_TEXT(h.arch),
-        is_elf_os(h.os) ? SAL_V_TEXT(h.code_id) : SAL_V_NULL(SAL_T_TEXT),
-        SAL_V_TEXT(own_or(h.product, up->opts.product)),
-        SAL_V_TEXT(own_or(h.version, up->opts.version)), SAL_V_TEXT(h.channel),
-        SAL_V_TEXT(h.build));
-}
-
 static apr_status_t record_all(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
 {
     sal_upload_t *up = baton;
@@ -340,7 +299,7 @@ static apr_status_t record_all(sal_db_t *db, void *baton, apr_pool_t *p, sal_err
          (rv = put_names(db, up, SAL_UPLOAD_IGNORED, p, err)) != APR_SUCCESS)) {
         return rv;
     }
-    return rv == APR_SUCCESS ? upload_each(up, add_file, db, err) : rv;
+    return rv == APR_SUCCESS ? upload_add_files(up, db, p, err) : rv;
 }
 
 apr_status_t sal_upload_record(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)

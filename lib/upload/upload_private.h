@@ -40,4 +40,7 @@ void upload_clean(sal_upload_t *up);
 
 apr_status_t upload_each(sal_upload_t *up, upload_each_fn fn, void *baton, sal_error_t *err);
 
+/* The rows of the files, in a transaction: a few statements, however many they are. */
+apr_status_t upload_add_files(sal_upload_t *up, sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+
 #endif

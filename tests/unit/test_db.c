@@ -240,6 +240,24 @@ static void test_null_in_an_array_is_an_error(void **state)
     assert_non_null(strstr(err.message, "parameter 1"));
 }
 
+static void test_null_where_an_array_may_have_it(void **state)
+{
+    static const sal_stmt_t echo = { "test_echo_nulls",
+                                     "SELECT $1::text[], ($1::text[])[2] IS NULL, "
+                                     "($1::text[])[3] IS NULL" };
+    static const char *const texts[] = { "a\"\\", NULL, "NULL", "" };
+    apr_pool_t *p = pool(state);
+    sal_rows_t *rows;
+    int n;
+
+    assert_int_equal(sal_db_exec(db, &echo, &rows, p, NULL, SAL_V_TEXTS_NULLS(texts, 4)),
+                     APR_SUCCESS);
+    assert_string_equal(sal_rows_array(rows, 0, 0, &n, p)[0], texts[0]);
+    assert_int_equal(n, 4);
+    assert_true(sal_rows_bool(rows, 0, 1));
+    assert_false(sal_rows_bool(rows, 0, 2));
+}
+
 static void test_errors_carry_their_state(void **state)
 {
     static const sal_stmt_t bad = { "test_bad_int", "SELECT $1::text::int" };
@@ -726,6 +744,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_arrays_round_trip),
     TEST(test_server_arrays_are_read),
     TEST(test_null_in_an_array_is_an_error),
+    TEST(test_null_where_an_array_may_have_it),
     TEST(test_errors_carry_their_state),
     TEST(test_other_encodings_and_styles_are_settled),
     TEST(test_killed_connection_is_mended),
