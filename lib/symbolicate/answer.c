@@ -311,7 +311,7 @@ static void write_v4(writer_t *w)
 /* ---- the Debug header's part ---- */
 
 typedef struct tally_t {
-    uint64_t count, hits, bytes, ranges, modules;
+    uint64_t count, hits, parts, bytes, ranges, modules;
     apr_time_t lookup, parse;
     json_t *parse_per_module, *stacks_per_module;
 } tally_t;
@@ -334,17 +334,18 @@ static void tally_module(writer_t *w, const sal_symbolicate_module_t *m, tally_t
         return;
     }
     t->count++;
-    t->lookup += m->ref.built ? 0 : m->ref.elapsed;
+    t->lookup += m->ref.elapsed > m->ref.parsing ? m->ref.elapsed - m->ref.parsing : 0;
+    t->parse += m->ref.parsing;
     if (m->ref.state == SAL_SYM_FOUND) {
-        t->hits += !m->ref.built;
+        t->hits += !m->ref.built && !m->ref.part;
+        t->parts += m->ref.part;
         sal_symcache_info(m->ref.cache, &info);
         t->bytes += info.file_size;
         t->ranges += info.ranges;
     }
     if (m->ref.built) {
-        t->parse += m->ref.elapsed;
         json_object_set_new(t->parse_per_module, pair_text(w, m),
-                            json_real(seconds(m->ref.elapsed)));
+                            json_real(seconds(m->ref.parsing)));
     }
 }
 
@@ -388,13 +389,13 @@ static json_t *debug_object(writer_t *w, tally_t *t)
     if (json_object_size(t->parse_per_module)) {
         json_object_set(parse, "time_per_module", t->parse_per_module);
     }
-    return json_pack("{s:f,s:o,s:{s:i,s:i,s:f},s:o,s:{s:f},s:{s:I,s:O},s:{s:s,s:I,s:I},s:f}",
+    return json_pack("{s:f,s:o,s:{s:i,s:i,s:f},s:o,s:{s:f},s:{s:I,s:O},s:{s:s,s:I,s:I,s:I},s:f}",
                      "time", seconds(apr_time_now() - w->style->begun), "cache_lookups", cache,
                      "downloads", "count", 0, "size", 0, "time", 0.0, "parse_sym", parse,
                      "save_symcache", "time", 0.0, "modules", "count", (json_int_t)t->modules,
                      "stacks_per_module", t->stacks_per_module, "index", "format", "symx1", "bytes",
-                     (json_int_t)t->bytes, "ranges", (json_int_t)t->ranges, "wait_time",
-                     seconds(t->lookup));
+                     (json_int_t)t->bytes, "ranges", (json_int_t)t->ranges, "parts",
+                     (json_int_t)t->parts, "wait_time", seconds(t->lookup));
 }
 
 static void write_debug(writer_t *w)

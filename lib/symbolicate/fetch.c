@@ -91,8 +91,11 @@ static void fetch_one(sal_symbolicate_module_t *m, const sal_symbolicate_request
 
     sal_supplier_get_until(&m->ref, supplier, &names,
                            few && head_start < until ? head_start : until, p);
-    if (m->ref.pending && !m->ref.unreachable && few) {
+    if (m->ref.pending && few) {
         fetch_part(m, req, supplier, &names, p);
+    }
+    if (m->ref.pending && few) { /* there is no text here yet */
+        sal_supplier_get_until(&m->ref, supplier, &names, until, p);
     }
     if (m->ref.state == SAL_SYM_FOUND) {
         sal_symcache_info(m->ref.cache, &info);

@@ -43,6 +43,7 @@ struct entry_t {
     uint64_t failed_stamp;
     map_t *map; /* of FOUND */
     bool unreachable, pending;
+    apr_interval_time_t built; /* how long that took; 0: told, or not built */
     char reason[200];
     size_t name_len;
     char key[]; /* name, NUL, id, NUL */
@@ -224,7 +225,8 @@ static uint64_t known_stamp(const entry_t *e)
 
 /*
  * Looks at the source with the lock given up. A first look makes others wait (`busy`); a later one
- * does not: they go on with the map there is. True if the symcache was built.
+ * does not: they go on with the map there is. True if the symcache was built; whoever takes the
+ * entry next is told.
  */
 static bool look(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_pool_t *p)
 {
@@ -232,9 +234,10 @@ static bool look(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_poo
     apr_pool_t *map_pool = NULL;
     apr_pool_t *scratch;
     uint64_t have = known_stamp(e);
+    apr_time_t begun = apr_time_now();
 
     e->busy = !e->map;
-    e->checked = apr_time_now();
+    e->checked = begun;
     e->waiting++;
     pthread_mutex_unlock(&s->lock);
     apr_pool_create_unmanaged_ex(&map_pool, NULL, NULL);
@@ -244,6 +247,7 @@ static bool look(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_poo
     pthread_mutex_lock(&s->lock);
     e->waiting--;
     settle(s, e, &r, map_pool);
+    e->built = r.built ? apr_time_now() - begun + 1 : e->built;
     e->busy = false;
     pthread_cond_broadcast(&s->filled);
     return r.built;
@@ -370,7 +374,7 @@ static bool wait_filled(sal_supplier_t *s, entry_t *e, apr_time_t until)
  * late. A module that is mapped is looked at right here: that is a stat.
  */
 static bool settle_entry(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_time_t until,
-                         bool *built, apr_pool_t *p)
+                         apr_pool_t *p)
 {
     for (;;) {
         if (!e->busy) {
@@ -378,7 +382,7 @@ static bool settle_entry(sal_supplier_t *s, entry_t *e, const supply_key_t *key,
                 return true;
             }
             if (!until || e->map) {
-                *built = look(s, e, key, p);
+                look(s, e, key, p);
                 return true;
             }
             start_filler(s, e, key); /* or wait until there is room for one */
@@ -391,7 +395,7 @@ static bool settle_entry(sal_supplier_t *s, entry_t *e, const supply_key_t *key,
 
 /* The entry with what is known at `until`, *late if that is nothing new; under the lock. */
 static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, apr_time_t until, bool *late,
-                          bool *built, apr_pool_t *p)
+                          apr_pool_t *p)
 {
     uint64_t hash = key_hash(key);
     entry_t *e = find_entry(s, key, hash);
@@ -403,7 +407,7 @@ static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, apr_time_t
     if (!e->busy && fresh(s, e)) {
         s->stats.hits++;
     } else {
-        *late = !settle_entry(s, e, key, until, built, p);
+        *late = !settle_entry(s, e, key, until, p);
     }
     unlink_use(s, e);
     link_newest(s, e);
@@ -418,7 +422,7 @@ static void get_by_key(sal_sym_ref_t *ref, sal_supplier_t *s, const supply_key_t
     entry_t *e;
 
     pthread_mutex_lock(&s->lock);
-    e = get_entry(s, key, until, &late, &ref->built, p);
+    e = get_entry(s, key, until, &late, p);
     if (!e) {
         ref->reason = "out of memory";
     } else if (late) {
@@ -429,6 +433,9 @@ static void get_by_key(sal_sym_ref_t *ref, sal_supplier_t *s, const supply_key_t
         ref->cache = e->map->cache;
         ref->state = SAL_SYM_FOUND;
         ref->entry = e->map;
+        ref->built = e->built != 0;
+        ref->parsing = e->built;
+        e->built = 0;
         evict(s);
     } else {
         ref->state = e->state;
@@ -502,10 +509,11 @@ void sal_supplier_get_part(sal_sym_ref_t *ref, sal_supplier_t *s, const sal_sym_
 {
     apr_time_t begun = apr_time_now();
     apr_pool_t *map_pool, *scratch;
+    sal_sym_ref_t found;
     supply_result_t r;
     supply_key_t key;
 
-    if (!key_of(ref, &key, s, module, p)) {
+    if (!key_of(&found, &key, s, module, p)) {
         return;
     }
     apr_pool_create_unmanaged_ex(&map_pool, NULL, NULL);
@@ -513,15 +521,18 @@ void sal_supplier_get_part(sal_sym_ref_t *ref, sal_supplier_t *s, const sal_sym_
     supply_part(&r, &s->place, &key, offsets, n, map_pool, scratch);
     apr_pool_destroy(scratch);
     if (r.state == SAL_SYM_FOUND) {
+        *ref = found;
         adopt_part(ref, s, &r, map_pool);
-    } else {
-        apr_pool_destroy(map_pool);
+        ref->part = true;
+        ref->elapsed = ref->parsing = apr_time_now() - begun;
+        return;
+    }
+    apr_pool_destroy(map_pool);
+    if (r.state == SAL_SYM_CORRUPT) {
         ref->state = r.state;
-        ref->unreachable = r.unreachable;
-        ref->pending = r.pending;
+        ref->pending = false;
         ref->reason = apr_pstrdup(p, r.reason);
     }
-    ref->elapsed = apr_time_now() - begun;
 }
 
 void sal_supplier_get(sal_sym_ref_t *ref, sal_supplier_t *s, const char *debug_file,

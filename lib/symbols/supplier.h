@@ -83,7 +83,10 @@ typedef struct sal_sym_ref_t {
     sal_sym_state_t state;
     const char *reason;          /* of CORRUPT and MISSING, for the reader */
     void *entry;                 /* opaque */
-    bool built;                  /* this call built the symcache */
+    bool built;                  /* the symcache was built for this call, or in a thread since the
+                                  * one before: told once */
+    bool part;                   /* of sal_supplier_get_part: made for this call */
+    apr_interval_time_t parsing; /* of built and part: how long that took */
     bool unreachable;            /* MISSING, but a server that may have it could not answer... */
     bool pending;                /* ...yet: the download or the build is under way */
     const char *debug_file;      /* those that a server gave a module which had none; */
@@ -112,7 +115,8 @@ SAL_API void sal_supplier_get_until(sal_sym_ref_t *ref, sal_supplier_t *s,
 
 /*
  * For a pending module and few addresses: a symcache that answers for these and no others, from
- * one pass over the text (sal_symcache_build_part). offsets are sorted, without duplicates.
+ * one pass over the text (sal_symcache_build_part). offsets are sorted, without duplicates. Asks no
+ * server: a text that is not on this host leaves ref as it was.
  */
 SAL_API void sal_supplier_get_part(sal_sym_ref_t *ref, sal_supplier_t *s,
                                    const sal_sym_module_t *module, const uint64_t *offsets,

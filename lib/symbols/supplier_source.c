@@ -224,6 +224,7 @@ typedef struct search_t {
     const char *path; /* of the text, once found */
     bool done;        /* path or out->cache is set */
     bool tried_cache; /* a symcache of what a server gave was looked for */
+    bool at_once;     /* servers are not asked */
     char reason[200]; /* of a server that could not answer */
 } search_t;
 
@@ -301,7 +302,9 @@ static void search_path(search_t *s, const char *path)
     struct stat st;
 
     if (s->place->opts.upstream && supply_is_url(path)) {
-        ask_server(s, path);
+        if (!s->at_once) {
+            ask_server(s, path);
+        }
         return;
     }
     if (stat(path, &st) != 0) {
@@ -340,7 +343,7 @@ static const char *find_source(search_t *s)
         rv = o->find(&s->path, s->key->name, s->key->id, o->find_baton, s->p, &err);
         s->done = rv == APR_SUCCESS;
     }
-    if (!s->done && o->upstream && !s->place->any_url) {
+    if (!s->done && o->upstream && !s->place->any_url && !s->at_once) {
         ask_server(s, NULL);
     }
     if (!s->done && o->make) {
@@ -611,10 +614,10 @@ void supply_part(supply_result_t *out, const supply_place_t *place, const supply
 {
     static unsigned number;
     search_t search = {
-        .place = place, .key = key, .out = out, .map_pool = map_pool, .p = scratch
+        .place = place, .key = key, .out = out, .map_pool = map_pool, .p = scratch, .at_once = true
     };
     const char *path =
-        apr_psprintf(scratch, "%s/part.%d.%u", place->opts.symcache_dir, (int)getpid(),
+        apr_psprintf(scratch, "%s/" SUPPLY_PART "%d.%u", place->opts.symcache_dir, (int)getpid(),
                      __atomic_add_fetch(&number, 1, __ATOMIC_RELAXED));
     const char *source;
     sal_error_t err = { 0 };

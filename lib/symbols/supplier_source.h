@@ -11,6 +11,7 @@
 #include "symbols/symbol_store.h"
 
 enum { SUPPLY_NAME_MAX = 255, SUPPLY_ID_MAX = 255 };
+#define SUPPLY_PART "part." /* name of a file for a moment, in the folder of symcaches itself */
 
 /* A module as the supplier knows it: safe as path components. */
 typedef struct supply_key_t {
@@ -69,7 +70,10 @@ const char *supply_symcache_path(const supply_place_t *place, const supply_key_t
 void supply_module(supply_result_t *out, const supply_place_t *place, const supply_key_t *key,
                    uint64_t have, apr_pool_t *map_pool, apr_pool_t *scratch);
 
-/* The same for some addresses only: of a file that is gone when this returns, but for its map. */
+/*
+ * The same for some addresses only: of a file that is gone when this returns, but for its map. Asks
+ * no server; MISSING if the text is not on this host.
+ */
 void supply_part(supply_result_t *out, const supply_place_t *place, const supply_key_t *key,
                  const uint64_t *offsets, size_t n, apr_pool_t *map_pool, apr_pool_t *scratch);
 

@@ -18,6 +18,7 @@
 #include <apr_strings.h>
 #include <apr_tables.h>
 #include "base/log.h"
+#include "symbols/supplier_source.h"
 #include "symbols/symcache_format.h"
 
 enum { GRACE_SECONDS = 600, STALE_TEMP_SECONDS = 3600 };
@@ -47,7 +48,8 @@ static bool is_old_version(const char *path, size_t dir_len)
 static void look_at(apr_array_header_t *list, const FTSENT *e, size_t dir_len, time_t now)
 {
     const struct stat *st = e->fts_statp;
-    bool temp = strstr(e->fts_name, ".symx.tmp.") != NULL;
+    bool temp = strstr(e->fts_name, ".symx.tmp.") != NULL ||
+                strncmp(e->fts_name, SUPPLY_PART, strlen(SUPPLY_PART)) == 0;
     found_t *f;
 
     if (temp && st->st_mtime < now - STALE_TEMP_SECONDS) {

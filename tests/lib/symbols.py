@@ -2,6 +2,7 @@
 import hashlib
 import http.client
 import io
+import os
 import time
 import urllib.parse
 import zipfile
@@ -40,6 +41,18 @@ def upload(stack, data, token=None, field="symbols.zip", filename="symbols.zip",
     files = {field: (filename, data, "application/zip")}
     return requests.post(stack.url + path, files=files, data=fields or {}, headers=headers,
                          timeout=timeout)
+
+
+def put(stack, name, debug_id, leaf, text):
+    """Puts symbols where the store keeps them (docs/symbols.md), as the server's own."""
+    folder = stack.symbol_store / "key" / name / debug_id
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / (leaf + ".new")
+    path.write_bytes(text)
+    owner = stack.symbol_store.stat()
+    for made in (path, folder, folder.parent, folder.parent.parent):
+        os.chown(made, owner.st_uid, owner.st_gid)
+    path.rename(folder / leaf)
 
 
 def stored(stack):
