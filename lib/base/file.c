@@ -244,12 +244,27 @@ static apr_status_t check_is_dir(const char *path, sal_error_t *err)
                                : sal_fail_os(err, ENOTDIR, "cannot make directory %s", path);
 }
 
+/*
+ * mkdir; what root makes belongs to whom the folder around it belongs to. A command of the
+ * administrator must leave no folder in a store that its server cannot write to.
+ */
+static int make_one(const char *path, mode_t mode, apr_pool_t *p)
+{
+    struct stat st;
+    int rc = mkdir(path, mode);
+
+    if (rc == 0 && geteuid() == 0 && stat(parent_of(path, p), &st) == 0 && st.st_uid != 0) {
+        (void)!lchown(path, st.st_uid, st.st_gid);
+    }
+    return rc;
+}
+
 apr_status_t sal_dir_make(const char *path, int mode, int sync, apr_pool_t *p, sal_error_t *err)
 {
     const char *parent;
     apr_status_t rv;
 
-    if (mkdir(path, (mode_t)mode) == 0) {
+    if (make_one(path, (mode_t)mode, p) == 0) {
         return sync ? sal_dir_sync(parent_of(path, p), err) : APR_SUCCESS;
     }
     if (errno == EEXIST) {
@@ -262,7 +277,7 @@ apr_status_t sal_dir_make(const char *path, int mode, int sync, apr_pool_t *p, s
     if ((rv = sal_dir_make(parent, mode, sync, p, err)) != APR_SUCCESS) {
         return rv;
     }
-    if (mkdir(path, (mode_t)mode) != 0) {
+    if (make_one(path, (mode_t)mode, p) != 0) {
         if (errno != EEXIST) {
             return sal_fail_os(err, errno, "cannot make directory %s", path);
         }

@@ -26,7 +26,10 @@ SAL_API apr_status_t sal_file_read(char **out, apr_size_t *size, const char *pat
 SAL_API apr_status_t sal_file_publish(const char *path, const void *data, apr_size_t size, int mode,
                                       apr_pool_t *p, sal_error_t *err);
 
-/* mkdir -p; with sync each created directory's parent is fsynced. */
+/*
+ * mkdir -p; with sync each created directory's parent is fsynced. Made by root, a directory belongs
+ * to whom the one around it belongs to.
+ */
 SAL_API apr_status_t sal_dir_make(const char *path, int mode, int sync, apr_pool_t *p,
                                   sal_error_t *err);
 

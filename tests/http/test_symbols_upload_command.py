@@ -112,7 +112,7 @@ def test_three_broken_connections(stack, breaking, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("attempt ") == 3
     assert "6 stored, 0 skipped" in done.stdout
-    assert proxy.bytes < total * 1.25
+    assert proxy.bytes < total * 1.35  # a break loses what was not acknowledged
     all_there(stack, members)
     assert not list((tmp_path / "salvage").iterdir())
 

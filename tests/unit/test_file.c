@@ -190,6 +190,26 @@ static void test_publish_over_a_directory(void **state)
                      APR_ENOENT);
 }
 
+/* What an administrator's command makes in a server's folder is the server's. */
+static void test_dir_of_server(void **state)
+{
+    const char *top = temp_path("server", pool), *inner = temp_path("server/a/b", pool);
+    struct stat st;
+
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("SKIPPED: needs root\n");
+        skip();
+    }
+    assert_int_equal(sal_dir_make(top, 0755, 0, pool, NULL), APR_SUCCESS);
+    assert_int_equal(chown(top, 65534, 65534), 0);
+    assert_int_equal(sal_dir_make(inner, 0755, 0, pool, NULL), APR_SUCCESS);
+    assert_int_equal(stat(inner, &st), 0);
+    assert_int_equal(st.st_uid, 65534);
+    assert_int_equal(stat(temp_path("server/a", pool), &st), 0);
+    assert_int_equal(st.st_gid, 65534);
+}
+
 static void test_dir_make(void **state)
 {
     sal_error_t err = { 0 };
@@ -252,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_failed_publish_leaves_the_old),
         cmocka_unit_test(test_publish_over_a_directory),
         cmocka_unit_test(test_dir_make),
+        cmocka_unit_test(test_dir_of_server),
         cmocka_unit_test(test_write_all),
     };
     int failed;
