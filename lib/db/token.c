@@ -227,13 +227,14 @@ apr_status_t sal_token_list(sal_token_t **out, int *n, const char *user, sal_db_
     *out = apr_pcalloc(p, ((apr_size_t)*n + 1) * sizeof(**out));
     for (int i = 0; i < *n; i++) {
         read_token(*out + i, rows, i);
+        (*out)[i].upload_api = (int)sal_rows_int(rows, i, 11);
     }
     return APR_SUCCESS;
 }
 
 typedef struct {
     int64_t id, owner; /* owner 0: anybody's */
-    int days;
+    int days, version;
     const char *actor;
 } change_t;
 
@@ -268,7 +269,7 @@ static apr_status_t revoke_token(sal_db_t *db, void *baton, apr_pool_t *p, sal_e
 apr_status_t sal_token_revoke_by(int64_t id, int64_t owner, const char *actor, sal_db_t *db,
                                  apr_pool_t *p, sal_error_t *err)
 {
-    change_t c = { id, owner, 0, actor };
+    change_t c = { .id = id, .owner = owner, .actor = actor };
 
     return sal_db_txn(db, revoke_token, &c, p, err);
 }
@@ -298,7 +299,32 @@ static apr_status_t extend_token(sal_db_t *db, void *baton, apr_pool_t *p, sal_e
 apr_status_t sal_token_extend_by(int64_t id, int64_t owner, int days, const char *actor,
                                  sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
-    change_t c = { id, owner, days, actor };
+    change_t c = { .id = id, .owner = owner, .days = days, .actor = actor };
 
     return sal_db_txn(db, extend_token, &c, p, err);
+}
+
+static apr_status_t set_upload_api(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
+{
+    const change_t *c = baton;
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_exec(db, &sal_s_auth_token_upload_api, &rows, p, err, SAL_V_INT(c->id),
+                                  SAL_V_INT(c->version));
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    return sal_rows_count(rows) == 0
+               ? no_token(c->id, err)
+               : audit_change(db, c, "token.upload-api",
+                              apr_psprintf(p, "%s...: %d", sal_rows_text(rows, 0, 0), c->version),
+                              p, err);
+}
+
+apr_status_t sal_token_upload_api_by(int64_t id, int version, const char *actor, sal_db_t *db,
+                                     apr_pool_t *p, sal_error_t *err)
+{
+    change_t c = { .id = id, .version = version, .actor = actor };
+
+    return sal_db_txn(db, set_upload_api, &c, p, err);
 }

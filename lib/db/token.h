@@ -62,6 +62,7 @@ typedef struct sal_token_t {
     const char *prefix;                     /* first 8 characters of its text */
     apr_time_t created, expires, last_used; /* 0: never */
     sal_token_state_t state;
+    int upload_api; /* version that its clients shall use, 1 or 2; set by sal_token_list only */
 } sal_token_t;
 
 /*
@@ -98,5 +99,9 @@ SAL_API apr_status_t sal_token_revoke_by(int64_t id, int64_t owner, const char *
 /* Adds days to the expiry; a token that never expires stays so. owner as above. */
 SAL_API apr_status_t sal_token_extend_by(int64_t id, int64_t owner, int days, const char *actor,
                                          sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+
+/* Which version of the upload API the clients of a token are told to use: 1 or 2. APR_ENOENT. */
+SAL_API apr_status_t sal_token_upload_api_by(int64_t id, int version, const char *actor,
+                                             sal_db_t *db, apr_pool_t *p, sal_error_t *err);
 
 #endif

@@ -82,10 +82,6 @@ typedef struct sal_upload_auth_t {
 SAL_API apr_status_t sal_upload_auth_info(sal_upload_auth_t *info, sal_db_t *db, apr_pool_t *p,
                                           sal_error_t *err);
 
-/* Which API the clients of a token shall use, 1 or 2. APR_ENOENT. */
-SAL_API apr_status_t sal_upload_api_version(int64_t token_id, int version, sal_db_t *db,
-                                            apr_pool_t *p, sal_error_t *err);
-
 /* ---- bytes ---- */
 
 typedef struct sal_session_body_t sal_session_body_t;

@@ -232,16 +232,3 @@ apr_status_t sal_upload_auth_info(sal_upload_auth_t *info, sal_db_t *db, apr_poo
     }
     return rv;
 }
-
-apr_status_t sal_upload_api_version(int64_t token_id, int version, sal_db_t *db, apr_pool_t *p,
-                                    sal_error_t *err)
-{
-    sal_rows_t *rows = NULL;
-    apr_status_t rv = sal_db_exec(db, &sal_s_upload_api_version, &rows, p, err, SAL_V_INT(token_id),
-                                  SAL_V_INT(version));
-
-    return rv == APR_SUCCESS && sal_rows_affected(rows) == 0
-               ? sal_fail(err, APR_ENOENT, "there is no token %" APR_INT64_T_FMT,
-                          (apr_int64_t)token_id)
-               : rv;
-}

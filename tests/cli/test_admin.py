@@ -55,6 +55,9 @@ def test_help_and_version(instance):
     ["token", "create", "bob", "--permission", "everything"],
     ["token", "create", "bob", "-p", "admin", "--expires", "tomorrow"],
     ["token", "create", "bob", "-p", "admin", "--expires", "0"],
+    ["token", "create", "bob", "-p", "upload_symbols", "--upload-api", "3"],
+    ["token", "set"], ["token", "set", "1"], ["token", "set", "x", "--upload-api", "2"],
+    ["token", "set", "1", "--upload-api", ""],
     ["token", "revoke", "x"], ["queue"], ["queue", "list"], ["queue", "list", "ready"],
     ["queue", "retry"], ["queue", "retry", CRASH, "--all"], ["queue", "list", "dead", "-n", "0"],
 ])
@@ -152,6 +155,7 @@ def test_token_opens_and_revoked_token_does_not(stack):
     assert stack.salvage("token", "revoke", number).stdout == ""
     again = stack.salvage("token", "revoke", number, check=False)
     assert again.returncode == 1 and one_line(again.stderr)
+    assert stack.salvage("token", "set", number, "-u", "2", check=False).returncode == 1
     # never used, so httpd has it in no cache: unknown at once
     r = requests.get(stack.url + "/api/ProcessedCrash/", params={"crash_id": CRASH},
                      headers={"Auth-Token": token}, timeout=30)

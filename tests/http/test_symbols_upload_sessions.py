@@ -47,6 +47,29 @@ def test_auth_info(stack):
     assert trying["try_symbols"] is True and trying["email"] == "try@example.com"
 
 
+def test_preferred_version(stack):
+    """What `salvage token` says is what clients of the token are told, and those of no other."""
+    def make(*more):
+        return stack.salvage("token", "create", "api@example.com", "-p", "upload_symbols",
+                             *more).stdout.strip()
+
+    def told(text):
+        return requests.post(stack.url + "/upload/auth_info/", headers={"Auth-Token": text},
+                             timeout=20).json()["upload_api_version"]
+    one, two = make(), make("--upload-api", "2")
+    number = stack.query("select id from api_token where prefix = %s", one[:8])[0][0]
+    assert (told(one), told(two)) == (1, 2)
+    assert stack.salvage("token", "set", number, "--upload-api", "2").stdout == ""
+    assert told(one) == 2
+    stack.salvage("token", "set", number, "--upload-api", "1")
+    assert (told(one), told(two)) == (1, 2)
+    rows = stack.salvage("token", "list", "api@example.com").stdout.splitlines()
+    assert [r.split("\t")[-1] for r in rows] == ["upload API", "2", "1"]
+    assert stack.query("select detail from audit_log where action = 'token.upload-api' "
+                       "and target = %s order by id", str(number)) == [
+                           (one[:8] + "...: 2",), (one[:8] + "...: 1",)]
+
+
 def test_auth_info_refusals(stack):
     url = stack.url + "/upload/auth_info/"
     refused(requests.post(url, timeout=20), 403,
