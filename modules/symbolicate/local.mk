@@ -1,6 +1,7 @@
 # modules/symbolicate
 httpdmod_LTLIBRARIES += mod_symbolicate.la
-mod_symbolicate_la_SOURCES = modules/symbolicate/mod_symbolicate.c
-mod_symbolicate_la_CPPFLAGS = $(WEB_CPPFLAGS)
-mod_symbolicate_la_LIBADD = $(WEB_LIBS)
+mod_symbolicate_la_SOURCES = modules/symbolicate/mod_symbolicate.c \
+    modules/symbolicate/symbolicate_admit.c modules/symbolicate/symbolicate_admit.h
+mod_symbolicate_la_CPPFLAGS = $(WEB_CPPFLAGS) -I$(srcdir)/modules/symbolicate
+mod_symbolicate_la_LIBADD = $(WEB_LIBS) $(XXHASH_LIBS)
 mod_symbolicate_la_LDFLAGS = $(MODULE_LINK) -export-symbols-regex '^symbolicate_module$$'

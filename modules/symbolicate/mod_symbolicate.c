@@ -11,8 +11,10 @@
 #include "common/web.h"
 #include "symbolicate/symbolicate.h"
 
+#include <ap_mpm.h>
 #include <apr_strings.h>
 #include "base/log.h"
+#include "symbolicate_admit.h"
 #include "upstream/pipe.h"
 
 module AP_MODULE_DECLARE_DATA symbolicate_module;
@@ -21,11 +23,13 @@ module AP_MODULE_DECLARE_DATA symbolicate_module;
 #define DEFAULT_MAX_JOBS 10
 #define DEFAULT_BUILD_WAIT 10
 #define DEFAULT_DISK (INT64_C(20) << 30)
+#define MOST_PLACES 65536
 #define FETCH_WAIT 10 /* seconds for a download before the answer is "pending" */
 
 typedef struct server_conf_t {
     sal_conf_t *shared;            /* salvage.conf */
     apr_array_header_t *upstreams; /* const char *: lines of SymbolsUpstream; NULL: none here */
+    symbolicate_limits_t limits;   /* -1: not set */
 } server_conf_t;
 
 typedef struct dir_conf_t {
@@ -34,6 +38,8 @@ typedef struct dir_conf_t {
     apr_int64_t build_wait;         /* seconds; -1: not set */
     int strict_names, extensions;   /* -1: not set */
 } dir_conf_t;
+
+static symbolicate_table_t *under_way; /* of this generation of children; NULL: not counted */
 
 static struct { /* the child's; set once in child_init */
     sal_supplier_t *supplier;
@@ -47,7 +53,7 @@ static int reply_title(request_rec *r, int status, const char *title)
     const char *body = apr_psprintf(r->pool, "{\"title\": \"%s\"}", title);
 
     apr_table_mergen(r->headers_out, "Vary", "Accept");
-    if (status == HTTP_SERVICE_UNAVAILABLE) {
+    if (status == HTTP_SERVICE_UNAVAILABLE || status == HTTP_TOO_MANY_REQUESTS) {
         apr_table_setn(r->headers_out, "Retry-After", "5");
     }
     return web_reply(r, status, "application/json", body, strlen(body));
@@ -223,6 +229,26 @@ static int post(request_rec *r, const dir_conf_t *cf, int version)
     return rc;
 }
 
+/* The same within the limits of requests under way. */
+static int post_within(request_rec *r, const dir_conf_t *cf, int version)
+{
+    const server_conf_t *sc = ap_get_module_config(r->server->module_config, &symbolicate_module);
+    int place;
+    int rc = symbolicate_enter(&place, under_way, &sc->limits, r);
+
+    if (rc != OK) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL3006: refused, %s",
+                      rc == HTTP_TOO_MANY_REQUESTS ? "too many requests of this client"
+                                                   : "too many requests");
+        return reply_title(r, rc,
+                           rc == HTTP_TOO_MANY_REQUESTS ? "429 Too Many Requests"
+                                                        : "503 Service Unavailable");
+    }
+    rc = post(r, cf, version);
+    symbolicate_leave(under_way, place);
+    return rc;
+}
+
 static int symbolicate_handler(request_rec *r)
 {
     const dir_conf_t *cf;
@@ -239,7 +265,7 @@ static int symbolicate_handler(request_rec *r)
     }
     switch (r->method_number) {
     case M_POST:
-        return post(r, cf, version);
+        return post_within(r, cf, version);
     case M_OPTIONS:
         return reply_options(r);
     default:
@@ -251,8 +277,11 @@ static int symbolicate_handler(request_rec *r)
 
 static void *make_server_conf(apr_pool_t *p, server_rec *s)
 {
+    server_conf_t *cf = apr_pcalloc(p, sizeof(*cf));
+
     (void)s;
-    return apr_pcalloc(p, sizeof(server_conf_t));
+    cf->limits.all = cf->limits.client = -1;
+    return cf;
 }
 
 static void *merge_server_conf(apr_pool_t *p, void *base, void *over)
@@ -264,6 +293,12 @@ static void *merge_server_conf(apr_pool_t *p, void *base, void *over)
     }
     if (!cf->upstreams) {
         cf->upstreams = ((server_conf_t *)base)->upstreams;
+    }
+    if (cf->limits.all < 0) {
+        cf->limits.all = ((server_conf_t *)base)->limits.all;
+    }
+    if (cf->limits.client < 0) {
+        cf->limits.client = ((server_conf_t *)base)->limits.client;
     }
     return cf;
 }
@@ -339,6 +374,14 @@ static const char *set_build_wait(cmd_parms *cmd, void *conf, const char *arg)
     return web_arg_int(cmd, arg, 0, 3600, &((dir_conf_t *)conf)->build_wait);
 }
 
+static const char *set_limit(cmd_parms *cmd, void *unused, const char *arg)
+{
+    server_conf_t *cf = ap_get_module_config(cmd->server->module_config, &symbolicate_module);
+
+    (void)unused;
+    return web_arg_int(cmd, arg, 0, MOST_PLACES, cmd->info ? &cf->limits.client : &cf->limits.all);
+}
+
 static const char *set_strict(cmd_parms *cmd, void *conf, int on)
 {
     (void)cmd;
@@ -365,6 +408,12 @@ static const command_rec symbolicate_commands[] = {
     AP_INIT_TAKE1("SymbolicateBuildWait", set_build_wait, NULL, RSRC_CONF | ACCESS_CONF,
                   "seconds that a request waits for symbols that are being prepared (0..3600); "
                   "default 10"),
+    AP_INIT_TAKE1("SymbolicateMaxInflight", set_limit, NULL, RSRC_CONF,
+                  "most requests under way in all of httpd (1..65536); more are answered 503; "
+                  "default 0: no limit"),
+    AP_INIT_TAKE1("SymbolicateMaxPerClient", set_limit, "", RSRC_CONF,
+                  "most requests under way of one client address (1..65536); more are answered "
+                  "429; default 0: no limit"),
     AP_INIT_FLAG("SymbolicateStrictNames", set_strict, NULL, RSRC_CONF | ACCESS_CONF,
                  "on: a module name or id of a wrong form fails the whole request, as upstream; "
                  "off: it is only not found"),
@@ -401,15 +450,47 @@ static apr_status_t make_folder(const char *dir, server_rec *s, apr_pool_t *p)
     return rv;
 }
 
+/* As many places as any limit needs: the largest of all, else one for each thread there may be. */
+static apr_status_t make_places(apr_pool_t *p, server_rec *s)
+{
+    apr_int64_t most = 0;
+    int daemons = 0, threads = 0;
+    bool clients = false;
+
+    for (; s; s = s->next) {
+        server_conf_t *cf = ap_get_module_config(s->module_config, &symbolicate_module);
+
+        cf->limits.all = cf->limits.all < 0 ? 0 : cf->limits.all;
+        cf->limits.client = cf->limits.client < 0 ? 0 : cf->limits.client;
+        most = cf->limits.all > most ? cf->limits.all : most;
+        clients = clients || cf->limits.client;
+    }
+    if (clients) {
+        ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &daemons);
+        ap_mpm_query(AP_MPMQ_HARD_LIMIT_THREADS, &threads);
+        threads = threads > 0 ? threads : 1;
+        daemons = daemons > MOST_PLACES / threads ? MOST_PLACES / threads : daemons;
+        most = daemons * threads > most ? daemons * threads : most;
+    }
+    return most ? symbolicate_table_make(&under_way, (unsigned)most, p) : APR_SUCCESS;
+}
+
 static int symbolicate_post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
                                    server_rec *s)
 {
     const server_conf_t *cf = any_conf(s);
+    apr_status_t rv;
 
-    (void)p;
     (void)plog;
+    under_way = NULL;
     if (web_is_rehearsal() || !cf) {
         return OK;
+    }
+    rv = make_places(p, s);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, rv, s,
+                     "SAL3007: no memory to count the requests under way");
+        return HTTP_INTERNAL_SERVER_ERROR;
     }
     if (make_folder(sal_conf_get(cf->shared, "symcache", NULL), s, ptemp) != APR_SUCCESS ||
         make_folder(sal_conf_get(cf->shared, "symbols-upstream-cache", NULL), s, ptemp) !=
@@ -454,6 +535,9 @@ static void symbolicate_child_init(apr_pool_t *p, server_rec *s)
         return; /* not used on this server */
     }
     web_log_to(s);
+    if (under_way) {
+        symbolicate_table_adopt(under_way);
+    }
     opts.symcache_dir = sal_conf_get(cf->shared, "symcache", NULL);
     opts.symbol_store = sal_conf_get(cf->shared, "symbol-store", NULL);
     opts.paths = sal_conf_list(cf->shared, "symbols-path");
