@@ -209,8 +209,28 @@ static void add_access(sal_instruction_t *out, uint64_t address, uint32_t size,
     }
 }
 
+/*
+ * Bytes that the instruction itself moves to or from the stack. A prefix 66 makes pushes and pops
+ * 16 bits wide, not near calls and returns; a far return takes two words of the operand's width.
+ */
+static uint32_t stack_bytes(const sal_decoded_t *d)
+{
+    bool narrow = d->insn.operand_width == 16;
+
+    switch (d->insn.mnemonic) {
+    case ZYDIS_MNEMONIC_PUSH:
+    case ZYDIS_MNEMONIC_POP:
+        return narrow ? 2 : WORD;
+    case ZYDIS_MNEMONIC_RET:
+        return sal_is_far(d) ? 2 * d->insn.operand_width / 8u : WORD;
+    default:
+        return WORD;
+    }
+}
+
 static void add_stack_access(sal_instruction_t *out, const sal_decoded_t *d, const sal_regs_t *regs)
 {
+    uint32_t size = stack_bytes(d);
     uint64_t sp;
 
     if (!value_of(regs, ZYDIS_REGISTER_RSP, &sp)) {
@@ -219,11 +239,11 @@ static void add_stack_access(sal_instruction_t *out, const sal_decoded_t *d, con
     switch (d->insn.mnemonic) {
     case ZYDIS_MNEMONIC_CALL:
     case ZYDIS_MNEMONIC_PUSH:
-        add_access(out, sp - WORD, WORD, SAL_ACCESS_WRITE, sp == WORD);
+        add_access(out, sp - size, size, SAL_ACCESS_WRITE, sp == size);
         break;
     case ZYDIS_MNEMONIC_POP:
     case ZYDIS_MNEMONIC_RET:
-        add_access(out, sp, WORD, SAL_ACCESS_READ, sp == 0);
+        add_access(out, sp, size, SAL_ACCESS_READ, sp == 0);
         break;
     default:
         break;

@@ -69,7 +69,7 @@ static const form_t forms[] = {
     { 0, 0x8f, 0x8f, 0, 0, DEFAULT_64, { EQ }, N(POP, "pop") },
     { 0, 0xa8, 0xa8, 0, ANY_REG, PLAIN, { AL, IB }, N(TEST, "test") },
     { 0, 0xa9, 0xa9, 0, ANY_REG, PLAIN, { AX, IZ }, N(TEST, "test") },
-    { 0, 0xb0, 0xb7, 0, ANY_REG, PLAIN, { ZB, IB }, N(MOV, "mov") },
+    { 0, 0xb0, 0xb7, 0, ANY_REG, PLAIN, { ZB, UB }, N(MOV, "mov") },
     { 0, 0xb8, 0xbf, 0, ANY_REG, PLAIN, { ZV, IV }, N(MOV, "mov") },
     { 0, 0xc2, 0xc2, 0, ANY_REG, DEFAULT_64, { IW }, N(RET, "ret") },
     { 0, 0xc3, 0xc3, 0, ANY_REG, DEFAULT_64, { NONE }, N(RET, "ret") },
@@ -524,6 +524,7 @@ bool sal_decode_quick(sal_decoded_t *d, const uint8_t *bytes, size_t size)
     d->insn.operand_count = d->insn.operand_count_visible;
     d->insn.mnemonic = (ZydisMnemonic)f.mnemonic;
     d->insn.length = (ZyanU8)(c.at - bytes);
+    d->insn.operand_width = (ZyanU8)(f.flags & DEFAULT_64 ? 64 : c.bits); /* of what has a stack */
     d->insn.attributes = c.lock ? ZYDIS_ATTRIB_HAS_LOCK : 0;
     memcpy(d->mnemonic, f.name, sizeof(f.name));
     d->register_name = register_name;

@@ -158,9 +158,15 @@ static void put_operand(sink_t *s, const ZydisDecodedOperand *o, const sal_decod
     }
 }
 
-/* Of a string operation the pointers and the accumulator or port, not counters and flags. */
+/*
+ * Of a string operation the pointers and the accumulator or port, not counters and flags; of a nop
+ * no register that it does nothing with.
+ */
 static bool is_written(const sal_decoded_t *d, const ZydisDecodedOperand *o)
 {
+    if (d->insn.mnemonic == ZYDIS_MNEMONIC_NOP) {
+        return o == d->operands;
+    }
     if (!sal_is_string_op(d) || o->type == ZYDIS_OPERAND_TYPE_MEMORY) {
         return true;
     }

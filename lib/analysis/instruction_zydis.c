@@ -23,6 +23,10 @@ bool sal_decode_zydis(sal_decoded_t *d, const uint8_t *bytes, size_t size)
         !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, size, &d->insn, d->operands))) {
         return false;
     }
+    if (d->insn.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (d->insn.opcode & 0xf8) == 0xb0) {
+        d->operands[1].imm.is_signed = false; /* mov to a byte: shown as it is encoded */
+        d->operands[1].imm.value.u &= 0xff;
+    }
     name = ZydisMnemonicGetString(d->insn.mnemonic);
     snprintf(d->mnemonic, sizeof(d->mnemonic), "%s", name ? name : "");
     d->register_name = register_name;

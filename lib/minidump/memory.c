@@ -193,12 +193,12 @@ static bool parse_map_line(sal_minidump_t *md, const char *line, size_t len, sal
     sal_span_t inode = next_word(&at, end), path;
     uint64_t last, a, b;
 
-    if (!hex_pair(&range, '-', &r->base, &last) || last < r->base || perms.size < 4 ||
+    if (!hex_pair(&range, '-', &r->base, &last) || perms.size == 0 ||
         !sal_parse_hex((const char *)offset.data, offset.size, &a) ||
         !hex_pair(&dev, ':', &a, &b) || !is_decimal(&inode)) {
         return false;
     }
-    r->size = last - r->base;
+    r->size = last > r->base ? last - r->base : 0; /* counted, and looked up by nobody */
     r->read = memchr(perms.data, 'r', perms.size) != NULL;
     r->write = memchr(perms.data, 'w', perms.size) != NULL;
     r->exec = memchr(perms.data, 'x', perms.size) != NULL;

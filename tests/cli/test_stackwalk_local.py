@@ -90,8 +90,9 @@ def dump(built):
 
 
 def walk(dump, cache, *args, timeout=60, cwd=None):
-    done = subprocess.run([SALVAGE, "stackwalk", "--json", "--symbols-cache", cache, *map(str, args), dump], cwd=cwd,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", timeout=timeout, check=False)
+    done = subprocess.run([SALVAGE, "stackwalk", "--json", "--symbols-cache", cache, *map(str, args), dump],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", timeout=timeout, cwd=cwd,
+                          check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return json.loads(done.stdout)
@@ -299,8 +300,9 @@ def cut(app):
     app.write_bytes(app.read_bytes()[:100])
 
 
-@pytest.mark.parametrize("change", [another_build, without_build_id, pathlib.Path.unlink, pipe, directory, device, circle,
-                                    cut, lambda app: app.write_text(""), lambda app: app.write_text("#!/bin/sh\n" * 50)])
+@pytest.mark.parametrize("change", [another_build, without_build_id, pathlib.Path.unlink, pipe, directory, device,
+                                    circle, cut, lambda app: app.write_text(""),
+                                    lambda app: app.write_text("#!/bin/sh\n" * 50)])
 def test_no_file_of_this_build(app, dump, tmp_path, change):
     change(app)
     assert has_none(local(dump, tmp_path, timeout=20))
@@ -382,7 +384,8 @@ def test_waiting_for_another_has_an_end(app, dump, tmp_path):
 
 @pytest.mark.parametrize("value", ["0", "-1", "x", "86401"])
 def test_bad_time(dump, value):
-    done = subprocess.run([SALVAGE, "stackwalk", "--local-timeout-secs", value, dump], stderr=subprocess.PIPE, check=False)
+    done = subprocess.run([SALVAGE, "stackwalk", "--local-timeout-secs", value, dump], stderr=subprocess.PIPE,
+                          check=False)
     assert done.returncode == 2
 
 

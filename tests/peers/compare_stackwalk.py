@@ -24,7 +24,23 @@ FRAME_FIELDS = ("module", "module_offset", "offset", "function", "function_offse
 
 # Where we differ on purpose: docs/stackwalk.md "Where we differ".
 EXPLAINED = ("crash_info.assertion", "crash_info.memory_accesses, rip-relative",
-             "text of a rip-relative access")
+             "text of a rip-relative access", "crash_info.instruction, listed",
+             "crash_info.memory_accesses, listed", "crash_info.adjusted_address, listed")
+
+# Mnemonics of ours whose text, and those whose accesses, docs/stackwalk.md lists as different.
+LISTED_TEXTS = re.compile(r"f\w+|(popfq|pushfq|int1|int3|loopn?e|xchg|scas|cmps|ins|outs|movsxd|push|shl|rol|ror|rcl|"
+                          r"rcr|sar|shr|callf|jmpf)")
+LISTED_ACCESSES = re.compile(r"callf|jmpf|retf|cmps|nop|f(rstor|n?save|n?stenv|ldenv|xsave|xrstor)\w*|(push|pop) (word|[a-z]{2}$)")
+
+
+def listed(field, instruction):
+    """Is it one of the differences of an instruction that are on the list? The texts are for display only."""
+    words = re.sub(r"^(lock|rep|repnz) ", "", instruction or "")
+    if field == "instruction":
+        return LISTED_TEXTS.fullmatch(words.split(" ")[0]) is not None
+    if field == "adjusted_address":
+        return words.startswith("nop ")
+    return field == "memory_accesses" and LISTED_ACCESSES.match(words) is not None
 
 
 def run(command):
@@ -91,8 +107,9 @@ def compare_documents(tally, name, ours, theirs):
             for inner in sorted(set(a) | set(b)):
                 # They leave the instruction's own length out.
                 relative = inner == "memory_accesses" and "rip" in (a.get("instruction") or "")
-                tally.compare(key + "." + inner + ", rip-relative" * relative, name, a.get(inner, "absent"),
-                              b.get(inner, "absent"))
+                x, y = a.get(inner, "absent"), b.get(inner, "absent")
+                known = x != y and not relative and listed(inner, a.get("instruction"))
+                tally.compare(key + "." + inner + ", rip-relative" * relative + ", listed" * known, name, x, y)
         elif key == "modules":
             tally.compare("modules.count", name, len(a), len(b))
             for x, y in zip(a, b):

@@ -52,6 +52,12 @@ static bool same_operand(const ZydisDecodedOperand *a, const ZydisDecodedOperand
     }
 }
 
+static bool moves_stack(const sal_decoded_t *d)
+{
+    return d->insn.mnemonic == ZYDIS_MNEMONIC_PUSH || d->insn.mnemonic == ZYDIS_MNEMONIC_POP ||
+           d->insn.mnemonic == ZYDIS_MNEMONIC_RET || d->insn.mnemonic == ZYDIS_MNEMONIC_CALL;
+}
+
 /* 1 if the quick decoder took it, and then all is the same; 0 if it left it; fails otherwise. */
 static int compare(const uint8_t *bytes, size_t size)
 {
@@ -70,7 +76,8 @@ static int compare(const uint8_t *bytes, size_t size)
                ours.insn.length == theirs.insn.length && sal_is_far(&ours) == sal_is_far(&theirs) &&
                sal_is_string_op(&ours) == sal_is_string_op(&theirs) &&
                sal_operand_count(&ours) == sal_operand_count(&theirs) &&
-               strcmp(ours.mnemonic, theirs.mnemonic) == 0;
+               strcmp(ours.mnemonic, theirs.mnemonic) == 0 &&
+               (!moves_stack(&ours) || ours.insn.operand_width == theirs.insn.operand_width);
     }
     for (unsigned i = 0; same && i < sal_operand_count(&ours); i++) {
         same = same_operand(&ours.operands[i], &theirs.operands[i]);

@@ -286,7 +286,9 @@ static void test_linux_maps(void **state)
     check_maps("nonsense\n", SIZE_MAX);
     check_maps("1000-2000 r-xp 00000000 08:01 7 /a\n1000\n", SIZE_MAX);
     check_maps("1000-2000 r-xp 00000000 08:01 x /a\n", SIZE_MAX);
-    check_maps("2000-1000 r-xp 00000000 08:01 7 /a\n", SIZE_MAX);
+    check_maps("2000-1000 r-xp 00000000 08:01 7 /a\n", 1); /* as minidump-stackwalk counts */
+    check_maps("1000-2000 r 00000000 08:01 7 /a\n", 1);
+    check_maps("1000-2000 r-xp 00000000 08:01 7 /\xff\xfe\n2000-3000 ---p 0 0:0 0 [stack:x]\n", 2);
     check_maps("10000000000000000-2000 r-xp 00000000 08:01 7 /a\n", SIZE_MAX);
 }
 
