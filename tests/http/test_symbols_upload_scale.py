@@ -1,10 +1,20 @@
-"""Uploads of many small files: SALVAGE_TEST_MEMBERS of them, 3,000 by default, 100,000 at most."""
+"""Uploads of many files (SALVAGE_TEST_MEMBERS, 3,000 by default) and of much (SALVAGE_TEST_UPLOAD_MB)."""
+import hashlib
+import http.client
 import io
 import os
+import random
+import signal
+import struct
+import subprocess
 import threading
 import time
+import urllib.parse
 import zipfile
+import zlib
 
+import pytest
+import requests
 from symbols import archive, new_id, sym, upload
 
 MEMBERS = int(os.environ.get("SALVAGE_TEST_MEMBERS", "3000"))
@@ -30,7 +40,7 @@ class Memory:
     def watch(self):
         children = self.stack.children("httpd")
         before = {p: rss(p) for p in children}
-        while not self.stop.wait(0.05):
+        while children and not self.stop.wait(0.05):
             self.grown = max([self.grown] + [rss(p) - before[p] for p in children])
 
     def __enter__(self):
@@ -114,3 +124,174 @@ def test_headers_that_are_missing(stack):
                            ("a.sym", None, None, None, None),
                            ("b.sym", "b.pdb", "", "windows", None),
                            ("c.sym", "c.pdb", f"{1:040X}", "Linux", f"{1:040X}")]
+
+
+# ---- large archives: SALVAGE_TEST_UPLOAD_MB, 32 by default ----
+
+SIZE = int(os.environ.get("SALVAGE_TEST_UPLOAD_MB", "32")) << 20
+PARTS = 16
+LIMITS = "SymbolsMaxUpload 20G\nLogLevel symbols:info\n"
+
+
+def pieces(name, debug_id, size):
+    """What a member holds: a header, then the same noise again and again."""
+    noise = random.Random(29).randbytes(1 << 20)
+    first = f"MODULE windows x86_64 {debug_id} {name}\n".encode()
+    yield first + noise[len(first):]
+    for _ in range(size // len(noise) - 1):
+        yield noise
+
+
+def write_archive(path, debug_id):
+    """A zip64 archive whose local headers tell sizes; deflate blocks that cost nothing to make."""
+    central, size = b"", SIZE // PARTS
+    with open(path, "wb") as f:
+        for i in range(PARTS):
+            key = f"big{i}.pdb/{debug_id}/big{i}.sym".encode()
+            crc, offset, block = 0, f.tell(), 1 << 15
+            for piece in pieces(f"big{i}.pdb", debug_id, size):
+                crc = zlib.crc32(piece, crc)
+            packed = size + 5 * (size // block)
+            f.write(struct.pack("<4s5H3I2H", b"PK\3\4", 45, 0, 8, 0, 33, crc, packed, size, len(key),
+                                0) + key)
+            done = 0
+            for piece in pieces(f"big{i}.pdb", debug_id, size):
+                for at in range(0, len(piece), block):
+                    done += block
+                    f.write(struct.pack("<BHH", done == size, block, block ^ 0xffff))
+                    f.write(piece[at:at + block])
+            extra = struct.pack("<HHQQQ", 1, 24, size, packed, offset)
+            central += struct.pack("<4s6H3I5H2I", b"PK\1\2", 45, 45, 0, 8, 0, 33, crc, 0xffffffff,
+                                   0xffffffff, len(key), len(extra), 0, 0, 0, 0, 0xffffffff)
+            central += key + extra
+        start = f.tell()
+        f.write(central + struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, PARTS, PARTS,
+                                      len(central), start))
+        f.write(struct.pack("<4sIQI", b"PK\6\7", 0, start + len(central), 1))
+        f.write(struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 0xffff, 0xffff, 0xffffffff, 0xffffffff, 0))
+
+
+@pytest.fixture
+def large(stack):
+    """An archive on disk: its path and the debug id of its members."""
+    stack.httpd_conf(LIMITS)
+    stack.error_log.expect("AH00051|AH00052|exit signal Kill")
+    path, debug_id = stack.dir / "large.zip", new_id()
+    write_archive(path, debug_id)
+    yield path, debug_id
+    path.unlink()
+    subprocess.run(["rm", "-rf"] + [str(p) for p in stack.symbol_store.rglob(debug_id)], check=True)
+
+
+def all_stored(stack, debug_id):
+    rows = stack.query("select size, sha256 from symbol_file where debug_id = %s order by id",
+                       debug_id)
+    digest = hashlib.sha256()
+    for piece in pieces("big0.pdb", debug_id, SIZE // PARTS):
+        digest.update(piece)
+    assert len(rows) == PARTS and {r[0] for r in rows} == {SIZE // PARTS}
+    assert bytes(rows[0][1]) == digest.digest()
+
+
+def send(stack, method, path, headers, source, count):
+    """A request's head, and `count` bytes from a file; the connection, or None if it broke."""
+    url = urllib.parse.urlparse(stack.url)
+    c = http.client.HTTPConnection(url.hostname, url.port, timeout=600)
+    c.putrequest(method, path)
+    for name, value in headers.items():
+        c.putheader(name, str(value))
+    c.endheaders()
+    while count:
+        piece = source.read(min(count, 1 << 20))
+        count -= len(piece)
+        c.send(piece)
+    return c
+
+
+def kill_children(stack):
+    for pid in stack.children("httpd"):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_killed_at_half(stack, large):
+    """httpd's children are killed at half of a request; the retry adopts what was staged."""
+    path, debug_id = large
+    head = b'--b\r\nContent-Disposition: form-data; name="s.zip"; filename="s.zip"\r\n\r\n'
+    tail = b"\r\n--b--\r\n"
+    size = path.stat().st_size
+    headers = {"Auth-Token": stack.upload_token, "Content-Length": len(head) + size + len(tail),
+               "Content-Type": "multipart/form-data; boundary=b"}
+
+    def post(count):
+        with open(path, "rb") as f:
+            c = send(stack, "POST", "/upload/", headers, io.BytesIO(head), len(head))
+            while count:
+                piece = f.read(min(count, 1 << 20))
+                count -= len(piece)
+                c.send(piece)
+        return c
+    c = post(size // 2)
+    time.sleep(1)
+    kill_children(stack)
+    c.close()
+    time.sleep(1.5)
+    start = time.monotonic()
+    with Memory(stack) as memory:
+        c = post(size)
+        c.send(tail)
+        answer = c.getresponse()
+        assert answer.status == 201, answer.read()
+    lines = [x for _, x in stack.error_log.new_lines() if "SAL2012" in x]
+    kept = int(lines[-1].split(" bytes, ")[1].split()[0])
+    print(f"{size >> 20} MiB after a kill at half: {time.monotonic() - start:.1f} s, "
+          f"{kept >> 20} MiB adopted, memory of a child grew by {memory.grown} KiB")
+    assert size * 0.35 < kept < size * 0.6 and memory.grown < 8 << 10
+    all_stored(stack, debug_id)
+
+
+def test_tus_survives_broken_connections(stack, large):
+    """Three connections break at quarters, the second with httpd's children."""
+    path, debug_id = large
+    size, offset = path.stat().st_size, 0
+    tus = {"Tus-Resumable": "1.0.0", "Auth-Token": stack.upload_token}
+    made = requests.post(stack.url + "/upload/tus/", timeout=60, headers={
+        **tus, "Upload-Length": str(size), "Upload-Metadata": "filename cy56aXA="})
+    url = made.headers["Location"]
+
+    def patch(to):
+        with open(path, "rb") as f:
+            f.seek(offset)
+            return send(stack, "PATCH", urllib.parse.urlparse(url).path,
+                        {**tus, "Upload-Offset": offset, "Content-Length": size - offset,
+                         "Content-Type": "application/offset+octet-stream"}, f, to - offset)
+
+    def held():
+        """The offset, once the broken request is over."""
+        end = time.monotonic() + 60
+        while True:
+            r = requests.head(url, headers=tus, timeout=60)
+            if r.status_code == 200:
+                return int(r.headers["Upload-Offset"])
+            assert time.monotonic() < end, r.status_code
+            time.sleep(0.2)
+    start, grown = time.monotonic(), 0
+    for part in (1, 2, 3):
+        target = size * part // 4
+        with Memory(stack) as memory:
+            c = patch(target)
+            time.sleep(0.5)
+        grown = max(grown, memory.grown)
+        if part == 2:
+            kill_children(stack)
+        c.close()
+        time.sleep(1.5)
+        before, offset = offset, held()
+        assert before + (target - before) // 2 < offset <= target
+    with Memory(stack) as memory:
+        answer = patch(size).getresponse()
+    assert (answer.status, answer.getheader("Upload-Offset")) == (204, str(size)), answer.read()
+    grown = max(grown, memory.grown)
+    print(f"tus, {size >> 20} MiB, three broken connections: {time.monotonic() - start:.1f} s, "
+          f"memory of a child grew by {grown} KiB")
+    assert grown < 8 << 10
+    all_stored(stack, debug_id)
