@@ -308,5 +308,9 @@ apr_status_t sal_upload_publish(sal_upload_t *up, sal_error_t *err)
         rv = sal_symbol_store_sync(up->store, err);
     }
     up->completed = apr_time_now();
+    if (APR_STATUS_IS_ENOENT(rv)) { /* whoever deletes was quicker, between two steps of ours */
+        return sal_fail(err, SAL_E_BUSY,
+                        "a file of the archive was being deleted; send the archive again");
+    }
     return rv;
 }
