@@ -55,6 +55,7 @@ int web_status_of(apr_status_t rv)
         return HTTP_UNSUPPORTED_MEDIA_TYPE;
     case SAL_E_NODB:
     case SAL_E_SICK:
+    case SAL_E_BUSY:
         return HTTP_SERVICE_UNAVAILABLE;
     case SAL_E_DENIED:
         return HTTP_FORBIDDEN;
