@@ -15,7 +15,7 @@ struct sal_symcache_t {
     sal_span_t file;
     const uint8_t *section[SYMX_SECTIONS];
     uint32_t count[SYMX_SECTIONS];
-    uint32_t shift;
+    uint32_t shift, ranges;
     bool mapped; /* from a file of its own */
     symx_header_t header;
     const char *strings[SYMX_STRINGS]; /* copies, for sal_symcache_info */
@@ -36,29 +36,23 @@ static const uint8_t *at(const sal_symcache_t *c, int section, uint32_t i)
     return i < c->count[section] ? c->section[section] + (size_t)i * symx_element[section] : NULL;
 }
 
-static bool word_at(const sal_symcache_t *c, int section, uint32_t i, uint32_t *v)
+static sal_str_t text_at(const sal_symcache_t *c, uint32_t offset, uint32_t len)
 {
-    const uint8_t *p = at(c, section, i);
-
-    *v = p ? word(p) : SYMX_NONE;
-    return p != NULL;
+    return offset <= c->count[SYMX_BYTES] && len <= c->count[SYMX_BYTES] - offset
+               ? (sal_str_t){ (const char *)c->section[SYMX_BYTES] + offset, len }
+               : (sal_str_t){ "", 0 };
 }
 
-static sal_str_t string_at(const sal_symcache_t *c, uint32_t i)
+/* The text whose length stands at offset; none: "". */
+static sal_str_t string_at(const sal_symcache_t *c, uint32_t offset)
 {
-    const uint8_t *p = at(c, SYMX_STR, i);
-    sal_str_t out = { "", 0 };
-    uint32_t offset;
+    const uint8_t *bytes = c->section[SYMX_BYTES], *p = at(c, SYMX_BYTES, offset);
     uint32_t len;
 
-    if (p) {
-        offset = word(p);
-        len = word(p + 4);
-        if (offset <= c->count[SYMX_BYTES] && len <= c->count[SYMX_BYTES] - offset) {
-            out = (sal_str_t){ (const char *)c->section[SYMX_BYTES] + offset, len };
-        }
+    if (!p || !symx_take_length(&p, bytes + c->count[SYMX_BYTES], &len)) {
+        return (sal_str_t){ "", 0 };
     }
-    return out;
+    return text_at(c, (uint32_t)(p - bytes), len);
 }
 
 static bool loc_at(const sal_symcache_t *c, int section, uint32_t i, symx_loc_t *loc)
@@ -101,6 +95,7 @@ static apr_status_t check_sections(sal_symcache_t *c, const char *name, sal_erro
         end = offset + size;
     }
     c->shift = le32toh(h->shift);
+    c->ranges = le32toh(h->ranges);
     if (c->shift > 31) {
         return sal_fail(err, SAL_E_MALFORMED, "%s: the buckets are out of bounds", name);
     }
@@ -225,26 +220,27 @@ void sal_symcache_info(const sal_symcache_t *c, sal_symcache_info_t *out)
     };
 }
 
-/* Index of the chunk that holds address, or SYMX_NONE. */
+/*
+ * Index of the chunk that holds address, or SYMX_NONE. A bucket has about one chunk: the last few
+ * are counted rather than searched, which no branch has to guess.
+ */
 static uint32_t find_chunk(const sal_symcache_t *c, uint64_t address)
 {
-    const uint8_t *chunks = c->section[SYMX_CHUNK];
-    uint32_t buckets = c->count[SYMX_BUCKET];
-    uint32_t bucket;
-    uint32_t lo;
-    uint32_t hi;
+    enum { FEW = 4 };
+    const uint8_t *chunks = c->section[SYMX_CHUNK], *buckets = c->section[SYMX_BUCKET];
+    uint32_t n = c->count[SYMX_BUCKET], bucket, lo, hi, found;
 
-    if (address > UINT32_MAX || buckets < 2) {
+    if (address > UINT32_MAX || n < 2) {
         return SYMX_NONE;
     }
     bucket = (uint32_t)address >> c->shift;
-    bucket = bucket > buckets - 2 ? buckets - 2 : bucket;
-    word_at(c, SYMX_BUCKET, bucket, &lo);
-    word_at(c, SYMX_BUCKET, bucket + 1, &hi);
+    bucket = bucket > n - 2 ? n - 2 : bucket;
+    lo = word(buckets + (size_t)bucket * 4);
+    hi = word(buckets + (size_t)bucket * 4 + 4);
     if (lo > hi || hi > c->count[SYMX_CHUNK]) {
         return SYMX_NONE;
     }
-    while (lo < hi) { /* first start above address */
+    while (hi - lo > FEW) { /* first start above address */
         uint32_t mid = lo + (hi - lo) / 2;
 
         if (word(chunks + (size_t)mid * sizeof(symx_chunk_t)) <= address) {
@@ -253,61 +249,59 @@ static uint32_t find_chunk(const sal_symcache_t *c, uint64_t address)
             hi = mid;
         }
     }
-    return lo > 0 ? lo - 1 : SYMX_NONE;
+    for (found = lo; lo < hi; lo++) {
+        found += word(chunks + (size_t)lo * sizeof(symx_chunk_t)) <= address;
+    }
+    return found - 1; /* of 0: SYMX_NONE */
 }
+
+/* Room to read a chunk: its ranges stand behind two that the first is told apart from. */
+typedef struct open_chunk_t {
+    symx_range_t ranges[2 + SYMX_CHUNK_RANGES];
+} open_chunk_t;
 
 /* The ranges of a chunk up to the one that holds address; how many. */
 static uint32_t read_chunk(const sal_symcache_t *c, uint32_t chunk, uint64_t address,
-                           symx_range_t *ranges)
+                           open_chunk_t *open)
 {
-    const uint8_t *p = at(c, SYMX_CHUNK, chunk), *code = c->section[SYMX_CODE], *end;
-    symx_codec_t codec = { 0 };
-    uint32_t offset, n = 0;
+    const uint8_t *p = at(c, SYMX_CHUNK, chunk), *end;
+    uint32_t size = c->count[SYMX_CODE], offset, max, n = 0;
+    symx_range_t *r = open->ranges + 2;
 
-    if (!p || (offset = word(p + 4)) > c->count[SYMX_CODE]) {
+    if (!p || size < SYMX_C_PAD || (offset = word(p + 4)) > size ||
+        chunk > c->ranges / SYMX_CHUNK_RANGES) {
         return 0;
     }
-    codec.last.start = word(p);
-    end = code + c->count[SYMX_CODE];
-    p = code + offset;
-    while (n < SYMX_CHUNK_RANGES && symx_decode(&codec, &p, end) && codec.last.start <= address) {
-        ranges[n++] = codec.last;
+    max = c->ranges - chunk * SYMX_CHUNK_RANGES;
+    max = max > SYMX_CHUNK_RANGES ? SYMX_CHUNK_RANGES : max;
+    memset(open->ranges, 0, 2 * sizeof(*open->ranges));
+    open->ranges[1].start = word(p);
+    end = c->section[SYMX_CODE] + size - SYMX_C_PAD;
+    p = c->section[SYMX_CODE] + offset;
+    for (; n < max && p < end && r[-1].start + symx_distance(p) <= address; n++, r++) {
+        p = symx_decode(p, r - 1, r);
     }
     return n;
 }
 
 static bool find_range(const sal_symcache_t *c, uint64_t address, symx_range_t *range)
 {
-    const uint8_t *p = at(c, SYMX_CHUNK, find_chunk(c, address));
-    const uint8_t *code = c->section[SYMX_CODE], *end = code + c->count[SYMX_CODE];
-    symx_codec_t codec = { 0 };
-    uint32_t offset;
-    int n = 0;
+    open_chunk_t open;
+    uint32_t n = read_chunk(c, find_chunk(c, address), address, &open);
 
-    if (!p || (offset = word(p + 4)) > c->count[SYMX_CODE]) {
-        return false;
+    if (n > 0) {
+        *range = open.ranges[2 + n - 1];
     }
-    codec.last.start = word(p);
-    p = code + offset;
-    while (n < SYMX_CHUNK_RANGES && symx_decode(&codec, &p, end)) {
-        if (codec.last.start > address) {
-            *range = codec.before;
-            return n > 0;
-        }
-        n++;
-    }
-    *range = codec.last;
     return n > 0;
 }
 
 static void fill_frame(const sal_symcache_t *c, const symx_loc_t *loc, const symx_func_t *f,
                        sal_sym_frame_t *out)
 {
-    uint32_t path;
+    const uint8_t *file = at(c, SYMX_FILE, loc->file);
 
-    out->function = string_at(c, f->name);
-    word_at(c, SYMX_FILE, loc->file, &path);
-    out->file = string_at(c, path);
+    out->function = text_at(c, f->name, f->flags >> SYMX_FN_LEN_SHIFT);
+    out->file = file ? text_at(c, word(file), word(file + 4)) : (sal_str_t){ "", 0 };
     out->line = loc->line & SYMX_LINE_MAX;
 }
 
@@ -320,20 +314,26 @@ bool sal_symcache_lookup(const sal_symcache_t *c, uint64_t address, sal_sym_hit_
     uint32_t n = 0;
     uint32_t above = c->count[SYMX_CALL];
 
-    if (!find_range(c, address, &range) || !func_at(c, range.loc.func, &f)) {
+    if (!find_range(c, address, &range)) {
         return false;
     }
     loc = range.loc;
     /* Up the chain of call sites; a parent stands before its child, so this ends. */
     while (loc.parent != SYMX_NONE && loc.parent < above && n < SAL_SYM_MAX_INLINES) {
         if (inlines && n < max) {
+            if (!func_at(c, loc.func, &f)) {
+                return false;
+            }
             fill_frame(c, &loc, &f, &inlines[n]);
         }
         n++;
         above = loc.parent;
-        if (!loc_at(c, SYMX_CALL, above, &loc) || !func_at(c, loc.func, &f)) {
+        if (!loc_at(c, SYMX_CALL, above, &loc)) {
             return false;
         }
+    }
+    if (!func_at(c, loc.func, &f)) {
+        return false;
     }
     fill_frame(c, &loc, &f, &hit->outer);
     hit->function_offset = f.address;
@@ -348,9 +348,10 @@ bool sal_symcache_lookup(const sal_symcache_t *c, uint64_t address, sal_sym_hit_
 uint32_t sal_symcache_line_base(const sal_symcache_t *c, uint64_t address)
 {
     enum { MAX_STEPS = 1 << 11 };
-    symx_range_t ranges[SYMX_CHUNK_RANGES];
+    open_chunk_t open;
+    const symx_range_t *ranges = open.ranges + 2;
     uint32_t chunk = find_chunk(c, address);
-    uint32_t n = read_chunk(c, chunk, address, ranges);
+    uint32_t n = read_chunk(c, chunk, address, &open);
     uint32_t flag;
 
     if (n == 0 || ranges[n - 1].loc.func == SYMX_NONE) {
@@ -364,7 +365,7 @@ uint32_t sal_symcache_line_base(const sal_symcache_t *c, uint64_t address)
         if (!(ranges[n - 1].loc.line & flag) || chunk == 0) {
             break;
         }
-        n = read_chunk(c, --chunk, UINT32_MAX, ranges);
+        n = read_chunk(c, --chunk, UINT32_MAX, &open);
         if (n == 0) {
             return SYMX_NONE;
         }

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define SYMX_MAGIC "SYMX"
-enum { SYMX_VERSION = 3, SYMX_MIN_SHIFT = 10, SYMX_CHUNK_RANGES = 8 };
+enum { SYMX_VERSION = 4, SYMX_MIN_SHIFT = 5, SYMX_CHUNK_RANGES = 8 };
 #define SYMX_NONE UINT32_MAX
 
 /* The two top bits of symx_loc_t.line: the range continues what the range before it began. */
@@ -20,22 +20,22 @@ enum { SYMX_VERSION = 3, SYMX_MIN_SHIFT = 10, SYMX_CHUNK_RANGES = 8 };
 #define SYMX_INLINE_CONT 0x40000000u /* the same outermost inlined call */
 #define SYMX_LINE_MAX 0x3fffffffu
 
-enum { SYMX_FN_MULTIPLE = 1, SYMX_FN_PUBLIC = 2, SYMX_FN_INLINE = 4 };
+/* symx_func_t.flags; the bits above them are the length of the name. */
+enum { SYMX_FN_MULTIPLE = 1, SYMX_FN_PUBLIC = 2, SYMX_FN_INLINE = 4, SYMX_FN_LEN_SHIFT = 3 };
 enum { SYMX_WIN_PROGRAM = 1, SYMX_WIN_BASE_POINTER = 2 };
 
 enum symx_section {
-    SYMX_CODE,   /* bytes: the ranges, chunk after chunk (symcache_code.h) */
+    SYMX_CODE,   /* bytes: the ranges, chunk after chunk (symcache_code.h), then SYMX_C_PAD zeros */
     SYMX_BUCKET, /* u32: index of the first chunk at or above i << shift */
     SYMX_CHUNK,  /* symx_chunk_t: of SYMX_CHUNK_RANGES ranges, the last of fewer; ascending */
     SYMX_CALL,   /* symx_loc_t: call sites; the parent's index is smaller than its own */
     SYMX_FUNC,   /* symx_func_t */
-    SYMX_FILE,   /* u32: string of the path, or SYMX_NONE */
-    SYMX_STR,    /* symx_str_t */
+    SYMX_FILE,   /* symx_str_t: the path, empty if unknown */
     SYMX_CFI,    /* symx_cfi_t, ascending, disjoint */
     SYMX_DELTA,  /* symx_delta_t, ascending within an INIT */
     SYMX_WIN,    /* symx_win_t of type 4, ascending, disjoint */
     SYMX_FPO,    /* symx_win_t of type 0, likewise */
-    SYMX_BYTES,  /* text */
+    SYMX_BYTES,  /* texts, each behind its length; the header and STACK refer to the length */
     SYMX_SECTIONS
 };
 
@@ -57,7 +57,7 @@ typedef struct symx_loc_t {
 typedef struct symx_chunk_t {
     uint32_t start, offset; /* address of its first range, place in SYMX_CODE */
 } symx_chunk_t;
-typedef struct symx_func_t {
+typedef struct symx_func_t { /* name: where its text is; in the builder: which string */
     uint32_t name, address, size, params, flags;
 } symx_func_t;
 typedef struct symx_str_t {
@@ -102,8 +102,7 @@ static const uint32_t symx_element[SYMX_SECTIONS] = {
     [SYMX_CHUNK] = sizeof(symx_chunk_t),
     [SYMX_CALL] = sizeof(symx_loc_t),
     [SYMX_FUNC] = sizeof(symx_func_t),
-    [SYMX_FILE] = 4,
-    [SYMX_STR] = sizeof(symx_str_t),
+    [SYMX_FILE] = sizeof(symx_str_t),
     [SYMX_CFI] = sizeof(symx_cfi_t),
     [SYMX_DELTA] = sizeof(symx_delta_t),
     [SYMX_WIN] = sizeof(symx_win_t),

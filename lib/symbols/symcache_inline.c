@@ -117,7 +117,8 @@ static void push_range(sweep_t *s, uint64_t start, symx_loc_t loc)
     symx_range_t range = { (uint32_t)start, loc };
     uint8_t *to;
 
-    if (code->count >= SYMX_NONE - SYMX_C_MAX || !symx_reserve(code, SYMX_C_MAX)) {
+    /* As much again, so that the last range can be read as any other. */
+    if (code->count >= SYMX_NONE - SYMX_C_MAX || !symx_reserve(code, SYMX_C_MAX + SYMX_C_PAD)) {
         s->rv = APR_ENOMEM;
         return;
     }
@@ -350,7 +351,7 @@ apr_status_t symx_sweep(symx_build_t *b)
     memset(&s, 0, offsetof(sweep_t, open));
     s.b = b;
     s.cursor = b->start;
-    s.codec.last.start = (uint32_t)b->start;
+    s.codec.seen[1].start = (uint32_t)b->start;
     if (!settle_lines(b) ||
         (!inlines_ascend(b) && !symx_sort(&b->inlines, by_inline_order, NULL))) {
         return APR_ENOMEM;

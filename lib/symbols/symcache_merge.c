@@ -11,7 +11,7 @@
 
 typedef struct cover_t { /* a FUNC that covers the position, and how far its ranges were read */
     uint32_t block;
-    bool read; /* codec.last is a range */
+    bool read; /* codec.seen[1] is a range */
     const uint8_t *at;
     symx_codec_t codec;
 } cover_t;
@@ -121,17 +121,18 @@ static void emit_block(merge_t *m, cover_t *cover, uint64_t lo, uint64_t hi)
 {
     const symx_block_t *block = SYMX_AT(m->b->blocks, symx_block_t, cover->block);
     const uint8_t *end = (const uint8_t *)m->b->code.data + block->first + block->size;
-    symx_codec_t ahead;
+    symx_range_t ahead = { 0 };
 
     for (;;) {
         const uint8_t *at = cover->at;
-        bool more;
+        bool more = at < end;
 
-        ahead = cover->codec;
-        more = symx_decode(&ahead, &at, end);
-        if (cover->read && (!more || ahead.last.start > lo)) { /* the last one reaches above lo */
-            symx_loc_t loc = cover->codec.last.loc;
-            uint64_t start = cover->codec.last.start;
+        if (more) {
+            at = symx_decode(at, &cover->codec.seen[1], &ahead);
+        }
+        if (cover->read && (!more || ahead.start > lo)) { /* the last one reaches above lo */
+            symx_loc_t loc = cover->codec.seen[1].loc;
+            uint64_t start = cover->codec.seen[1].start;
 
             if (start <= lo) {
                 /* What it would continue stands, after a cut, behind another FUNC. */
@@ -140,10 +141,11 @@ static void emit_block(merge_t *m, cover_t *cover, uint64_t lo, uint64_t hi)
             }
             emit(m, start, &loc);
         }
-        if (!more || ahead.last.start >= hi || m->rv != APR_SUCCESS) {
+        if (!more || ahead.start >= hi || m->rv != APR_SUCCESS) {
             return;
         }
-        cover->codec = ahead;
+        cover->codec.seen[0] = cover->codec.seen[1];
+        cover->codec.seen[1] = ahead;
         cover->at = at;
         cover->read = true;
     }
@@ -173,7 +175,7 @@ static size_t push_blocks(merge_t *m, size_t i)
         m->stack[m->depth++] =
             (cover_t){ .block = (uint32_t)k - 1,
                        .at = (const uint8_t *)m->b->code.data + blocks[k - 1].first,
-                       .codec.last.start = blocks[k - 1].start };
+                       .codec.seen[1].start = blocks[k - 1].start };
     }
     return end;
 }

@@ -154,15 +154,20 @@ static bool str_is(const symx_build_t *b, uint32_t index, const char *s, size_t 
     return str->len == len && memcmp((char *)b->bytes.data + str->offset, s, len) == 0;
 }
 
+/* The text goes behind its length. */
 static uint32_t str_add(symx_build_t *b, const char *s, size_t len)
 {
+    enum { LENGTH_MAX = 5 };
     symx_str_t *str;
+    uint8_t *to;
 
-    if (b->bytes.count + len >= UINT32_MAX || !symx_reserve(&b->bytes, len + 1) ||
-        !(str = symx_push(&b->strs))) {
+    if (b->bytes.count + len >= UINT32_MAX - LENGTH_MAX ||
+        !symx_reserve(&b->bytes, len + LENGTH_MAX) || !(str = symx_push(&b->strs))) {
         return SYMX_NONE;
     }
-    memcpy((char *)b->bytes.data + b->bytes.count, s, len);
+    to = symx_put_length((uint8_t *)b->bytes.data + b->bytes.count, (uint32_t)len);
+    memcpy(to, s, len);
+    b->bytes.count = (size_t)(to - (uint8_t *)b->bytes.data);
     *str = (symx_str_t){ (uint32_t)b->bytes.count, (uint32_t)len };
     b->bytes.count += len;
     return (uint32_t)b->strs.count - 1;

@@ -89,7 +89,7 @@ static apr_status_t put_range(void *baton, const symx_range_t *range)
     uint8_t *to;
     size_t n;
 
-    if (w->ranges == SYMX_NONE - 1 || w->code > UINT32_MAX - SYMX_C_MAX) {
+    if (w->ranges == SYMX_NONE - 1 || w->code > UINT32_MAX - SYMX_C_MAX - SYMX_C_PAD) {
         return SAL_E_TOOBIG;
     }
     if (w->ranges++ % SYMX_CHUNK_RANGES == 0) {
@@ -99,9 +99,9 @@ static apr_status_t put_range(void *baton, const symx_range_t *range)
             return APR_ENOMEM;
         }
         *chunk = (symx_chunk_t){ range->start, w->code };
-        w->codec = (symx_codec_t){ .last.start = range->start };
+        w->codec = (symx_codec_t){ .seen[1].start = range->start };
     }
-    if (BUFFER - w->used < SYMX_C_MAX) {
+    if (BUFFER - w->used < SYMX_C_PAD) {
         flush(w);
     }
     to = w->buffer + w->used;
@@ -112,7 +112,7 @@ static apr_status_t put_range(void *baton, const symx_range_t *range)
     return w->rv;
 }
 
-/* Buckets of 1 KiB, or wider where that would give more buckets than chunks. */
+/* As narrow as they can be without being more than the chunks. */
 static void choose_buckets(writer_t *w)
 {
     size_t n = w->chunks.count;
@@ -155,8 +155,6 @@ static const symx_vec_t *section_vec(const writer_t *w, int section)
         return &b->funcs;
     case SYMX_FILE:
         return &b->files;
-    case SYMX_STR:
-        return &b->strs;
     case SYMX_CFI:
         return &b->cfi;
     case SYMX_DELTA:
@@ -179,6 +177,18 @@ static uint32_t section_count(const writer_t *w, int section)
     return v ? (uint32_t)v->count : section == SYMX_BUCKET ? w->buckets : w->code;
 }
 
+/* Where the text of a string starts with its length, as records of STACK refer to it. */
+static uint32_t text_of(const symx_build_t *b, uint32_t string)
+{
+    const symx_str_t *str;
+
+    if (string == SYMX_NONE) {
+        return SYMX_NONE;
+    }
+    str = SYMX_AT(b->strs, symx_str_t, string);
+    return str->offset - symx_length_bytes(str->len);
+}
+
 static void fill_header(writer_t *w, symx_header_t *h)
 {
     const symx_build_t *b = w->b;
@@ -197,7 +207,7 @@ static void fill_header(writer_t *w, symx_header_t *h)
     h->publics = htole32(b->n_publics);
     h->ranges = htole32(w->ranges);
     for (int i = 0; i < SYMX_STRINGS; i++) {
-        h->strings[i] = htole32(b->strings[i]);
+        h->strings[i] = htole32(text_of(b, b->strings[i]));
     }
     for (int i = 0; i < SYMX_SECTIONS; i++) {
         uint32_t count = section_count(w, i);
@@ -212,20 +222,101 @@ static void fill_header(writer_t *w, symx_header_t *h)
     h->checksum = htole64(XXH64(h, sizeof(*h), 0));
 }
 
+/* With the name at hand: a lookup would find a table of strings elsewhere in memory. */
+static void put_funcs(writer_t *w)
+{
+    const symx_build_t *b = w->b;
+
+    for (size_t i = 0; i < b->funcs.count; i++) {
+        symx_func_t f = *SYMX_AT(b->funcs, symx_func_t, i);
+        const symx_str_t *name = SYMX_AT(b->strs, symx_str_t, f.name);
+
+        f.name = name->offset;
+        f.flags |= name->len << SYMX_FN_LEN_SHIFT;
+        put_words(w, &f, sizeof(f));
+    }
+}
+
+static void put_files(writer_t *w)
+{
+    const symx_build_t *b = w->b;
+
+    for (size_t i = 0; i < b->files.count; i++) {
+        uint32_t path = *SYMX_AT(b->files, uint32_t, i);
+        symx_str_t none = { 0, 0 };
+
+        put_words(w, path == SYMX_NONE ? &none : SYMX_AT(b->strs, symx_str_t, path), sizeof(none));
+    }
+}
+
+static void put_cfi(writer_t *w)
+{
+    for (size_t i = 0; i < w->b->cfi.count; i++) {
+        symx_cfi_t cfi = *SYMX_AT(w->b->cfi, symx_cfi_t, i);
+
+        cfi.rules = text_of(w->b, cfi.rules);
+        put_words(w, &cfi, sizeof(cfi));
+    }
+}
+
+static void put_deltas(writer_t *w)
+{
+    for (size_t i = 0; i < w->b->deltas.count; i++) {
+        symx_delta_t delta = *SYMX_AT(w->b->deltas, symx_delta_t, i);
+
+        delta.rules = text_of(w->b, delta.rules);
+        put_words(w, &delta, sizeof(delta));
+    }
+}
+
+static void put_win(writer_t *w, const symx_vec_t *v)
+{
+    for (size_t i = 0; i < v->count; i++) {
+        symx_win_t win = *SYMX_AT(*v, symx_win_t, i);
+
+        win.program = text_of(w->b, win.program);
+        put_words(w, &win, sizeof(win));
+    }
+}
+
 static void write_section(writer_t *w, int section)
 {
     const symx_vec_t *v = section_vec(w, section);
 
-    if (section == SYMX_CODE) {
+    switch (section) {
+    case SYMX_CODE: {
+        static const uint8_t zeros[SYMX_C_PAD] = { 0 };
         apr_status_t rv = symx_merge(w->b, put_range, w);
 
         w->rv = w->rv ? w->rv : rv;
+        put(w, zeros, sizeof(zeros));
+        w->code += SYMX_C_PAD;
         choose_buckets(w);
-    } else if (section == SYMX_BUCKET) {
+        break;
+    }
+    case SYMX_BUCKET:
         put_buckets(w);
-    } else if (section == SYMX_BYTES) {
+        break;
+    case SYMX_FUNC:
+        put_funcs(w);
+        break;
+    case SYMX_FILE:
+        put_files(w);
+        break;
+    case SYMX_CFI:
+        put_cfi(w);
+        break;
+    case SYMX_DELTA:
+        put_deltas(w);
+        break;
+    case SYMX_WIN:
+    case SYMX_FPO:
+        put_win(w, v);
+        break;
+    case SYMX_BYTES:
         put(w, v->data, v->count);
-    } else {
+        break;
+    default:
         put_words(w, v->data, v->count * v->element);
     }
 }

@@ -360,7 +360,7 @@ def test_failure_is_remembered_until_files_change(app, dump, tmp_path):
     assert has_symbols(local(dump, tmp_path))
     text, = texts(tmp_path)
     text.unlink()
-    shutil.rmtree(tmp_path / "v3", ignore_errors=True)
+    shutil.rmtree(tmp_path / "v4", ignore_errors=True)
     time.sleep(0.05)
     pathlib.Path(str(text) + ".failed").write_text("")
     assert has_none(local(dump, tmp_path))

@@ -437,13 +437,13 @@ static void a_folder_that_cannot_be_written(void **state)
     put_symbols("aside.so", ID, "aside", 1);
     apr_pool_create(&p, pool);
     s = make(in_dir("cache10"), 0, p);
-    fclose(fopen(in_dir("cache10/v3"), "w"));
+    fclose(fopen(in_dir("cache10/v4"), "w"));
     sal_supplier_get(&ref, s, "aside.so", ID, p);
     assert_string_equal(first_function(&ref), "aside_0");
     sal_supplier_release(s, &ref);
 
     /* A folder for a group: so is what is made in it, whatever the umask. */
-    assert_int_equal(unlink(in_dir("cache10/v3")), 0);
+    assert_int_equal(unlink(in_dir("cache10/v4")), 0);
     assert_int_equal(chmod(in_dir("cache10"), 02775), 0);
     umask(077);
     put_symbols("group.so", ID, "group", 1);
@@ -451,8 +451,8 @@ static void a_folder_that_cannot_be_written(void **state)
     umask(022);
     assert_string_equal(first_function(&ref), "group_0");
     sal_supplier_release(s, &ref);
-    assert_int_equal(count_files("cache10/v3/*/group.so/*.symx"), 1);
-    assert_int_equal(stat(in_dir("cache10/v3"), &st), 0);
+    assert_int_equal(count_files("cache10/v4/*/group.so/*.symx"), 1);
+    assert_int_equal(stat(in_dir("cache10/v4"), &st), 0);
     assert_int_equal(st.st_mode & 02777, 02775);
     apr_pool_destroy(p);
 }
@@ -466,13 +466,13 @@ static void the_folder_is_trimmed(void **state)
         bool stays;
     } files[] = {
         { "v0/aa/x/NEW.symx", 1, false },
-        { "v3/aa/x/OLDEST.symx", 90000, false },
-        { "v3/aa/x/OLDER.symx", 80000, false },
-        { "v3/bb/y/USED.symx", 7000, true },
-        { "v3/bb/y/FRESH.symx", 1, true },
-        { "v3/bb/y/FRESH.symx.lock", 90000, true },
-        { "v3/bb/y/GONE.symx.tmp.abcdef", 90000, false },
-        { "v3/bb/y/NEW.symx.tmp.abcdef", 1, true },
+        { "v4/aa/x/OLDEST.symx", 90000, false },
+        { "v4/aa/x/OLDER.symx", 80000, false },
+        { "v4/bb/y/USED.symx", 7000, true },
+        { "v4/bb/y/FRESH.symx", 1, true },
+        { "v4/bb/y/FRESH.symx.lock", 90000, true },
+        { "v4/bb/y/GONE.symx.tmp.abcdef", 90000, false },
+        { "v4/bb/y/NEW.symx.tmp.abcdef", 1, true },
         { "part.1.1", 90000, false },
         { "part.1.2", 1, true },
     };
@@ -505,8 +505,8 @@ static void the_folder_is_trimmed(void **state)
         }
     }
     assert_int_equal(sal_symcaches_trim(root, 1, pool, NULL), APR_SUCCESS);
-    assert_int_equal(access(apr_pstrcat(pool, root, "/v3/bb/y/FRESH.symx", NULL), F_OK), 0);
-    assert_int_not_equal(access(apr_pstrcat(pool, root, "/v3/bb/y/USED.symx", NULL), F_OK), 0);
+    assert_int_equal(access(apr_pstrcat(pool, root, "/v4/bb/y/FRESH.symx", NULL), F_OK), 0);
+    assert_int_not_equal(access(apr_pstrcat(pool, root, "/v4/bb/y/USED.symx", NULL), F_OK), 0);
 }
 
 /* Takes the lock that builders of a module's symcache take, in `cache`; a descriptor. */
