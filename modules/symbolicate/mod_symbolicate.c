@@ -15,6 +15,7 @@
 #include <apr_strings.h>
 #include "base/log.h"
 #include "symbolicate_admit.h"
+#include "symbolicate_page.h"
 #include "upstream/pipe.h"
 
 module AP_MODULE_DECLARE_DATA symbolicate_module;
@@ -30,6 +31,7 @@ typedef struct server_conf_t {
     sal_conf_t *shared;            /* salvage.conf */
     apr_array_header_t *upstreams; /* const char *: lines of SymbolsUpstream; NULL: none here */
     symbolicate_limits_t limits;   /* -1: not set */
+    sal_templates_t *templates;    /* NULL: there is no page */
 } server_conf_t;
 
 typedef struct dir_conf_t {
@@ -249,6 +251,74 @@ static int post_within(request_rec *r, const dir_conf_t *cf, int version)
     return rc;
 }
 
+/* ---- the page ---- */
+
+/* The folder of the endpoints, with its slash. */
+static bool is_root(const char *uri, const char *base)
+{
+    static const char usual[] = "/symbolicate/";
+    apr_size_t len = strlen(uri);
+
+    if (base) {
+        return len == strlen(base) + 1 && strncmp(uri, base, len - 1) == 0 && uri[len - 1] == '/';
+    }
+    return len >= sizeof(usual) - 1 && strcmp(uri + len - (sizeof(usual) - 1), usual) == 0;
+}
+
+static bool gather(void *baton, const char *data, apr_size_t size, bool whole)
+{
+    apr_array_header_t *text = baton;
+    int at = text->nelts;
+
+    (void)whole;
+    while (text->nalloc - at < (int)size) { /* grows as APR lets it, then holds the piece */
+        text->nelts = text->nalloc;
+        apr_array_push(text);
+    }
+    memcpy(text->elts + at, data, size);
+    text->nelts = at + (int)size;
+    return true;
+}
+
+static const char *try_body(request_rec *r, const char *body, const char **problem)
+{
+    const dir_conf_t *cf = dir_conf(r);
+    sal_symbolicate_limits_t limits = { 1, false };
+    sal_symbolicate_request_t req = { .version = 5 };
+    sal_symbolicate_style_t style = { true, false, r->request_time };
+    apr_array_header_t *text = apr_array_make(r->pool, 4096, 1);
+
+    *problem = sal_symbolicate_read(&req, body, strlen(body), &limits, r->pool);
+    if (*problem) {
+        return NULL;
+    }
+    sal_symbolicate_fetch(&req, child.supplier, patience(r, cf), r->pool);
+    sal_symbolicate_write(&req, &style, gather, text, r->pool);
+    sal_symbolicate_release(&req, child.supplier);
+    *(char *)apr_array_push(text) = '\0';
+    return text->elts;
+}
+
+/* The same within the limits. */
+static const char *try_within(request_rec *r, const char *body, const char **problem)
+{
+    const server_conf_t *sc = ap_get_module_config(r->server->module_config, &symbolicate_module);
+    const char *answer = NULL;
+    int place;
+    int rc = child.supplier ? symbolicate_enter(&place, under_way, &sc->limits, r)
+                            : HTTP_SERVICE_UNAVAILABLE;
+
+    if (rc == OK) {
+        answer = try_body(r, body, problem);
+        symbolicate_leave(under_way, place);
+        return answer;
+    }
+    r->status = rc;
+    apr_table_setn(r->headers_out, "Retry-After", "5");
+    *problem = "The server has too much to do, or has no symbols. Try again soon.";
+    return NULL;
+}
+
 static int symbolicate_handler(request_rec *r)
 {
     const dir_conf_t *cf;
@@ -260,6 +330,14 @@ static int symbolicate_handler(request_rec *r)
     cf = dir_conf(r);
     set_cors(r);
     version = version_of(r, cf);
+    if (r->method_number == M_GET && is_root(r->uri, cf->base)) {
+        const server_conf_t *sc =
+            ap_get_module_config(r->server->module_config, &symbolicate_module);
+
+        if (sc->templates) {
+            return symbolicate_page(r, sc->templates, sc->shared, try_within);
+        }
+    }
     if (!version) {
         return reply_title(r, HTTP_NOT_FOUND, "404 Not Found");
     }
@@ -475,6 +553,29 @@ static apr_status_t make_places(apr_pool_t *p, server_rec *s)
     return most ? symbolicate_table_make(&under_way, (unsigned)most, p) : APR_SUCCESS;
 }
 
+/* Without templates there is no page, and all else works. */
+static void load_templates(apr_pool_t *p, server_rec *s)
+{
+    const server_conf_t *first = NULL;
+
+    for (; s; s = s->next) {
+        server_conf_t *cf = ap_get_module_config(s->module_config, &symbolicate_module);
+        sal_error_t err;
+
+        if (first && cf->shared == first->shared) {
+            cf->templates = first->templates;
+        } else if (cf->shared && sal_templates_load(&cf->templates,
+                                                    sal_conf_get(cf->shared, "templates",
+                                                                 "/usr/share/salvage/templates"),
+                                                    p, &err) != APR_SUCCESS) {
+            cf->templates = NULL;
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "SAL3008: no page for symbolication: %s",
+                         err.message);
+        }
+        first = first ? first : cf;
+    }
+}
+
 static int symbolicate_post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
                                    server_rec *s)
 {
@@ -486,6 +587,7 @@ static int symbolicate_post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *
     if (web_is_rehearsal() || !cf) {
         return OK;
     }
+    load_templates(p, s);
     rv = make_places(p, s);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, rv, s,
