@@ -1,4 +1,4 @@
-"""Uploads of many files (SALVAGE_TEST_MEMBERS, 3,000 by default) and of much (SALVAGE_TEST_UPLOAD_MB)."""
+"""Uploads of many files (SALVAGE_TEST_MEMBERS, 3,000 by default, at most 100,000), and large ones."""
 import hashlib
 import http.client
 import io

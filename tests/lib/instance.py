@@ -65,6 +65,7 @@ class Instance:
         self.url = f"http://127.0.0.1:{self.port}"
         self.extra = self.dir / "extra.conf"
         self.extra.write_text("")
+        self.plain = ""         # extra configuration that a file's tests share
         self.error_log = ErrorLog([self.dir / "logs" / "error_log",
                                    self.dir / "logs" / "salvaged.log"])
         self.env = {}
@@ -103,8 +104,8 @@ class Instance:
 
     def restore(self):
         """After each test: the plain configuration, everything running."""
-        if self.extra.read_text():
-            self.httpd_conf("")
+        if self.extra.read_text() != self.plain:
+            self.httpd_conf(self.plain)
         for name in ("postgres", "httpd", "salvaged"):
             if not self.running(name):
                 self.start(name)
@@ -141,6 +142,11 @@ class Instance:
         self.extra.write_text(text)
         self.stop("httpd")
         self.start("httpd")
+
+    def shared_conf(self, text):
+        """What all tests of a file have in httpd's configuration: one restart, not two for each."""
+        self.plain = text
+        self.httpd_conf(text)
 
     # ---- access ----
 
