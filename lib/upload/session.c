@@ -173,21 +173,27 @@ static bool read_mark(sal_session_body_t *b, const char *name, bool same_boot)
     return !same_boot || (*boot && !memcmp(boot, b->mark.boot, sizeof(boot)));
 }
 
-/* Where reading can go on; a mark of this boot, one that is on the disk, or the beginning. */
+/*
+ * Where reading can go on: the later of a mark of this boot and one that is on the disk, or the
+ * beginning. A request that was killed wrote no mark at its end, but may have made solid, and
+ * punched away, what lies behind the mark of the request before.
+ */
 static void load_mark(sal_session_body_t *b)
 {
+    mark_file_t solid = { 0 };
+
     if (b->has_mark) {
         return;
     }
     b->has_mark = true;
-    if (read_mark(b, "solid", false)) {
-        b->solid = b->mark.mark.offset;
+    if (read_mark(b, "solid", false) && b->mark.mark.offset <= b->offset) {
+        solid = b->mark;
+        b->solid = solid.mark.offset;
     }
-    if (!read_mark(b, "mark", true) && !read_mark(b, "solid", false)) {
-        memset(&b->mark, 0, sizeof(b->mark));
-    }
-    if (b->mark.mark.offset > b->offset) { /* the data did not survive what the mark did */
-        memset(&b->mark, 0, sizeof(b->mark));
+    /* Beyond the end: the data did not survive what the mark did. */
+    if (!read_mark(b, "mark", true) || b->mark.mark.offset > b->offset ||
+        b->mark.mark.offset < solid.mark.offset) {
+        b->mark = solid;
     }
     read_boot_id(b->mark.boot);
 }
