@@ -3,45 +3,11 @@
  */
 #include <stdio.h>
 #include "analysis/analysis_private.h"
+#include "minidump/print.h"
 
 enum { HEADER_DIRECTORY = 12, ENTRY = 12, MAX_STREAMS = 128 };
 
-static const struct {
-    uint32_t type;
-    const char *name;
-} unimplemented[] = {
-    { 0, "UnusedStream" },
-    { 1, "ReservedStream0" },
-    { 2, "ReservedStream1" },
-    { 8, "ThreadExListStream" },
-    { 10, "CommentStreamA" },
-    { 11, "CommentStreamW" },
-    { 13, "FunctionTable" },
-    { 18, "HandleOperationListStream" },
-    { 19, "TokenStream" },
-    { 20, "JavaScriptDataStream" },
-    { 21, "SystemMemoryInfoStream" },
-    { 22, "ProcessVmCountersStream" },
-    { 23, "IptTraceStream" },
-    { 0x8000, "ceStreamNull" },
-    { 0x8001, "ceStreamSystemInfo" },
-    { 0x8002, "ceStreamException" },
-    { 0x8003, "ceStreamModuleList" },
-    { 0x8004, "ceStreamProcessList" },
-    { 0x8005, "ceStreamThreadList" },
-    { 0x8006, "ceStreamThreadContextList" },
-    { 0x8007, "ceStreamThreadCallStackList" },
-    { 0x8008, "ceStreamMemoryVirtualList" },
-    { 0x8009, "ceStreamMemoryPhysicalList" },
-    { 0x800a, "ceStreamBucketParameters" },
-    { 0x800b, "ceStreamProcessModuleMap" },
-    { 0x800c, "ceStreamDiagnosisList" },
-    { 0x47670006, "LinuxCmdLine" },
-    { 0x47670008, "LinuxAuxv" },
-    { 0x4767000a, "LinuxDsoDebug" },
-    { 0xffff, "LastReservedStream" },
-};
-
+/* Streams that are read. */
 static const uint32_t known[] = {
     3,          4,          5,          6,          7,          9,          12,
     14,         15,         16,         17,         24,         0x43500001, 0x47670001,
@@ -57,16 +23,6 @@ static const char *vendor(uint32_t type)
     return type >> 16 == 0x4767   ? "Google Extension"
            : type >> 16 == 0x4d7a ? "Mozilla Extension"
                                   : "Unknown Extension";
-}
-
-static const char *name_of(uint32_t type)
-{
-    for (size_t i = 0; i < sizeof(unimplemented) / sizeof(unimplemented[0]); i++) {
-        if (unimplemented[i].type == type) {
-            return unimplemented[i].name;
-        }
-    }
-    return NULL;
 }
 
 static bool is_known(uint32_t type)
@@ -129,7 +85,7 @@ json_t *sal_analysis_streams(const sal_analysis_t *r)
     char line[120];
 
     for (size_t i = 0; i < n; i++) {
-        const char *name = name_of(list[i].type);
+        const char *name = sal_minidump_stream_name(list[i].type);
 
         snprintf(line, sizeof(line), "Stream 0x%08x %s%s(%s) @ 0x%08x", list[i].type,
                  name ? name : "", name ? " " : "", vendor(list[i].type), list[i].rva);
