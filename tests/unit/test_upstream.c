@@ -297,7 +297,7 @@ static void known_by_code_id(void **state)
 {
     fake_t f = { .path = put_text("far.pdb", ID, true) };
     sal_supplier_t *s = make("c5", &f, NULL);
-    sal_sym_module_t m = { NULL, "", "far.dll", "45d35f6c2d000" };
+    sal_sym_module_t m = { .debug_id = "", .code_file = "far.dll", .code_id = "45d35f6c2d000" };
     sal_sym_ref_t ref;
 
     (void)state;
