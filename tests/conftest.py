@@ -50,3 +50,13 @@ def stack(instance):
     instance.restore()
     unexpected = instance.error_log.unexpected()
     assert not unexpected, "unexpected lines in the logs:\n" + "\n".join(unexpected)
+
+
+@pytest.fixture
+def no_leftovers(stack):
+    """The test leaves no temporary file in the symbol store; what killed servers of earlier tests
+    left there is not its doing."""
+    folder = stack.symbol_store / "tmp"
+    before = set(folder.iterdir()) if folder.exists() else set()
+    yield
+    assert set(folder.iterdir()) <= before
