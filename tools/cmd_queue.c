@@ -36,10 +36,10 @@ static int stats(const request_t *req, sal_db_t *db, apr_pool_t *p)
     if (sal_queue_stats(&s, db, p, &err) != APR_SUCCESS) {
         return cmd_fail_err(&err);
     }
-    printf("priority %lld\nstandard %lld\nreprocess %lld\nleased %lld\ndead %lld\n"
+    printf("priority %lld\nstandard %lld\nreprocess %lld\nleased %lld\ndead %lld\ndeferred %lld\n"
            "oldest-ready-seconds %lld\n",
            (long long)s.ready[0], (long long)s.ready[1], (long long)s.ready[2], (long long)s.leased,
-           (long long)s.dead, (long long)s.oldest_ready_seconds);
+           (long long)s.dead, (long long)s.deferred, (long long)s.oldest_ready_seconds);
     return CMD_OK;
 }
 

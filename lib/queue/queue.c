@@ -202,5 +202,6 @@ apr_status_t sal_queue_stats(sal_queue_stats_t *out, sal_db_t *db, apr_pool_t *p
     out->leased = sal_rows_int(rows, 0, 3);
     out->dead = sal_rows_int(rows, 0, 4);
     out->oldest_ready_seconds = sal_rows_int(rows, 0, 5);
+    out->deferred = sal_rows_int(rows, 0, 6);
     return APR_SUCCESS;
 }

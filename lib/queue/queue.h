@@ -1,7 +1,8 @@
 /*
  * The queue: one table, claimed with FOR UPDATE SKIP LOCKED under a lease with a fence.
  *
- * ready -> leased -> done (row deleted) | ready again (back-off) | dead. A lease that expires
+ * ready -> leased -> done (row deleted) | ready again (back-off) | dead. Deferred jobs wait until
+ * the crash is queued by somebody who wants to see it. A lease that expires
  * counts as lost; the second loss flags safe mode (no stackwalker), the third is death.
  * Numbers and transitions: docs/queue.md.
  */
@@ -23,7 +24,8 @@ typedef struct sal_job_t {
     int safe_mode; /* skip the stackwalker */
 } sal_job_t;
 
-/* Queues a crash; an equal ready job is only raised in priority. notify: also NOTIFY crash_job. */
+/* Queues a crash; an equal ready job is only raised in priority, a deferred one gives way. notify:
+ * also NOTIFY crash_job. */
 SAL_API apr_status_t sal_queue_put(sal_db_t *db, const char *crash_id, const char *ruleset,
                                    sal_lane_t lane, int notify, apr_pool_t *p, sal_error_t *err);
 
@@ -67,6 +69,7 @@ SAL_API apr_status_t sal_queue_expire(int *n, const char ***dead, sal_db_t *db, 
 
 typedef struct sal_queue_stats_t {
     int64_t ready[3], leased, dead; /* ready: by lane, also what waits for its run_after */
+    int64_t deferred;               /* waits to be looked at */
     int64_t oldest_ready_seconds;   /* since it was queued; 0 if none is ready */
 } sal_queue_stats_t;
 SAL_API apr_status_t sal_queue_stats(sal_queue_stats_t *out, sal_db_t *db, apr_pool_t *p,

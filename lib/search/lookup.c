@@ -22,7 +22,8 @@ apr_status_t sal_lookup_crash(sal_lookup_t *out, const char *crash_id, sal_db_t 
     }
     rv = sal_db_exec(db, &sal_s_search_job, &rows, p, err, SAL_V_TEXT(crash_id));
     if (rv == APR_SUCCESS && sal_rows_count(rows) > 0) {
-        out->queued = true;
+        out->deferred = sal_rows_int(rows, 0, 0) == 3;
+        out->queued = !out->deferred;
         out->busy = sal_rows_int(rows, 0, 0) == 1;
         out->dead = sal_rows_int(rows, 0, 0) == 2;
         out->lane = (int)sal_rows_int(rows, 0, 1);

@@ -11,6 +11,7 @@ typedef struct sal_lookup_t {
     const char *blob; /* key of the processed document, NULL if there is none */
     bool queued;      /* there is a job: the members below are its */
     bool busy, dead;
+    bool deferred;          /* by the throttler: its job waits until somebody asks for it */
     int lane;               /* sal_lane_t */
     const char *last_error; /* "" if none */
     apr_time_t enqueued;

@@ -589,6 +589,29 @@ static void test_stats(void **state)
     assert_in_range(s.oldest_ready_seconds, 90, 95);
 }
 
+/* A deferred job is for nobody until its crash is queued; then one job is left, in that lane. */
+static void test_deferred(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_queue_stats_t s;
+
+    fixture_sql(db, p,
+                "INSERT INTO crash_job (crash_id, queue, state) VALUES "
+                "('00000001-0000-4000-8000-000001260101', 1, 3), "
+                "('00000002-0000-4000-8000-000001260101', 1, 3)");
+    assert_null(claim(db, p));
+    assert_int_equal(sal_queue_stats(&s, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(s.deferred, 2);
+    assert_int_equal(s.ready[0] + s.ready[1] + s.ready[2] + s.leased + s.dead, 0);
+    assert_int_equal(sal_queue_put(db, "00000002-0000-4000-8000-000001260101", "default",
+                                   SAL_LANE_PRIORITY, 0, p, NULL),
+                     APR_SUCCESS);
+    assert_int_equal(sal_queue_stats(&s, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(s.deferred, 1);
+    assert_int_equal(s.ready[0], 1);
+    assert_string_equal(claim(db, p)->crash_id, "00000002-0000-4000-8000-000001260101");
+}
+
 /* The payload of the next notification, or NULL after two seconds. */
 static const char *next_notice(sal_db_t *d, apr_pool_t *p)
 {
@@ -719,6 +742,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_revive_never_makes_two_ready),
     TEST(test_purge_keeps_the_young),
     TEST(test_stats),
+    TEST(test_deferred),
     TEST(test_notify_carries_the_lane),
     TEST(test_many_workers_do_each_job_once),
 };
