@@ -7,10 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
-#include <zlib.h>
 #include <apr_strings.h>
-#include "base/file.h"
+#ifdef HAVE_ISAL
+#include <isa-l/crc.h>
+#else
+#include <zlib.h>
+#endif
 
 #define LOCAL_LEN 30
 #define CENTRAL_LEN 46
@@ -59,45 +63,66 @@ static apr_uint64_t position(const sal_container_t *c)
     return c->offset + c->used;
 }
 
-static apr_status_t flush_buf(sal_container_t *c)
+static apr_uint32_t sum_on(apr_uint32_t crc, const void *data, apr_size_t size)
 {
-    apr_status_t rv = sal_fd_write_all(c->fd, c->buf, c->used);
+#ifdef HAVE_ISAL
+    return crc32_gzip_refl(crc, data, size);
+#else
+    return (apr_uint32_t)crc32_z(crc, data, size);
+#endif
+}
 
-    if (rv != APR_SUCCESS) {
-        return rv;
+/* Skips n bytes of what is to be written. */
+static void skip(struct iovec *v, apr_size_t n)
+{
+    for (int i = 0; i < 2; i++) {
+        apr_size_t k = n < v[i].iov_len ? n : v[i].iov_len;
+
+        v[i].iov_base = (char *)v[i].iov_base + k;
+        v[i].iov_len -= k;
+        n -= k;
     }
-    c->offset += c->used;
-    c->used = 0;
+}
+
+/* Bounds dirty pages and shortens the fsync; a failure shows there. */
+static void start_writeback(sal_container_t *c)
+{
     if (c->offset - c->started >= WRITEBACK_STEP) {
-        /* Bounds dirty pages and shortens the fsync; a failure shows there. */
         sync_file_range(c->fd, (off_t)c->started, (off_t)(c->offset - c->started),
                         SYNC_FILE_RANGE_WRITE);
         c->started = c->offset;
     }
+}
+
+/* Writes the buffer and what comes after it. */
+static apr_status_t flush_with(sal_container_t *c, const void *data, apr_size_t size)
+{
+    struct iovec v[2] = { { c->buf, c->used }, { (void *)(apr_uintptr_t)data, size } };
+
+    while (v[0].iov_len + v[1].iov_len) {
+        ssize_t n = pwritev(c->fd, v, 2, (off_t)c->offset);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n < 0 ? errno : EIO;
+        }
+        c->offset += (apr_uint64_t)n;
+        skip(v, (apr_size_t)n);
+    }
+    c->used = 0;
+    start_writeback(c);
     return APR_SUCCESS;
 }
 
-/* Bytes that belong to no entry's data: headers. */
 static apr_status_t put_raw(sal_container_t *c, const void *data, apr_size_t size)
 {
-    const char *from = data;
-
-    while (size) {
-        apr_size_t n = SAL_CONTAINER_BUF - c->used;
-
-        n = n < size ? n : size;
-        memcpy(c->buf + c->used, from, n);
-        c->used += n;
-        from += n;
-        size -= n;
-        if (c->used == SAL_CONTAINER_BUF) {
-            apr_status_t rv = flush_buf(c);
-
-            if (rv != APR_SUCCESS) {
-                return rv;
-            }
-        }
+    if (size > SAL_CONTAINER_BUF - c->used) {
+        return flush_with(c, data, size);
     }
+    memcpy(c->buf + c->used, data, size);
+    c->used += size;
     return APR_SUCCESS;
 }
 
@@ -119,21 +144,35 @@ static void local_header(unsigned char *to, const sal_container_t *c, const entr
     common_fields(to + 4, c, e);
 }
 
-apr_status_t sal_container_begin(sal_container_t *c, const char *name)
+/* The next entry with its local header. */
+static apr_status_t add_entry(sal_container_t *c, const char *name, apr_uint32_t crc,
+                              apr_size_t size)
 {
     unsigned char header[LOCAL_LEN];
     entry_t *e;
     apr_status_t rv;
 
-    if (c->entries->nelts >= ENTRIES_MAX) {
+    if (c->entries->nelts >= ENTRIES_MAX || size > BYTES_MAX || position(c) > BYTES_MAX - size) {
         return SAL_E_TOOBIG;
     }
     e = apr_array_push(c->entries);
-    *e = (entry_t){ apr_pstrdup(c->pool, name), (apr_uint32_t)crc32(0, NULL, 0), 0, position(c) };
+    *e = (entry_t){ apr_pstrdup(c->pool, name), crc, (apr_uint32_t)size, position(c) };
     local_header(header, c, e);
     rv = put_raw(c, header, sizeof(header));
-    c->in_entry = true;
     return rv == APR_SUCCESS ? put_raw(c, e->name, strlen(e->name)) : rv;
+}
+
+apr_status_t sal_container_begin(sal_container_t *c, const char *name)
+{
+    return add_entry(c, name, 0, 0);
+}
+
+apr_status_t sal_container_put(sal_container_t *c, const char *name, const void *data,
+                               apr_size_t size)
+{
+    apr_status_t rv = add_entry(c, name, sum_on(0, data, size), size);
+
+    return rv == APR_SUCCESS ? put_raw(c, data, size) : rv;
 }
 
 static entry_t *current(sal_container_t *c)
@@ -141,44 +180,16 @@ static entry_t *current(sal_container_t *c)
     return &APR_ARRAY_IDX(c->entries, c->entries->nelts - 1, entry_t);
 }
 
-char *sal_container_space(sal_container_t *c, apr_size_t *size)
-{
-    *size = SAL_CONTAINER_BUF - c->used;
-    return c->buf + c->used;
-}
-
-apr_status_t sal_container_advance(sal_container_t *c, apr_size_t size)
+apr_status_t sal_container_write(sal_container_t *c, const void *data, apr_size_t size)
 {
     entry_t *e = current(c);
 
-    if (position(c) + size > BYTES_MAX) {
+    if (size > BYTES_MAX || position(c) > BYTES_MAX - size) {
         return SAL_E_TOOBIG;
     }
-    e->crc = (apr_uint32_t)crc32(e->crc, (const Bytef *)c->buf + c->used, (uInt)size);
+    e->crc = sum_on(e->crc, data, size);
     e->size += (apr_uint32_t)size;
-    c->used += size;
-    return c->used == SAL_CONTAINER_BUF ? flush_buf(c) : APR_SUCCESS;
-}
-
-apr_status_t sal_container_write(sal_container_t *c, const void *data, apr_size_t size)
-{
-    const char *from = data;
-
-    while (size) {
-        apr_size_t room;
-        char *to = sal_container_space(c, &room);
-        apr_size_t n = room < size ? room : size;
-        apr_status_t rv;
-
-        memcpy(to, from, n);
-        rv = sal_container_advance(c, n);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-        from += n;
-        size -= n;
-    }
-    return APR_SUCCESS;
+    return put_raw(c, data, size);
 }
 
 static apr_status_t pwrite_all(int fd, const unsigned char *data, apr_size_t size, apr_uint64_t at)
@@ -219,7 +230,6 @@ static apr_status_t patch_header(sal_container_t *c, const entry_t *e)
 
 apr_status_t sal_container_end(sal_container_t *c)
 {
-    c->in_entry = false;
     return patch_header(c, current(c));
 }
 
@@ -228,7 +238,6 @@ apr_status_t sal_container_drop(sal_container_t *c)
     entry_t *e = current(c);
     apr_uint64_t at = e->at;
 
-    c->in_entry = false;
     c->entries->nelts--;
     if (at >= c->offset) {
         c->used = (apr_size_t)(at - c->offset);
@@ -237,10 +246,7 @@ apr_status_t sal_container_drop(sal_container_t *c)
     c->used = 0;
     c->offset = at;
     c->started = c->started < at ? c->started : at;
-    if (ftruncate(c->fd, (off_t)at) != 0 || lseek(c->fd, (off_t)at, SEEK_SET) < 0) {
-        return errno;
-    }
-    return APR_SUCCESS;
+    return ftruncate(c->fd, (off_t)at) == 0 ? APR_SUCCESS : errno;
 }
 
 static apr_status_t put_central(sal_container_t *c, const entry_t *e)
@@ -272,5 +278,5 @@ apr_status_t sal_container_finish(sal_container_t *c)
     if (rv == APR_SUCCESS) {
         rv = put_raw(c, end, sizeof(end));
     }
-    return rv == APR_SUCCESS ? flush_buf(c) : rv;
+    return rv == APR_SUCCESS ? flush_with(c, NULL, 0) : rv;
 }

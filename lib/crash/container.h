@@ -2,7 +2,8 @@
  * A zip container being written: stored entries, one after the other, to a descriptor.
  *
  * Sizes and check sums are not known before an entry has streamed through; its local header is
- * filled in by pwrite when it ends, so that readers need no data descriptors. Private to the room.
+ * filled in by pwrite when it ends, so that readers need no data descriptors. An entry that is
+ * there whole is written with its header in one call. Private to the room.
  */
 #ifndef SAL_CRASH_CONTAINER_H
 #define SAL_CRASH_CONTAINER_H
@@ -12,7 +13,8 @@
 #include <apr_time.h>
 #include "base/error.h"
 
-#define SAL_CONTAINER_BUF 65536
+/* Gathers what is small; what does not fit is written past it, not through it. */
+#define SAL_CONTAINER_BUF 16384
 
 typedef struct sal_container_t {
     int fd;
@@ -22,25 +24,21 @@ typedef struct sal_container_t {
     apr_uint64_t offset;  /* where the buffer will be written */
     apr_uint64_t started; /* write-back was started up to here */
     apr_size_t used;      /* bytes in buf */
-    bool in_entry;
     char *buf;
 } sal_container_t;
 
 void sal_container_init(sal_container_t *c, int fd, apr_time_t now, apr_pool_t *p);
 
-/* SAL_E_TOOBIG at 4 GiB or 65535 entries; an errno if writing fails. */
+/* SAL_E_TOOBIG at 4 GiB or 65000 entries; an errno if writing fails. */
 apr_status_t sal_container_begin(sal_container_t *c, const char *name);
 apr_status_t sal_container_write(sal_container_t *c, const void *data, apr_size_t size);
 apr_status_t sal_container_end(sal_container_t *c);
 /* Takes back the entry that is being written. */
 apr_status_t sal_container_drop(sal_container_t *c);
+/* The three in one, for an entry that is there whole. */
+apr_status_t sal_container_put(sal_container_t *c, const char *name, const void *data,
+                               apr_size_t size);
 /* Central directory; everything is written (not synced) when this returns. */
 apr_status_t sal_container_finish(sal_container_t *c);
-
-/*
- * For those who produce straight into the buffer: free space, and what was put there.
- */
-char *sal_container_space(sal_container_t *c, apr_size_t *size);
-apr_status_t sal_container_advance(sal_container_t *c, apr_size_t size);
 
 #endif

@@ -52,6 +52,8 @@ static apr_status_t close_store(void *data)
             *fds[i] = -1;
         }
     }
+    sal_presses_free(&s->presses);
+    EVP_MD_free(s->sha256);
     pthread_mutex_destroy(&s->days_lock);
     return APR_SUCCESS;
 }
@@ -172,6 +174,8 @@ apr_status_t sal_crash_store_open(sal_crash_store_t **out, const char *root, boo
     s->root_fd = s->crash_fd = s->pending_fd = s->bad_fd = -1;
     s->min_free = -1;
     pthread_mutex_init(&s->days_lock, NULL);
+    sal_presses_init(&s->presses);
+    s->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     apr_pool_cleanup_register(p, s, close_store, apr_pool_cleanup_null);
     s->root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->root_fd < 0) {
@@ -313,8 +317,8 @@ apr_status_t sal_crash_store_probe(sal_crash_store_t *store, sal_error_t *err)
 
 void sal_crash_store_lost_write(sal_crash_store_t *store, apr_status_t rv)
 {
-    if (rv == ENOSPC || rv == EDQUOT) {
-        return; /* delayed allocation found no room: nothing was lost but this report */
+    if (rv == ENOSPC || rv == EDQUOT || rv == EROFS) {
+        return; /* nothing was lost but this report, and it is not acknowledged */
     }
     if (!atomic_exchange(&store->sick, 1)) {
         sal_log(SAL_LOG_ERROR, 9601,

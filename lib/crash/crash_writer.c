@@ -11,16 +11,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
-#include <openssl/evp.h>
-#include <zstd.h>
 #include <apr_strings.h>
 #include "base/json.h"
 #include "base/text.h"
 #include "crash/container.h"
-
-/* Level 1 and a window of 128 KiB: under 1 MiB a report in flight, and 3 % off the best ratio. */
-#define ZSTD_LEVEL 1
-#define ZSTD_WINDOW 17
 
 struct sal_crash_writer_t {
     sal_crash_store_t *store;
@@ -29,11 +23,13 @@ struct sal_crash_writer_t {
     int fd, dir_fd;
     char temp[SAL_CRASH_ID_LEN + 8]; /* name in pending/ where files cannot be unnamed, else "" */
     sal_container_t zip;
-    ZSTD_CCtx *zstd;
     EVP_MD_CTX *sha;
     json_t *dumps;    /* name -> {"size", "sha256"} */
     const char *name; /* of the dump being written, or NULL */
     apr_uint64_t size;
+    bool begun;  /* the dump has its entry: a block of it was written */
+    char *block; /* bytes that wait for being compressed together */
+    apr_size_t block_used;
 };
 
 static apr_status_t abandon(void *data)
@@ -49,7 +45,6 @@ static apr_status_t abandon(void *data)
     if (w->dir_fd >= 0) {
         close(w->dir_fd);
     }
-    ZSTD_freeCCtx(w->zstd);
     EVP_MD_CTX_free(w->sha);
     json_decref(w->dumps);
     return APR_SUCCESS;
@@ -57,6 +52,9 @@ static apr_status_t abandon(void *data)
 
 static apr_status_t fail_write(sal_crash_writer_t *w, apr_status_t rv, sal_error_t *err)
 {
+    if (rv == EIO) {
+        sal_crash_store_lost_write(w->store, rv);
+    }
     return rv == APR_SUCCESS ? rv
                              : sal_fail_os(err, rv, "crash store %s: writing", w->store->fs.root);
 }
@@ -111,64 +109,93 @@ const char *sal_crash_proposed_id(const sal_crash_writer_t *w)
 
 /* ---- dumps ---- */
 
-static bool ready_codecs(sal_crash_writer_t *w)
-{
-    if (!w->zstd) {
-        w->zstd = ZSTD_createCCtx();
-        w->sha = EVP_MD_CTX_new();
-        if (!w->zstd || !w->sha) {
-            return false;
-        }
-        ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
-        ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_windowLog, ZSTD_WINDOW);
-        ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_checksumFlag, 1);
-    }
-    ZSTD_CCtx_reset(w->zstd, ZSTD_reset_session_only);
-    return EVP_DigestInit_ex(w->sha, EVP_sha256(), NULL) == 1;
-}
-
 apr_status_t sal_crash_dump_begin(sal_crash_writer_t *w, const char *name, sal_error_t *err)
 {
-    if (!ready_codecs(w)) {
-        return sal_fail(err, APR_ENOMEM, "no memory for compressing a dump");
+    if (!w->block) {
+        w->sha = EVP_MD_CTX_new();
+        w->block = apr_palloc(w->pool, SAL_PRESS_BLOCK);
+    }
+    if (!w->sha || !w->store->sha256 || EVP_DigestInit_ex(w->sha, w->store->sha256, NULL) != 1) {
+        return sal_fail(err, APR_ENOMEM, "no memory for a dump's check sum");
     }
     w->name = apr_pstrdup(w->pool, name);
     w->size = 0;
-    return fail_write(w, sal_container_begin(&w->zip, apr_pstrcat(w->pool, name, ".zst", NULL)),
-                      err);
-}
-
-/* Compresses straight into the container's buffer. */
-static apr_status_t compress(sal_crash_writer_t *w, const void *data, apr_size_t size,
-                             ZSTD_EndDirective how)
-{
-    ZSTD_inBuffer in = { data, size, 0 };
-    size_t left;
-
-    do {
-        apr_size_t room;
-        char *to = sal_container_space(&w->zip, &room);
-        ZSTD_outBuffer out = { to, room, 0 };
-        apr_status_t rv;
-
-        left = ZSTD_compressStream2(w->zstd, &out, &in, how);
-        if (ZSTD_isError(left)) {
-            return APR_ENOMEM;
-        }
-        rv = sal_container_advance(&w->zip, out.pos);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-    } while (how == ZSTD_e_end ? left != 0 : in.pos < in.size);
+    w->block_used = 0;
+    w->begun = false;
     return APR_SUCCESS;
 }
 
+static const char *entry_name(sal_crash_writer_t *w)
+{
+    return apr_pstrcat(w->pool, w->name, ".zst", NULL);
+}
+
+/* Compresses a block into the container; `whole` if it is all of a small dump. */
+static apr_status_t press_block(sal_crash_writer_t *w, const void *data, apr_size_t size,
+                                bool whole)
+{
+    struct sal_press_t *held;
+    const void *frame;
+    apr_size_t n;
+    apr_status_t rv = sal_press(&held, &frame, &n, &w->store->presses, data, size);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (whole) {
+        rv = sal_container_put(&w->zip, entry_name(w), frame, n);
+    } else {
+        if (!w->begun) {
+            rv = sal_container_begin(&w->zip, entry_name(w));
+            w->begun = rv == APR_SUCCESS;
+        }
+        rv = rv == APR_SUCCESS ? sal_container_write(&w->zip, frame, n) : rv;
+    }
+    sal_press_back(&w->store->presses, held);
+    return rv;
+}
+
+/* A full block goes only when more follows, so that a dump of one block is written in one. */
 apr_status_t sal_crash_dump_data(sal_crash_writer_t *w, const void *data, apr_size_t size,
                                  sal_error_t *err)
 {
+    const char *from = data;
+    apr_status_t rv = APR_SUCCESS;
+
     EVP_DigestUpdate(w->sha, data, size);
     w->size += size;
-    return fail_write(w, compress(w, data, size, ZSTD_e_continue), err);
+    while (size && rv == APR_SUCCESS) {
+        apr_size_t n = SAL_PRESS_BLOCK - w->block_used;
+
+        if (n == 0) {
+            rv = press_block(w, w->block, w->block_used, false);
+            w->block_used = 0;
+        } else if (w->block_used == 0 && size > SAL_PRESS_BLOCK) {
+            rv = press_block(w, from, n, false);
+            from += n;
+            size -= n;
+        } else {
+            n = n < size ? n : size;
+            memcpy(w->block + w->block_used, from, n);
+            w->block_used += n;
+            from += n;
+            size -= n;
+        }
+    }
+    return fail_write(w, rv, err);
+}
+
+static apr_status_t finish_entry(sal_crash_writer_t *w)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!w->begun) {
+        return press_block(w, w->block, w->block_used, true);
+    }
+    if (w->block_used) {
+        rv = press_block(w, w->block, w->block_used, false);
+    }
+    return rv == APR_SUCCESS ? sal_container_end(&w->zip) : rv;
 }
 
 apr_status_t sal_crash_dump_end(sal_crash_writer_t *w, char *sha256_hex, apr_uint64_t *size,
@@ -176,11 +203,8 @@ apr_status_t sal_crash_dump_end(sal_crash_writer_t *w, char *sha256_hex, apr_uin
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     char hex[65];
-    apr_status_t rv = compress(w, "", 0, ZSTD_e_end);
+    apr_status_t rv = finish_entry(w);
 
-    if (rv == APR_SUCCESS) {
-        rv = sal_container_end(&w->zip);
-    }
     if (rv != APR_SUCCESS) {
         return fail_write(w, rv, err);
     }
@@ -201,19 +225,14 @@ apr_status_t sal_crash_dump_end(sal_crash_writer_t *w, char *sha256_hex, apr_uin
 apr_status_t sal_crash_dump_drop(sal_crash_writer_t *w, sal_error_t *err)
 {
     w->name = NULL;
-    return fail_write(w, sal_container_drop(&w->zip), err);
+    return w->begun ? fail_write(w, sal_container_drop(&w->zip), err) : APR_SUCCESS;
 }
 
 /* ---- commit ---- */
 
 static apr_status_t put_entry(sal_crash_writer_t *w, const char *name, const char *text)
 {
-    apr_status_t rv = sal_container_begin(&w->zip, name);
-
-    if (rv == APR_SUCCESS) {
-        rv = sal_container_write(&w->zip, text, strlen(text));
-    }
-    return rv == APR_SUCCESS ? sal_container_end(&w->zip) : rv;
+    return sal_container_put(&w->zip, name, text, strlen(text));
 }
 
 static int by_name(const void *a, const void *b)
@@ -294,7 +313,7 @@ static apr_status_t make_durable(sal_crash_writer_t *w, const char *id, bool *ex
     rv = sal_fs_sync(w->fd);
     if (rv != APR_SUCCESS) {
         sal_crash_store_lost_write(w->store, rv);
-        return rv;
+        return rv; /* and never a second sync: it would lie */
     }
     sal_crash_dir_of(mine, w->id);
     sal_crash_dir_of(theirs, id);
@@ -347,6 +366,9 @@ apr_status_t sal_crash_commit(sal_crash_writer_t *w, const char *id, const json_
     rv = write_rest(w, raw);
     if (rv == APR_SUCCESS) {
         rv = make_durable(w, id, &existed);
+    }
+    if (rv == EIO) {
+        sal_crash_store_lost_write(w->store, rv);
     }
     if (slot) {
         atomic_store(slot, 0);

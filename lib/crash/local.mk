@@ -6,7 +6,7 @@ libsalvage_core_la_SOURCES += lib/crash/crash_id.c lib/crash/crash_id.h lib/cras
     lib/crash/container.h lib/crash/crash_store.c lib/crash/crash_store.h \
     lib/crash/store_private.h lib/crash/crash_writer.c lib/crash/crash_reader.c \
     lib/crash/processed.c lib/crash/pending.c lib/crash/intake.c lib/crash/intake.h \
-    lib/crash/row_thread.c lib/crash/row_thread.h
+    lib/crash/row_thread.c lib/crash/row_thread.h lib/crash/press.c lib/crash/press.h
 
 if WITH_CMOCKA
 check_PROGRAMS += tests/unit/test_crash_id tests/unit/test_inflate tests/unit/test_multipart \

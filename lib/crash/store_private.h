@@ -6,8 +6,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <openssl/evp.h>
 #include "crash/crash_id.h"
 #include "crash/crash_store.h"
+#include "crash/press.h"
 #include "store/blob.h"
 #include "store/durable.h"
 
@@ -25,6 +27,8 @@ struct sal_crash_store_t {
     int root_fd, crash_fd, pending_fd, bad_fd;
     const char *doubt;
     apr_int64_t min_free;
+    sal_presses_t presses;
+    EVP_MD *sha256; /* fetched once: each fetch takes a lock of the whole process */
 
     pthread_mutex_t days_lock; /* guards days; held over mkdir and fsync of new directories */
     sal_day_t days[2];         /* the two used last: around midnight both are busy */
@@ -44,7 +48,10 @@ void sal_crash_dir_of(char out[12], const char *id);
  */
 apr_status_t sal_crash_open_dir(int *fd, sal_crash_store_t *store, const char *id);
 
-/* Notes a failed sync: no more crashes until a probe works. */
+/*
+ * Notes a failed write or sync: no more crashes until a probe works. No space, no quota and a
+ * file system that was made read-only lose nothing and are passed over.
+ */
 void sal_crash_store_lost_write(sal_crash_store_t *store, apr_status_t rv);
 
 /* As sal_crash_open, on a descriptor that it takes over; name is for messages. */
