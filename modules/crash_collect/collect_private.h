@@ -49,7 +49,7 @@ void collect_limits(const collect_dir_t *d, sal_intake_limits_t *out);
 sal_throttle_t collect_fallback(const collect_dir_t *d);
 const char *const *collect_removed(const collect_dir_t *d);
 
-/* ---- collect_request.c: SetHandler crash-collect ---- */
+/* ---- collect_request.c: SetHandler crash-collect; the steps are in collect_report.h ---- */
 int collect_handler(request_rec *r);
 
 /* ---- collect_health.c: SetHandler crash-health ---- */
@@ -77,8 +77,9 @@ typedef enum {
 /* Each answers and returns OK. */
 int collect_refuse(request_rec *r, collect_refusal_t why);
 int collect_refuse_fault(request_rec *r, sal_fault_t fault);
-int collect_discard(request_rec *r, const char *rule);
-int collect_accept(request_rec *r, const char *id);
+struct collect_report_t;
+int collect_discard(struct collect_report_t *q);
+int collect_accept(struct collect_report_t *q);
 int collect_busy(request_rec *r, int retry_after);
 int collect_failed(request_rec *r);
 int collect_method(request_rec *r, const char *allow);

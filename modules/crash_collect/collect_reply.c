@@ -2,7 +2,7 @@
  * Replies to crash reporters. They compare bytes: the strings below are the protocol, and stand
  * nowhere else.
  */
-#include "collect_private.h"
+#include "collect_report.h"
 
 #include <apr_strings.h>
 
@@ -65,14 +65,17 @@ int collect_refuse_fault(request_rec *r, sal_fault_t fault)
     return collect_refuse(r, fault == SAL_FAULT_NONE ? REFUSED_STRUCTURE : map[fault]);
 }
 
-int collect_discard(request_rec *r, const char *rule)
+int collect_discard(collect_report_t *q)
 {
-    return reply(r, HTTP_OK, apr_pstrcat(r->pool, "Discarded=rule_", rule, NULL));
+    return reply(q->r, HTTP_OK,
+                 apr_pstrcat(q->r->pool, "Discarded=rule_", q->verdict.rule, *q->lines ? "\n" : "",
+                             q->lines, NULL));
 }
 
-int collect_accept(request_rec *r, const char *id)
+int collect_accept(collect_report_t *q)
 {
-    return reply(r, HTTP_OK, apr_pstrcat(r->pool, "CrashID=bp-", id, "\n", NULL));
+    return reply(q->r, HTTP_OK,
+                 apr_pstrcat(q->r->pool, "CrashID=bp-", q->id, "\n", q->lines, NULL));
 }
 
 int collect_busy(request_rec *r, int retry_after)

@@ -2,6 +2,8 @@
 httpdmod_LTLIBRARIES += mod_crash_collect.la
 mod_crash_collect_la_SOURCES = modules/crash_collect/mod_crash_collect.c \
     modules/crash_collect/collect_private.h modules/crash_collect/collect_config.c \
+    modules/crash_collect/collect_report.h modules/crash_collect/collect_headers.c \
+    modules/crash_collect/collect_body.c modules/crash_collect/collect_submitter.c \
     modules/crash_collect/collect_request.c modules/crash_collect/collect_reply.c \
     modules/crash_collect/collect_health.c
 mod_crash_collect_la_CPPFLAGS = $(WEB_CPPFLAGS) -DSALVAGE_VERSION='"$(PACKAGE_VERSION)"'
