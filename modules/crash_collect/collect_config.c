@@ -62,6 +62,7 @@ void *collect_merge_server(apr_pool_t *p, void *base, void *add)
     c->site = a->site ? a->site : b->site;
     c->max_in_flight = a->max_in_flight < 0 ? b->max_in_flight : a->max_in_flight;
     c->min_free = a->min_free < 0 ? b->min_free : a->min_free;
+    collect_metrics_merge(&c->metrics, &b->metrics, &a->metrics);
     return c;
 }
 
@@ -232,5 +233,5 @@ const command_rec collect_directives[] = {
                     "annotations that are not stored; none for none"),
     AP_INIT_TAKE1("CrashVersionFile", set_version_file, NULL, RSRC_CONF | ACCESS_CONF,
                   "version.json of the deployment, for /__version__"),
-    { NULL, { NULL }, NULL, 0, TAKE1, NULL }
+    COLLECT_METRICS_DIRECTIVES{ NULL, { NULL }, NULL, 0, TAKE1, NULL }
 };

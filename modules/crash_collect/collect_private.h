@@ -9,12 +9,14 @@
 #include "crash/intake.h"
 #include "crash/row_thread.h"
 #include "crash/throttle.h"
+#include "collect_metrics.h"
 
 /* One salvage.conf: shared by all servers that read it. The store is each child's own. */
 typedef struct collect_site_t {
     sal_conf_t *conf;
     sal_crash_store_t *store; /* NULL until child_init, or if it could not be opened */
     sal_row_thread_t *rows;   /* NULL without a database key */
+    sal_row_stats_t told;     /* of rows: what /metrics has been told */
     int tried;
 } collect_site_t;
 
@@ -22,6 +24,7 @@ typedef struct collect_server_t {
     collect_site_t *site; /* NULL without SalvageConfig */
     apr_int64_t max_in_flight;
     apr_int64_t min_free;
+    collect_metrics_server_t metrics;
 } collect_server_t;
 
 /* Numbers are -1 where they are not set; collect_number() knows the defaults. */

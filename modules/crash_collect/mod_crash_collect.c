@@ -84,6 +84,7 @@ static int collect_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *
     web_log_to(s);
     rv = each_site(s, prove_site, ptemp);
     forget_tries(s);
+    collect_metrics_make(s);
     return rv == APR_SUCCESS ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -120,15 +121,16 @@ static void collect_child_init(apr_pool_t *pchild, server_rec *s)
 {
     web_log_to(s);
     each_site(s, open_site, pchild);
+    collect_metrics_child(s, pchild);
 }
 
 static void collect_hooks(apr_pool_t *p)
 {
-    (void)p;
     ap_hook_post_config(collect_post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(collect_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(collect_handler, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(collect_health_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    collect_metrics_hooks(p);
 }
 
 AP_DECLARE_MODULE(crash_collect) = { STANDARD20_MODULE_STUFF, collect_make_dir,

@@ -439,6 +439,7 @@ static void symbols_hooks(apr_pool_t *p)
     /* After those who rewrite and alias, before the core, which has the DocumentRoot in mind. */
     ap_hook_translate_name(no_translation, NULL, before_core, APR_HOOK_LAST);
     ap_hook_map_to_storage(no_directory_walk, NULL, before_core, APR_HOOK_MIDDLE);
+    symbols_metrics_hook();
     ap_hook_handler(symbols_handler, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

@@ -1,11 +1,11 @@
 /*
- * /metrics: what all children have counted, in Prometheus' text. Names of debuginfod's requests are
- * those that its own server uses.
+ * What all children have counted, for /metrics. Names of debuginfod's requests are those that its
+ * own server uses.
  */
 #include "symbols_private.h"
 
 #include <apr_shm.h>
-#include <apr_strings.h>
+#include "common/metrics.h"
 
 APLOG_USE_MODULE(symbols);
 
@@ -33,31 +33,45 @@ void symbols_count(symbols_count_t what)
     }
 }
 
+/* Debuginfod's own names: dashboards know them. One family after the other. */
+static int add_metrics(web_metrics_t *m)
+{
+    static const struct {
+        const char *family, *help, *label, *value;
+    } rows[SYMBOLS_COUNTS] = {
+#define DOWNLOADS "salvage_symbols_downloads_total", "Downloads of symbol files.", "result"
+#define REQUESTS "http_requests_total", "Requests of debuginfod clients.", "type"
+#define RESPONSES "http_responses_total", "Answers to debuginfod clients.", "result"
+        { DOWNLOADS, "found" },     { DOWNLOADS, "missing" },  { REQUESTS, "debuginfo" },
+        { REQUESTS, "executable" }, { REQUESTS, "source" },    { REQUESTS, "section" },
+        { REQUESTS, "metadata" },   { DOWNLOADS, "upstream" }, { RESPONSES, "200" },
+        { RESPONSES, "404" },       { RESPONSES, "406" },      { RESPONSES, "other" }
+    };
+    static const int firsts[] = { 0, 2, 8 };
+
+    for (int f = 0; f < 3; f++) {
+        const char *family = rows[firsts[f]].family;
+
+        web_metrics_family(m, family, "counter", rows[firsts[f]].help);
+        for (int i = 0; i < SYMBOLS_COUNTS; i++) {
+            if (!strcmp(rows[i].family, family)) {
+                double n = counts ? (double)__atomic_load_n(&counts[i], __ATOMIC_RELAXED) : 0;
+
+                web_metrics_sample(m, "", n, rows[i].label, rows[i].value, NULL);
+            }
+        }
+    }
+    return OK;
+}
+
+void symbols_metrics_hook(void)
+{
+    APR_OPTIONAL_HOOK(web, salvage_metrics, add_metrics, NULL, NULL, APR_HOOK_MIDDLE);
+}
+
 int symbols_metrics(request_rec *r)
 {
-    static const char *const names[SYMBOLS_COUNTS] = {
-        "salvage_symbols_downloads_total{result=\"found\"}",
-        "salvage_symbols_downloads_total{result=\"missing\"}",
-        "http_requests_total{type=\"debuginfo\"}",
-        "http_requests_total{type=\"executable\"}",
-        "http_requests_total{type=\"source\"}",
-        "http_requests_total{type=\"section\"}",
-        "http_requests_total{type=\"metadata\"}",
-        "salvage_symbols_downloads_total{result=\"upstream\"}",
-        "http_responses_total{result=\"200\"}",
-        "http_responses_total{result=\"404\"}",
-        "http_responses_total{result=\"406\"}",
-        "http_responses_total{result=\"other\"}"
-    };
-    const char *text = "";
     int rc = symbols_method(r, "GET, HEAD");
 
-    if (rc != DECLINED) {
-        return rc;
-    }
-    for (int i = 0; i < SYMBOLS_COUNTS; i++) {
-        text = apr_psprintf(r->pool, "%s%s %" APR_UINT64_T_FMT "\n", text, names[i],
-                            counts ? __atomic_load_n(&counts[i], __ATOMIC_RELAXED) : 0);
-    }
-    return web_reply(r, HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text, strlen(text));
+    return rc == DECLINED ? web_metrics_reply(r) : rc;
 }

@@ -165,6 +165,7 @@ typedef enum {
 } symbols_count_t;
 void symbols_counts_make(apr_pool_t *p, server_rec *s);
 void symbols_count(symbols_count_t what);
+void symbols_metrics_hook(void);
 int symbols_metrics(request_rec *r);
 
 /* ---- missing symbols: symbols_missing.c ---- */
