@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "crash/extra_json.h"
+#include "crash/python_text.h"
 
 #define NOTES_MAX 200
 #define NOTE_LEN_MAX 400
@@ -21,6 +22,7 @@
 struct sal_annotations_t {
     json_t *values; /* name -> text */
     json_t *plain;  /* names that came as text parts */
+    json_t *typed;  /* names of JSON values that were no strings -> first byte of the value */
     json_t *notes;
     apr_size_t total, total_max;
     bool had_json, had_plain;
@@ -32,6 +34,7 @@ static apr_status_t release(void *data)
 
     json_decref(a->values);
     json_decref(a->plain);
+    json_decref(a->typed);
     json_decref(a->notes);
     return APR_SUCCESS;
 }
@@ -42,6 +45,7 @@ sal_annotations_t *sal_annotations_make(apr_size_t total_max, apr_pool_t *p)
 
     a->values = json_object();
     a->plain = json_object();
+    a->typed = json_object();
     a->notes = json_array();
     a->total_max = total_max;
     apr_pool_cleanup_register(p, a, release, apr_pool_cleanup_null);
@@ -91,6 +95,7 @@ static bool set_value(sal_annotations_t *a, const char *name, const char *value,
         return false;
     }
     json_object_set_new(a->values, name, text);
+    json_object_del(a->typed, name);
     return true;
 }
 
@@ -188,7 +193,7 @@ void sal_annotations_text(sal_annotations_t *a, const char *name, const char *va
 /* ---- JSON part ---- */
 
 static apr_status_t take_member(void *baton, const char *key, apr_size_t key_len, const char *value,
-                                apr_size_t value_len, bool key_nul)
+                                apr_size_t value_len, char kind, bool key_nul)
 {
     sal_annotations_t *a = baton;
     char name[SAL_ANNOTATION_NAME_MAX + 1];
@@ -204,6 +209,7 @@ static apr_status_t take_member(void *baton, const char *key, apr_size_t key_len
     }
     if (!value) {
         json_object_del(a->values, name);
+        json_object_set_new(a->typed, name, json_integer(kind));
         sal_annotations_note(a, "null annotation dropped: %s", name);
         return APR_SUCCESS;
     }
@@ -213,7 +219,9 @@ static apr_status_t take_member(void *baton, const char *key, apr_size_t key_len
     if (memchr(value, '\0', value_len)) {
         sal_annotations_note(a, "NUL in annotation: %s", name);
     }
-    set_value(a, name, value, value_len);
+    if (set_value(a, name, value, value_len) && kind != '"') {
+        json_object_set_new(a->typed, name, json_integer(kind));
+    }
     return APR_SUCCESS;
 }
 
@@ -222,6 +230,7 @@ apr_status_t sal_annotations_json(sal_annotations_t *a, char *text, apr_size_t s
 {
     json_object_clear(a->values);
     json_object_clear(a->plain);
+    json_object_clear(a->typed);
     a->total = 0;
     a->had_json = true;
     return sal_extra_json_read(text, size, take_member, a, p, err);
@@ -240,6 +249,14 @@ void sal_annotations_end(sal_annotations_t *a)
 const char *sal_annotations_get(const sal_annotations_t *a, const char *name)
 {
     return sal_json_str(a->values, name);
+}
+
+const char *sal_annotations_seen(const sal_annotations_t *a, const char *name, apr_pool_t *p)
+{
+    const json_t *kind = json_object_get(a->typed, name);
+
+    return kind ? sal_python_text((char)json_integer_value(kind), sal_annotations_get(a, name), p)
+                : sal_annotations_get(a, name);
 }
 
 apr_size_t sal_annotations_count(const sal_annotations_t *a)
@@ -336,6 +353,7 @@ void sal_annotations_map_dialect(sal_annotations_t *a, sal_query_fn query, void 
 void sal_annotations_remove(sal_annotations_t *a, const char *const *names)
 {
     for (; *names; names++) {
+        json_object_del(a->typed, *names);
         if (json_object_del(a->values, *names) == 0) {
             sal_annotations_note(a, "Removed %s from raw crash.", *names);
         }

@@ -35,6 +35,13 @@ SAL_API void sal_annotations_note(sal_annotations_t *a, const char *fmt, ...) SA
 
 /* Value or NULL; valid until the annotation is set again. */
 SAL_API const char *sal_annotations_get(const sal_annotations_t *a, const char *name);
+/*
+ * The value as throttle rules see it, NULL if absent. That of a text part or a JSON string is the
+ * value; other JSON values are what Mozilla's throttler makes of them (crash/python_text.h), and a
+ * null, which is not stored, is there. In p where it had to be made.
+ */
+SAL_API const char *sal_annotations_seen(const sal_annotations_t *a, const char *name,
+                                         apr_pool_t *p);
 SAL_API apr_size_t sal_annotations_count(const sal_annotations_t *a);
 SAL_API bool sal_annotations_had_json(const sal_annotations_t *a);
 

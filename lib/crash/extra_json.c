@@ -333,7 +333,7 @@ static apr_status_t read_member(scan_t *s, char *scratch, sal_extra_member_fn me
         end = copy_compact(&v, s->at, value);
     }
     return member(baton, key, key_len, *from == 'n' ? NULL : value, (apr_size_t)(end - value),
-                  key_len < raw_len);
+                  (char)*from, key_len < raw_len);
 }
 
 /* Surrogates in UTF-8 form (ED A0..BF xx), which some clients send, become U+FFFD. */

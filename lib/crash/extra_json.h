@@ -15,11 +15,13 @@
 
 /*
  * A member: strings are decoded (they may hold NULs), other scalars are their JSON text,
- * containers are compact JSON text, null is value == NULL. key_nul: NULs were removed from the key.
- * Valid until the callback returns.
+ * containers are compact JSON text, null is value == NULL. kind: first byte of the value as it was
+ * written, '"' for a string. key_nul: NULs were removed from the key. Valid until the callback
+ * returns.
  */
 typedef apr_status_t (*sal_extra_member_fn)(void *baton, const char *key, apr_size_t key_len,
-                                            const char *value, apr_size_t value_len, bool key_nul);
+                                            const char *value, apr_size_t value_len, char kind,
+                                            bool key_nul);
 
 /*
  * Reads [text, text+size), which it may change. SAL_E_MALFORMED: no JSON; SAL_E_UNSUPPORTED: JSON,

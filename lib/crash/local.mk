@@ -2,7 +2,9 @@
 libsalvage_core_la_SOURCES += lib/crash/crash_id.c lib/crash/crash_id.h lib/crash/multipart.c \
     lib/crash/multipart.h lib/crash/form_type.c lib/crash/form_type.h lib/crash/part_header.c lib/crash/part_header.h lib/crash/inflate.c \
     lib/crash/inflate.h lib/crash/extra_json.c lib/crash/extra_json.h lib/crash/annotations.c \
-    lib/crash/annotations.h lib/crash/throttle.c lib/crash/throttle.h lib/crash/container.c \
+    lib/crash/annotations.h lib/crash/throttle.c lib/crash/throttle.h \
+    lib/crash/python_text.c lib/crash/python_text.h lib/crash/products.c lib/crash/products.h \
+    lib/crash/product_watch.c lib/crash/container.c \
     lib/crash/container.h lib/crash/crash_store.c lib/crash/crash_store.h \
     lib/crash/store_private.h lib/crash/crash_writer.c lib/crash/crash_reader.c \
     lib/crash/processed.c lib/crash/pending.c lib/crash/intake.c lib/crash/intake.h \
