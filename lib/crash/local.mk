@@ -9,8 +9,16 @@ libsalvage_core_la_SOURCES += lib/crash/crash_id.c lib/crash/crash_id.h lib/cras
     lib/crash/store_private.h lib/crash/crash_writer.c lib/crash/crash_reader.c \
     lib/crash/processed.c lib/crash/pending.c lib/crash/intake.c lib/crash/intake.h \
     lib/crash/row_thread.c lib/crash/row_thread.h lib/crash/press.c lib/crash/press.h
+libsalvage_core_la_SOURCES += lib/crash/agent.c lib/crash/agent.h lib/crash/ledger.c \
+    lib/crash/ledger.h lib/crash/rate.c lib/crash/rate.h
 
 if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_rate tests/unit/test_ledger
+tests_unit_test_rate_SOURCES = tests/unit/test_rate.c
+tests_unit_test_rate_LDADD = $(UNIT_LIBS)
+tests_unit_test_ledger_SOURCES = tests/unit/test_ledger.c tests/unit/db_fixture.c \
+    tests/unit/db_fixture.h
+tests_unit_test_ledger_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_crash_id tests/unit/test_inflate tests/unit/test_multipart \
     tests/unit/test_intake tests/unit/test_crash_store tests/unit/test_pending \
     tests/unit/test_throttle

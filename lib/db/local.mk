@@ -7,7 +7,8 @@ libsalvage_core_la_SOURCES += \
     lib/db/statements.c lib/db/statements.h \
     lib/db/token.c lib/db/token.h \
     lib/db/txn.c \
-    lib/db/value.c
+    lib/db/value.c \
+    lib/db/watch.c lib/db/watch.h
 nodist_libsalvage_core_la_SOURCES = lib/db/migrations_gen.c
 BUILT_SOURCES += lib/db/migrations_gen.c
 CLEANFILES += lib/db/migrations_gen.c

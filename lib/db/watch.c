@@ -1,0 +1,97 @@
+/*
+ * Bounds for connections of our own. A statement timeout is the server's to keep, so it is no help
+ * against a server that has stopped: a ping watches its socket itself.
+ */
+#include "db/watch.h"
+
+#include <poll.h>
+#include <string.h>
+#include <apr_strings.h>
+
+static const char *quoted(const char *value, apr_pool_t *p)
+{
+    char *out = apr_palloc(p, 2 * strlen(value) + 1), *to = out;
+
+    for (; *value; value++) {
+        if (*value == '\'' || *value == '\\') {
+            *to++ = '\\';
+        }
+        *to++ = *value;
+    }
+    *to = '\0';
+    return out;
+}
+
+/* What a keyword is to be, given what the conninfo says of it. */
+static const char *bounded(const PQconninfoOption *o, const char *name, int seconds, apr_pool_t *p)
+{
+    if (!strcmp(o->keyword, "options")) {
+        return apr_psprintf(p, "%s -c statement_timeout=%ds", o->val ? o->val : "", seconds);
+    }
+    if (o->val) {
+        return o->val;
+    }
+    if (!strcmp(o->keyword, "connect_timeout")) {
+        return "3";
+    }
+    if (!strcmp(o->keyword, "tcp_user_timeout")) {
+        return apr_psprintf(p, "%d", (seconds + 2) * 1000);
+    }
+    return strcmp(o->keyword, "application_name") ? NULL : name;
+}
+
+const char *sal_db_conninfo(const char *conninfo, const char *name, int seconds, apr_pool_t *p)
+{
+    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+    const char *out = "";
+
+    for (const PQconninfoOption *o = options; o && o->keyword; o++) {
+        const char *value = bounded(o, name, seconds, p);
+
+        if (value && *value) {
+            out = apr_pstrcat(p, out, o->keyword, "='", quoted(value, p), "' ", NULL);
+        }
+    }
+    PQconninfoFree(options);
+    return *out ? out : conninfo;
+}
+
+/* Waits until the socket has something to read. */
+static int wait_readable(PGconn *conn, apr_time_t until)
+{
+    apr_time_t left = until - apr_time_now();
+    struct pollfd fd = { .fd = PQsocket(conn), .events = POLLIN };
+
+    return left > 0 && fd.fd >= 0 && poll(&fd, 1, (int)(left / 1000) + 1) > 0;
+}
+
+apr_status_t sal_db_ping(sal_db_t *db, int milliseconds, sal_error_t *err)
+{
+    PGconn *conn = sal_db_conn(db);
+    apr_time_t until = apr_time_now() + (apr_time_t)milliseconds * 1000;
+    int good = 0;
+    PGresult *result;
+
+    if (PQstatus(conn) != CONNECTION_OK || !PQsendQuery(conn, "SELECT 1")) {
+        return sal_fail(err, SAL_E_NODB, "the connection to the database is broken");
+    }
+    for (;;) {
+        if (!PQconsumeInput(conn)) {
+            return sal_fail(err, SAL_E_NODB, "the database has closed the connection");
+        }
+        if (PQisBusy(conn)) {
+            if (!wait_readable(conn, until)) {
+                return sal_fail(err, SAL_E_NODB, "the database says nothing for %d ms",
+                                milliseconds);
+            }
+            continue;
+        }
+        if (!(result = PQgetResult(conn))) {
+            break;
+        }
+        good |= PQresultStatus(result) == PGRES_TUPLES_OK;
+        PQclear(result);
+    }
+    return good ? APR_SUCCESS
+                : sal_fail(err, SAL_E_DB, "the database answers SELECT 1 with an error");
+}
