@@ -25,7 +25,7 @@ struct sal_annotations_t {
     json_t *typed;  /* names of JSON values that were no strings -> first byte of the value */
     json_t *notes;
     apr_size_t total, total_max;
-    bool had_json, had_plain;
+    bool had_json, had_plain, said_many;
 };
 
 static apr_status_t release(void *data)
@@ -76,8 +76,17 @@ void sal_annotations_note(sal_annotations_t *a, const char *fmt, ...)
 
 /* ---- setting ---- */
 
-static bool fits(sal_annotations_t *a, apr_size_t name_len, apr_size_t size)
+static bool fits(sal_annotations_t *a, const char *name, apr_size_t size)
 {
+    apr_size_t name_len = strlen(name);
+
+    if (json_object_size(a->values) >= SAL_ANNOTATIONS_MAX && !json_object_get(a->values, name)) {
+        if (!a->said_many) {
+            sal_annotations_note(a, "annotations over %d were dropped", SAL_ANNOTATIONS_MAX);
+            a->said_many = true;
+        }
+        return false;
+    }
     if (name_len + size > a->total_max - a->total) {
         sal_annotations_note(a, "extract payload text part exception: body part is too large");
         return false;
@@ -113,6 +122,23 @@ static bool charset_name_ok(const char *s)
         }
     }
     return true;
+}
+
+/* Names that Python's codecs have, and thus Mozilla's collector takes, and iconv has not. */
+static const char *iconv_name(const char *charset)
+{
+    static const char *const names[][2] = { { "latin-1", "ISO-8859-1" },
+                                            { "utf_8", "UTF-8" },
+                                            { "utf_16", "UTF-16" },
+                                            { "u8", "UTF-8" },
+                                            { "iso8859_1", "ISO-8859-1" } };
+
+    for (apr_size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!strcasecmp(charset, names[i][0])) {
+            return names[i][1];
+        }
+    }
+    return charset;
 }
 
 static bool is_utf8_name(const char *charset)
@@ -151,6 +177,7 @@ static bool set_decoded(sal_annotations_t *a, const char *name, const char *valu
     apr_size_t text_size;
     bool ok;
 
+    charset = iconv_name(charset);
     if (is_utf8_name(charset)) {
         return set_value(a, name, value, size);
     }
@@ -173,7 +200,7 @@ void sal_annotations_text(sal_annotations_t *a, const char *name, const char *va
         return;
     }
     a->had_plain = true;
-    if (!fits(a, name_len, size)) {
+    if (!fits(a, name, size)) {
         return;
     }
     if (json_object_get(a->plain, name)) {
@@ -213,7 +240,7 @@ static apr_status_t take_member(void *baton, const char *key, apr_size_t key_len
         sal_annotations_note(a, "null annotation dropped: %s", name);
         return APR_SUCCESS;
     }
-    if (!fits(a, key_len, value_len)) {
+    if (!fits(a, name, value_len)) {
         return APR_SUCCESS;
     }
     if (memchr(value, '\0', value_len)) {
@@ -269,6 +296,21 @@ bool sal_annotations_had_json(const sal_annotations_t *a)
     return a->had_json;
 }
 
+json_t *sal_annotations_values(const sal_annotations_t *a)
+{
+    return a->values;
+}
+
+bool sal_annotations_fill(sal_annotations_t *a, const char *name, const char *value)
+{
+    return value && !json_object_get(a->values, name) && set_value(a, name, value, strlen(value));
+}
+
+void sal_annotations_drop(sal_annotations_t *a, const char *name)
+{
+    json_object_del(a->values, name);
+}
+
 /* ---- dialects ---- */
 
 typedef struct mapping_t {
@@ -289,15 +331,6 @@ static const mapping_t mappings[] = {
     { "channel", "ReleaseChannel", "google" },
 };
 
-static bool copy_if_absent(sal_annotations_t *a, const char *to, const char *value)
-{
-    if (!value || json_object_get(a->values, to)) {
-        return false;
-    }
-    set_value(a, to, value, strlen(value));
-    return true;
-}
-
 /* ptime is the uptime in milliseconds, UptimeTS in seconds. */
 static bool map_ptime(sal_annotations_t *a)
 {
@@ -309,7 +342,7 @@ static bool map_ptime(sal_annotations_t *a)
         return false;
     }
     snprintf(seconds, sizeof(seconds), "%lld.%03d", (long long)(ms / 1000), (int)(ms % 1000));
-    return copy_if_absent(a, "UptimeTS", seconds);
+    return sal_annotations_fill(a, "UptimeTS", seconds);
 }
 
 static bool from_query(sal_annotations_t *a, const char *to, const char *first, const char *second,
@@ -320,7 +353,7 @@ static bool from_query(sal_annotations_t *a, const char *to, const char *first, 
     if (!value || !*value) {
         value = query(baton, second);
     }
-    return value && *value && copy_if_absent(a, to, value);
+    return value && *value && sal_annotations_fill(a, to, value);
 }
 
 void sal_annotations_map_dialect(sal_annotations_t *a, sal_query_fn query, void *baton)
@@ -329,7 +362,7 @@ void sal_annotations_map_dialect(sal_annotations_t *a, sal_query_fn query, void 
 
     google = map_ptime(a);
     for (apr_size_t i = 0; i < sizeof(mappings) / sizeof(mappings[0]); i++) {
-        if (copy_if_absent(a, mappings[i].to, sal_annotations_get(a, mappings[i].from))) {
+        if (sal_annotations_fill(a, mappings[i].to, sal_annotations_get(a, mappings[i].from))) {
             google |= mappings[i].dialect[0] == 'g';
             electron |= mappings[i].dialect[0] == 'e';
         }
@@ -376,6 +409,9 @@ json_t *sal_annotations_raw(const sal_annotations_t *a, const char *id, const sa
     json_object_set_new(m, "user_agent",
                         json_string(agent ? sal_utf8_clean(agent, strlen(agent), p) : "None"));
     json_object_set_new(m, "throttle_rule", json_string(meta->throttle_rule));
+    if (meta->address) {
+        json_object_set_new(m, "address", json_string(meta->address));
+    }
     json_object_set_new(raw, "uuid", json_string(id));
     json_object_set_new(raw, "submitted_timestamp", json_string(sal_time_iso(meta->submitted, p)));
     json_object_set_new(raw, "version", json_integer(2));

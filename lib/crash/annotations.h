@@ -16,6 +16,8 @@
 
 typedef struct sal_annotations_t sal_annotations_t;
 
+#define SAL_ANNOTATIONS_MAX 4096 /* names in a report; as many as a form has parts */
+
 /* total_max bounds names and values together; what is over it is dropped with a note. */
 SAL_API sal_annotations_t *sal_annotations_make(apr_size_t total_max, apr_pool_t *p);
 
@@ -44,6 +46,13 @@ SAL_API const char *sal_annotations_seen(const sal_annotations_t *a, const char 
                                          apr_pool_t *p);
 SAL_API apr_size_t sal_annotations_count(const sal_annotations_t *a);
 SAL_API bool sal_annotations_had_json(const sal_annotations_t *a);
+/* All of them, name -> text; borrowed, not to be changed, valid until one is set or dropped. */
+SAL_API json_t *sal_annotations_values(const sal_annotations_t *a);
+
+/* Sets one where it is absent; false if it was there, or value is NULL or no UTF-8. */
+SAL_API bool sal_annotations_fill(sal_annotations_t *a, const char *name, const char *value);
+/* Takes one away, without a note. */
+SAL_API void sal_annotations_drop(sal_annotations_t *a, const char *name);
 
 /* Notes that both kinds of fields were seen, if they were. Call at the end of the form. */
 SAL_API void sal_annotations_end(sal_annotations_t *a);
@@ -66,6 +75,7 @@ typedef struct sal_raw_meta_t {
     apr_off_t payload_size; /* on the wire */
     const char *user_agent; /* NULL if the header was absent */
     const char *throttle_rule;
+    const char *address;    /* of the client, already cut; NULL: not to be kept */
     json_t *dump_checksums; /* name -> SHA-256, borrowed */
 } sal_raw_meta_t;
 

@@ -10,11 +10,16 @@
 #include <strings.h>
 #include <apr_strings.h>
 #include "base/json.h"
+#include "crash/envelope.h"
 #include "crash/inflate.h"
+#include "crash/msgpack.h"
 #include "crash/multipart.h"
+#include "crash/sentry.h"
 
 #define DUMP_NAME_MAX 30
 #define MAIN_DUMP "upload_file_minidump"
+#define EVENT_FILE "__sentryevent" /* what remains of "__sentry-event" */
+#define EVENT_MAX (256 << 10)
 #define SNIFF_MAX (SAL_MULTIPART_BOUNDARY_MAX + 4) /* "--", a boundary, CR LF */
 
 typedef enum {
@@ -34,7 +39,8 @@ struct sal_intake_t {
     apr_time_t now;
     sal_fault_t fault;
     sal_inflate_t *inflate;
-    sal_multipart_t *form;
+    sal_multipart_t *form; /* of these, what the body is; neither: it is a dump */
+    sal_envelope_t *envelope;
     sal_annotations_t *annotations;
     sal_crash_writer_t *writer; /* made with the first dump */
     json_t *checksums;          /* dump name -> SHA-256 */
@@ -51,6 +57,8 @@ struct sal_intake_t {
     apr_uint64_t dump_size;
     char head[SNIFF_MAX]; /* first bytes of a dump */
     apr_size_t head_len;
+    char *event; /* the file __sentry-event, malloced */
+    apr_size_t event_size;
     sal_multipart_t *nested; /* one a report */
     bool nested_taking, nested_found;
 };
@@ -61,6 +69,7 @@ static apr_status_t release(void *data)
 
     free(in->name);
     free(in->text);
+    free(in->event);
     json_decref(in->checksums);
     json_decref(in->numbers);
     return APR_SUCCESS;
@@ -239,6 +248,22 @@ static apr_status_t dump_too_large(sal_intake_t *in, sal_error_t *err)
     return rv == APR_SUCCESS ? rv : store_failed(in, rv);
 }
 
+/* Sentry's Crashpad sends what the report is of in a file; a small one is remembered. */
+static void keep_event(sal_intake_t *in, const char *data, apr_size_t size)
+{
+    char *grown;
+
+    if (strcmp(in->dump, EVENT_FILE) || in->event_size + size > EVENT_MAX) {
+        return;
+    }
+    grown = realloc(in->event, in->event_size + size + 1);
+    if (grown) {
+        memcpy(grown + in->event_size, data, size);
+        in->event = grown;
+        in->event_size += size;
+    }
+}
+
 static apr_status_t dump_data(sal_intake_t *in, const char *data, apr_size_t size, sal_error_t *err)
 {
     apr_status_t rv;
@@ -249,6 +274,7 @@ static apr_status_t dump_data(sal_intake_t *in, const char *data, apr_size_t siz
         }
         in->head_len = (apr_size_t)in->dump_size + size < 4 ? (apr_size_t)in->dump_size + size : 4;
     }
+    keep_event(in, data, size);
     in->dump_size += size;
     if (in->dump_size > in->limits.dump) {
         return dump_too_large(in, err);
@@ -507,17 +533,29 @@ static const sal_multipart_events_t form_events = { part_begin, part_data, part_
 
 /* ---- the report ---- */
 
-static apr_status_t feed_form(void *baton, const char *data, apr_size_t size, sal_error_t *err)
+static apr_status_t feed_body(void *baton, const char *data, apr_size_t size, sal_error_t *err)
 {
-    return sal_multipart_feed(((sal_intake_t *)baton)->form, data, size, err);
+    sal_intake_t *in = baton;
+
+    if (in->form) {
+        return sal_multipart_feed(in->form, data, size, err);
+    }
+    return in->envelope ? sal_envelope_feed(in->envelope, data, size, err)
+                        : part_data(in, data, size, err);
 }
 
-apr_status_t sal_intake_make(sal_intake_t **out, sal_crash_store_t *store, const char *boundary,
-                             bool gzip, apr_time_t now, const sal_intake_limits_t *limits,
-                             apr_pool_t *p, sal_error_t *err)
+static apr_status_t finish_body(sal_intake_t *in, sal_error_t *err)
+{
+    if (in->form) {
+        return sal_multipart_finish(in->form, err);
+    }
+    return in->envelope ? sal_envelope_finish(in->envelope, err) : part_end(in, err);
+}
+
+static apr_status_t make(sal_intake_t **out, sal_crash_store_t *store, bool gzip, apr_time_t now,
+                         const sal_intake_limits_t *limits, apr_pool_t *p, sal_error_t *err)
 {
     sal_intake_t *in = apr_pcalloc(p, sizeof(*in));
-    apr_status_t rv;
 
     in->store = store;
     in->limits = *limits;
@@ -527,12 +565,36 @@ apr_status_t sal_intake_make(sal_intake_t **out, sal_crash_store_t *store, const
     in->checksums = json_object();
     in->numbers = json_object();
     apr_pool_cleanup_register(p, in, release, apr_pool_cleanup_null);
-    rv = sal_multipart_make(&in->form, boundary, limits->parts, &form_events, in, p, err);
-    if (rv == APR_SUCCESS && gzip) {
-        rv = sal_inflate_make(&in->inflate, limits->inflated, feed_form, in, p, err);
-    }
     *out = in;
-    return rv;
+    return gzip ? sal_inflate_make(&in->inflate, limits->inflated, feed_body, in, p, err)
+                : APR_SUCCESS;
+}
+
+apr_status_t sal_intake_make(sal_intake_t **out, sal_crash_store_t *store, const char *boundary,
+                             bool gzip, apr_time_t now, const sal_intake_limits_t *limits,
+                             apr_pool_t *p, sal_error_t *err)
+{
+    apr_status_t rv = make(out, store, gzip, now, limits, p, err);
+
+    return rv == APR_SUCCESS ? sal_multipart_make(&(*out)->form, boundary, limits->parts,
+                                                  &form_events, *out, p, err)
+                             : rv;
+}
+
+apr_status_t sal_intake_make_other(sal_intake_t **out, sal_crash_store_t *store, sal_body_t body,
+                                   bool gzip, apr_time_t now, const sal_intake_limits_t *limits,
+                                   apr_pool_t *p, sal_error_t *err)
+{
+    static const sal_part_t whole = { MAIN_DUMP, NULL, "application/octet-stream", "utf-8", false };
+    apr_status_t rv = make(out, store, gzip, now, limits, p, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (body == SAL_BODY_ENVELOPE) {
+        return sal_envelope_make(&(*out)->envelope, limits->parts, &form_events, *out, p, err);
+    }
+    return part_begin(*out, &whole, err);
 }
 
 /* Names the fault of a failure that no part has claimed. */
@@ -551,7 +613,7 @@ static apr_status_t classify(sal_intake_t *in, apr_status_t rv)
 apr_status_t sal_intake_feed(sal_intake_t *in, const char *data, apr_size_t size, sal_error_t *err)
 {
     return classify(in, in->inflate ? sal_inflate_feed(in->inflate, data, size, err)
-                                    : feed_form(in, data, size, err));
+                                    : feed_body(in, data, size, err));
 }
 
 apr_status_t sal_intake_finish(sal_intake_t *in, sal_error_t *err)
@@ -559,13 +621,13 @@ apr_status_t sal_intake_finish(sal_intake_t *in, sal_error_t *err)
     apr_status_t rv = in->inflate ? sal_inflate_finish(in->inflate, err) : APR_SUCCESS;
 
     if (rv == APR_SUCCESS) {
-        rv = sal_multipart_finish(in->form, err);
+        rv = finish_body(in, err);
     }
     if (rv != APR_SUCCESS) {
         return classify(in, rv);
     }
     sal_annotations_end(in->annotations);
-    if (sal_annotations_count(in->annotations) == 0) {
+    if ((in->form || in->envelope) && sal_annotations_count(in->annotations) == 0) {
         in->fault = SAL_FAULT_NO_ANNOTATIONS;
         return sal_fail(err, SAL_E_MALFORMED, "the form has no annotations");
     }
@@ -580,6 +642,23 @@ sal_fault_t sal_intake_fault(const sal_intake_t *in)
 sal_annotations_t *sal_intake_annotations(sal_intake_t *in)
 {
     return in->annotations;
+}
+
+bool sal_intake_has_dump(const sal_intake_t *in, const char *name)
+{
+    return json_object_get(in->checksums, name) != NULL;
+}
+
+void sal_intake_map_sentry(const char **event_id, sal_intake_t *in, const char *project)
+{
+    json_t *event = NULL;
+
+    if (in->event && sal_msgpack_read(&event, in->event, in->event_size, NULL) != APR_SUCCESS) {
+        sal_annotations_note(in->annotations, "__sentry-event cannot be read");
+    }
+    sal_sentry_map(event_id, in->annotations, json_is_object(event) ? event : NULL, project,
+                   in->pool);
+    json_decref(event);
 }
 
 const char *sal_intake_id(sal_intake_t *in, sal_error_t *err)

@@ -50,6 +50,16 @@ SAL_API apr_status_t sal_intake_make(sal_intake_t **out, sal_crash_store_t *stor
                                      const sal_intake_limits_t *limits, apr_pool_t *p,
                                      sal_error_t *err);
 
+/*
+ * Bodies that are no form: the whole body one dump, or one of Sentry's envelopes. A dump alone
+ * needs no annotations.
+ */
+typedef enum { SAL_BODY_DUMP, SAL_BODY_ENVELOPE } sal_body_t;
+SAL_API apr_status_t sal_intake_make_other(sal_intake_t **out, sal_crash_store_t *store,
+                                           sal_body_t body, bool gzip, apr_time_t now,
+                                           const sal_intake_limits_t *limits, apr_pool_t *p,
+                                           sal_error_t *err);
+
 /* Bytes of the body. After a failure sal_intake_fault tells what it was. */
 SAL_API apr_status_t sal_intake_feed(sal_intake_t *in, const char *data, apr_size_t size,
                                      sal_error_t *err);
@@ -57,6 +67,10 @@ SAL_API apr_status_t sal_intake_finish(sal_intake_t *in, sal_error_t *err);
 SAL_API sal_fault_t sal_intake_fault(const sal_intake_t *in);
 
 SAL_API sal_annotations_t *sal_intake_annotations(sal_intake_t *in);
+/* True if a dump of this (sanitised) name came. */
+SAL_API bool sal_intake_has_dump(const sal_intake_t *in, const char *name);
+/* Maps Sentry's dialect (crash/sentry.h), the file __sentry-event included. */
+SAL_API void sal_intake_map_sentry(const char **event_id, sal_intake_t *in, const char *project);
 
 /* An id of today whose file is already open; NULL only if the store failed (err says how). */
 SAL_API const char *sal_intake_id(sal_intake_t *in, sal_error_t *err);

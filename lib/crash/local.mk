@@ -1,6 +1,8 @@
 # lib/crash
 libsalvage_core_la_SOURCES += lib/crash/crash_id.c lib/crash/crash_id.h lib/crash/multipart.c \
-    lib/crash/multipart.h lib/crash/form_type.c lib/crash/form_type.h lib/crash/part_header.c lib/crash/part_header.h lib/crash/inflate.c \
+    lib/crash/multipart.h lib/crash/form_type.c lib/crash/form_type.h \
+    lib/crash/envelope.c lib/crash/envelope.h lib/crash/msgpack.c lib/crash/msgpack.h \
+    lib/crash/sentry.c lib/crash/sentry.h lib/crash/part_header.c lib/crash/part_header.h lib/crash/inflate.c \
     lib/crash/inflate.h lib/crash/extra_json.c lib/crash/extra_json.h lib/crash/annotations.c \
     lib/crash/annotations.h lib/crash/throttle.c lib/crash/throttle.h \
     lib/crash/python_text.c lib/crash/python_text.h lib/crash/products.c lib/crash/products.h \

@@ -25,7 +25,6 @@ struct sal_multipart_t {
     apr_size_t needle_len;
     apr_size_t used;       /* bytes in window */
     apr_uint64_t consumed; /* bytes of input before the window */
-    sal_part_header_t header;
     char window[WINDOW];
 };
 
@@ -42,7 +41,7 @@ apr_status_t sal_multipart_make(sal_multipart_t **out, const char *boundary, int
                         SAL_MULTIPART_BOUNDARY_MAX, len);
     }
     m = apr_palloc(p, sizeof(*m));
-    memset(m, 0, offsetof(sal_multipart_t, header));
+    memset(m, 0, offsetof(sal_multipart_t, window));
     m->events = events;
     m->baton = baton;
     m->max_parts = max_parts;
@@ -116,17 +115,18 @@ static apr_status_t step_padding(sal_multipart_t *m, const char *at, apr_size_t 
 static apr_status_t begin_part(sal_multipart_t *m, const char *block, apr_size_t size,
                                sal_error_t *err)
 {
+    sal_part_header_t header; /* 40 KiB that only a part's first moment needs: not in m */
     apr_status_t rv;
 
     if (++m->parts > m->max_parts) {
         return sal_fail(err, SAL_E_TOOBIG, "more than %d parts", m->max_parts);
     }
-    rv = sal_part_header_read(&m->header, block, size, err);
+    rv = sal_part_header_read(&header, block, size, err);
     if (rv != APR_SUCCESS) {
         return rv;
     }
     m->state = BODY;
-    return m->events->part_begin(m->baton, &m->header.part, err);
+    return m->events->part_begin(m->baton, &header.part, err);
 }
 
 static apr_status_t step_headers(sal_multipart_t *m, const char *at, apr_size_t size,

@@ -43,6 +43,12 @@ static apr_status_t make_intake(collect_report_t *q)
     sal_intake_limits_t limits;
 
     collect_limits(q->dir, &limits);
+    if (q->shape != COLLECT_FORM) {
+        return sal_intake_make_other(&q->intake, q->site->store,
+                                     q->shape == COLLECT_ENVELOPE ? SAL_BODY_ENVELOPE
+                                                                  : SAL_BODY_DUMP,
+                                     q->gzip, q->now, &limits, q->r->pool, &q->err);
+    }
     return sal_intake_make(&q->intake, q->site->store, q->boundary, q->gzip, q->now, &limits,
                            q->r->pool, &q->err);
 }
@@ -69,8 +75,10 @@ int collect_read_body(collect_report_t *q, int *rc)
 {
     apr_status_t rv;
 
-    if (make_intake(q) != APR_SUCCESS) {
-        *rc = collect_refuse(q->r, REFUSED_NO_BOUNDARY);
+    rv = make_intake(q);
+    if (rv != APR_SUCCESS) {
+        *rc = rv == SAL_E_MALFORMED ? collect_refuse(q->r, REFUSED_NO_BOUNDARY)
+                                    : collect_refuse_store(q, rv);
         return 0;
     }
     if (!pump(q, &rv, rc)) {

@@ -74,7 +74,8 @@ void *collect_make_dir(apr_pool_t *p, char *dir)
 #define ROW(field, name, fallback, min, max, help) d->field = -1;
     COLLECT_DIR_SIZES(ROW)
 #undef ROW
-    d->fallback = -1;
+    d->fallback = d->overwrite = -1;
+    collect_dialect_make(&d->dialect);
     return d;
 }
 
@@ -88,6 +89,8 @@ void *collect_merge_dir(apr_pool_t *p, void *base, void *add)
 #undef ROW
     d->fallback = a->fallback < 0 ? b->fallback : a->fallback;
     d->token = a->token ? a->token : b->token;
+    d->overwrite = a->overwrite < 0 ? b->overwrite : a->overwrite;
+    collect_dialect_merge(&d->dialect, &b->dialect, &a->dialect);
     d->removed = a->removed ? a->removed : b->removed;
     d->version_file = a->version_file ? a->version_file : b->version_file;
     return d;
@@ -177,15 +180,6 @@ static const char *set_fallback(cmd_parms *cmd, void *dir, const char *arg)
     return NULL;
 }
 
-static const char *set_token(cmd_parms *cmd, void *dir, const char *arg)
-{
-    if (strlen(arg) < 16) {
-        return apr_psprintf(cmd->pool, "%s: a token has at least 16 characters", cmd->cmd->name);
-    }
-    ((collect_dir_t *)dir)->token = arg;
-    return NULL;
-}
-
 /* The array always ends in NULL, so that it can be handed out as it is. */
 static const char *add_removed(cmd_parms *cmd, void *dir, const char *arg)
 {
@@ -227,8 +221,8 @@ const command_rec collect_directives[] = {
                   "free space below which crashes are refused (the larger of 1G and 2%)"),
     AP_INIT_TAKE1("CrashThrottleDefault", set_fallback, NULL, RSRC_CONF | ACCESS_CONF,
                   "accept, defer, reject or fakeaccept what no rule decides (accept)"),
-    AP_INIT_TAKE1("CrashSubmitToken", set_token, NULL, RSRC_CONF | ACCESS_CONF,
-                  "bearer token of clients that may bring their own uuid"),
+    COLLECT_SUBMITTER_DIRECTIVES,
+    COLLECT_DIALECT_DIRECTIVES,
     AP_INIT_ITERATE("CrashRemoveAnnotation", add_removed, NULL, RSRC_CONF | ACCESS_CONF,
                     "annotations that are not stored; none for none"),
     AP_INIT_TAKE1("CrashVersionFile", set_version_file, NULL, RSRC_CONF | ACCESS_CONF,

@@ -14,9 +14,12 @@ static int read_type(collect_report_t *q, collect_refusal_t *why)
     static const collect_refusal_t map[] = { [SAL_FORM_NO_TYPE] = REFUSED_NO_CONTENT_TYPE,
                                              [SAL_FORM_WRONG_TYPE] = REFUSED_WRONG_CONTENT_TYPE,
                                              [SAL_FORM_NO_BOUNDARY] = REFUSED_NO_BOUNDARY };
-    sal_form_type_t type =
-        sal_form_type_read(apr_table_get(q->r->headers_in, "Content-Type"), q->boundary);
+    sal_form_type_t type;
 
+    if (q->shape != COLLECT_FORM) {
+        return 1;
+    }
+    type = sal_form_type_read(apr_table_get(q->r->headers_in, "Content-Type"), q->boundary);
     *why = map[type];
     return type == SAL_FORM_GOOD;
 }

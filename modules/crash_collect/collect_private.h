@@ -4,6 +4,7 @@
 #ifndef COLLECT_PRIVATE_H
 #define COLLECT_PRIVATE_H
 
+#include "collect_dialect.h"
 #include "common/web.h"
 #include "crash/crash_store.h"
 #include "crash/intake.h"
@@ -30,8 +31,10 @@ typedef struct collect_server_t {
 /* Numbers are -1 where they are not set; collect_number() knows the defaults. */
 typedef struct collect_dir_t {
     apr_int64_t max_body, max_inflated, max_dump, max_annotation;
-    int fallback;                /* sal_throttle_t, -1 if not set */
-    const char *token;           /* for clients that bring their own uuid */
+    int fallback;      /* sal_throttle_t, -1 if not set */
+    const char *token; /* for clients that bring their own uuid */
+    int overwrite;     /* such a uuid may replace a stored crash; -1 if not set */
+    collect_dialect_t dialect;
     apr_array_header_t *removed; /* NULL: the default list; of const char *, NULL-terminated */
     const char *version_file;
 } collect_dir_t;
@@ -55,6 +58,21 @@ const char *const *collect_removed(const collect_dir_t *d);
 /* ---- collect_request.c: SetHandler crash-collect; the steps are in collect_report.h ---- */
 int collect_handler(request_rec *r);
 
+/* ---- collect_submitter.c ---- */
+const char *collect_set_token(cmd_parms *cmd, void *dir, const char *arg);
+const char *collect_set_token_file(cmd_parms *cmd, void *dir, const char *arg);
+const char *collect_set_overwrite(cmd_parms *cmd, void *dir, int on);
+#define COLLECT_SUBMITTER_DIRECTIVES                                                               \
+    AP_INIT_TAKE1("CrashSubmitToken", collect_set_token, NULL, RSRC_CONF | ACCESS_CONF,            \
+                  "bearer token of clients that may bring their own uuid"),                        \
+        AP_INIT_TAKE1("CrashSubmitterTokenFile", collect_set_token_file, NULL,                     \
+                      RSRC_CONF | ACCESS_CONF, "file with such a token in its first line"),        \
+        AP_INIT_FLAG("CrashAllowOverwrite", collect_set_overwrite, NULL, RSRC_CONF | ACCESS_CONF,  \
+                     "whether their uuid may replace a stored crash (off)")
+
+/* ---- collect_sentry.c: SetHandler crash-sentry ---- */
+int collect_sentry_handler(request_rec *r);
+
 /* ---- collect_health.c: SetHandler crash-health ---- */
 int collect_health_handler(request_rec *r);
 
@@ -71,6 +89,7 @@ typedef enum {
     REFUSED_JSON_VALUE,
     REFUSED_DUMP_NAME,
     REFUSED_NO_ANNOTATIONS,
+    REFUSED_NO_MINIDUMP, /* where Sentry's endpoint wants one */
     REFUSED_TOO_LARGE,
     REFUSED_UUID,
     REFUSED_TOKEN,

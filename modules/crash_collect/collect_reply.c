@@ -23,31 +23,61 @@ static const struct {
     [REFUSED_JSON_VALUE] = { 400, "Discarded=malformed_invalid_json_value" },
     [REFUSED_DUMP_NAME] = { 400, "Discarded=malformed_invalid_dump_name" },
     [REFUSED_NO_ANNOTATIONS] = { 400, "Discarded=malformed_no_annotations" },
+    [REFUSED_NO_MINIDUMP] = { 400, "Discarded=malformed_no_minidump" },
     [REFUSED_TOO_LARGE] = { 413, "Discarded=malformed_too_large" },
     [REFUSED_UUID] = { 400, "Discarded=malformed_invalid_uuid" },
     [REFUSED_TOKEN] = { 401, "Discarded=unauthorized_uuid" },
     [REFUSED_LATE] = { 408, "" },
 };
 
-static int reply(request_rec *r, int status, const char *body)
+/* Headers of every reply; clients do not expect it to be compressed. */
+static void set_headers(request_rec *r)
 {
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
-    apr_table_setn(r->subprocess_env, "no-gzip", "1"); /* clients do not expect it */
+    if (!strcmp(ap_http_scheme(r), "https")) { /* browsers must ignore it on plain HTTP */
+        apr_table_setn(r->headers_out, "Strict-Transport-Security", "max-age=31536000");
+    }
+    apr_table_setn(r->subprocess_env, "no-gzip", "1");
+}
+
+static int reply(request_rec *r, int status, const char *body)
+{
+    set_headers(r);
     return web_reply(r, status, "text/plain", body, strlen(body));
+}
+
+/* Sentry's clients read {"detail": words, "causes": [reason]}. */
+static int reply_sentry_error(collect_report_t *q, int status, const char *reason)
+{
+    const char *detail = q && q->err.message[0] ? q->err.message : reason;
+
+    set_headers(q->r);
+    return web_reply_json(q->r, status,
+                          json_pack("{s:s, s:[s]}", "detail", detail, "causes", reason));
 }
 
 int collect_refuse(request_rec *r, collect_refusal_t why)
 {
+    collect_report_t *q = collect_report(r);
     const char *reason = strchr(refusals[why].body, '=');
+    int status = refusals[why].status;
 
-    apr_table_setn(r->notes, "crash-discarded", reason ? reason + 1 : "late");
+    reason = reason ? reason + 1 : "late";
+    apr_table_setn(r->notes, "crash-discarded", reason);
+    apr_table_setn(r->headers_out, "X-Crash-Reason", reason);
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL1011: report refused: %s",
-                  reason ? reason + 1 : "the body came too late");
-    if (refusals[why].status == 413) {
+                  why == REFUSED_LATE ? "the body came too late" : reason);
+    if (status == 413) {
         r->connection->keepalive = AP_CONN_CLOSE; /* what is left of the body is not read */
     }
-    return reply(r, refusals[why].status, refusals[why].body);
+    if (q && collect_style(q) == COLLECT_STYLE_SENTRY) {
+        return reply_sentry_error(q, status, reason);
+    }
+    if (q && !strncmp(reason, "malformed_", 10) && collect_reject_is_200(q)) {
+        status = HTTP_OK;
+    }
+    return reply(r, status, refusals[why].body);
 }
 
 int collect_refuse_fault(request_rec *r, sal_fault_t fault)
@@ -72,10 +102,38 @@ int collect_discard(collect_report_t *q)
                              q->lines, NULL));
 }
 
+static const char *without_dashes(const char *uuid, apr_pool_t *p)
+{
+    char *hex = apr_palloc(p, strlen(uuid) + 1), *to = hex;
+
+    for (; *uuid; uuid++) {
+        *to = *uuid;
+        to += *uuid != '-';
+    }
+    *to = '\0';
+    return hex;
+}
+
 int collect_accept(collect_report_t *q)
 {
-    return reply(q->r, HTTP_OK,
-                 apr_pstrcat(q->r->pool, "CrashID=bp-", q->id, "\n", q->lines, NULL));
+    const char *id = q->event_id ? q->event_id : q->id;
+
+    switch (collect_style(q)) {
+    case COLLECT_STYLE_ID:
+        return reply(q->r, HTTP_OK, q->id);
+    case COLLECT_STYLE_SENTRY:
+        apr_table_setn(q->r->headers_out, "X-Crash-Id",
+                       apr_pstrcat(q->r->pool, "bp-", q->id, NULL));
+        if (q->shape != COLLECT_ENVELOPE) {
+            return reply(q->r, HTTP_OK, id);
+        }
+        set_headers(q->r);
+        return web_reply_json(q->r, HTTP_OK,
+                              json_pack("{s:s}", "id", without_dashes(id, q->r->pool)));
+    default:
+        return reply(q->r, HTTP_OK,
+                     apr_pstrcat(q->r->pool, "CrashID=bp-", q->id, "\n", q->lines, NULL));
+    }
 }
 
 int collect_busy(request_rec *r, int retry_after)

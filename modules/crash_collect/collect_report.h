@@ -16,6 +16,8 @@ typedef struct collect_report_t {
     collect_dir_t *dir;
     apr_time_t now; /* of submitted_timestamp and of the id's date */
     collect_shape_t shape;
+    const char *sentry;   /* project of the path, for Sentry's endpoints; else NULL */
+    const char *event_id; /* Sentry's, if the client made one */
     char boundary[SAL_MULTIPART_BOUNDARY_MAX + 1];
     int gzip;
     sal_intake_t *intake; /* NULL until the body is read */
@@ -36,6 +38,9 @@ int collect_read_headers(collect_report_t *q, int *rc);
 
 /* ---- collect_body.c ---- */
 int collect_read_body(collect_report_t *q, int *rc);
+
+/* ---- collect_sentry.c ---- */
+int collect_map_sentry(collect_report_t *q, int *rc);
 
 /* ---- collect_submitter.c: clients that may bring their own id ---- */
 int collect_read_uuid(collect_report_t *q, int *rc);

@@ -40,9 +40,13 @@ static const char *query_param(void *baton, const char *name)
     return web_param(baton, name);
 }
 
-static void map_dialect(collect_report_t *q)
+static int map_dialect(collect_report_t *q, int *rc)
 {
+    if (q->sentry && !collect_map_sentry(q, rc)) {
+        return 0;
+    }
     sal_annotations_map_dialect(sal_intake_annotations(q->intake), query_param, web_query(q->r));
+    return 1;
 }
 
 static void throttle(collect_report_t *q)
@@ -85,6 +89,7 @@ static int store(collect_report_t *q)
     meta.payload_size = q->wire_size;
     meta.user_agent = apr_table_get(q->r->headers_in, "User-Agent");
     meta.throttle_rule = q->verdict.rule;
+    meta.address = collect_kept_address(q);
     rv = sal_intake_commit(q->intake, q->id, &meta, &q->err);
     if (rv != APR_SUCCESS && rv != SAL_E_EXISTS) {
         return collect_refuse_store(q, rv);
@@ -101,6 +106,7 @@ static int store(collect_report_t *q)
 static int answer(collect_report_t *q)
 {
     apr_table_setn(q->r->notes, "crash-id", q->id);
+    collect_dialect_lines(q);
     switch (q->verdict.result) {
     case SAL_THROTTLE_REJECT:
         return collect_discard(q);
@@ -116,7 +122,9 @@ static int decide(collect_report_t *q)
 {
     int rc;
 
-    map_dialect(q);
+    if (!map_dialect(q, &rc)) {
+        return rc;
+    }
     throttle(q);
     if (!collect_read_uuid(q, &rc)) {
         return rc;

@@ -9,6 +9,48 @@
 
 APLOG_USE_MODULE(crash_collect);
 
+#define TOKEN_MIN 16
+#define TOKEN_MAX 1024
+
+const char *collect_set_token(cmd_parms *cmd, void *dir, const char *arg)
+{
+    if (strlen(arg) < TOKEN_MIN) {
+        return apr_psprintf(cmd->pool, "%s: a token has at least %d characters", cmd->cmd->name,
+                            TOKEN_MIN);
+    }
+    ((collect_dir_t *)dir)->token = arg;
+    return NULL;
+}
+
+/* Read by root when httpd starts, so that only root need be able to. */
+const char *collect_set_token_file(cmd_parms *cmd, void *dir, const char *arg)
+{
+    const char *path = ap_server_root_relative(cmd->pool, arg);
+    char line[TOKEN_MAX];
+    apr_file_t *file;
+    apr_status_t rv = APR_EBADPATH;
+
+    if (path) {
+        rv = apr_file_open(&file, path, APR_READ, APR_FPROT_OS_DEFAULT, cmd->temp_pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_file_gets(line, sizeof(line), file);
+        apr_file_close(file);
+    }
+    if (rv != APR_SUCCESS) {
+        return apr_psprintf(cmd->pool, "%s: \"%s\" cannot be read: %pm", cmd->cmd->name, arg, &rv);
+    }
+    line[strcspn(line, "\r\n")] = '\0';
+    return collect_set_token(cmd, dir, apr_pstrdup(cmd->pool, line));
+}
+
+const char *collect_set_overwrite(cmd_parms *cmd, void *dir, int on)
+{
+    (void)cmd;
+    ((collect_dir_t *)dir)->overwrite = on;
+    return NULL;
+}
+
 /* Compares digests, so that neither length nor content of the token shows in the time it takes. */
 static int token_fits(const char *sent, const char *token)
 {

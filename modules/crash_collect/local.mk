@@ -4,6 +4,8 @@ mod_crash_collect_la_SOURCES = modules/crash_collect/mod_crash_collect.c \
     modules/crash_collect/collect_private.h modules/crash_collect/collect_config.c \
     modules/crash_collect/collect_report.h modules/crash_collect/collect_headers.c \
     modules/crash_collect/collect_body.c modules/crash_collect/collect_submitter.c \
+    modules/crash_collect/collect_dialect.c modules/crash_collect/collect_dialect.h \
+    modules/crash_collect/collect_sentry.c \
     modules/crash_collect/collect_request.c modules/crash_collect/collect_reply.c \
     modules/crash_collect/collect_health.c
 mod_crash_collect_la_SOURCES += modules/crash_collect/collect_metrics.c \

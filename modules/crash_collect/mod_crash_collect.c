@@ -129,6 +129,7 @@ static void collect_hooks(apr_pool_t *p)
     ap_hook_post_config(collect_post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(collect_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(collect_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(collect_sentry_handler, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(collect_health_handler, NULL, NULL, APR_HOOK_MIDDLE);
     collect_metrics_hooks(p);
 }
