@@ -10,7 +10,7 @@
 #include "symbolicate/json_text.h"
 
 enum { PART_MAX = 100 }; /* addresses of a module that are worth a pass over the text */
-#define HEAD_START apr_time_from_msec(100)
+#define HEAD_START apr_time_from_msec(20)
 
 static sal_symbolicate_module_t *module_of(const sal_symbolicate_request_t *req, uint32_t i)
 {

@@ -13,7 +13,7 @@ libsalvage_core_la_SOURCES += lib/symbols/cab.c lib/symbols/cab.h lib/symbols/el
     lib/symbols/symcache_code.h lib/symbols/symcache_format.h lib/symbols/symcache_inline.c \
     lib/symbols/symcache_merge.c lib/symbols/symcache_part.c lib/symbols/symcache_stack.c \
     lib/symbols/symcache_tables.c lib/symbols/symcache_trim.c lib/symbols/symcache_write.c \
-    lib/symbols/symfile.c lib/symbols/symfile.h lib/symbols/symfile_read.c
+    lib/symbols/symfile.c lib/symbols/symfile.h lib/symbols/symfile_skim.h lib/symbols/symfile_read.c lib/symbols/symfile_skim.c
 
 if WITH_CMOCKA
 check_PROGRAMS += tests/unit/test_symcache tests/unit/test_symcache_damage \

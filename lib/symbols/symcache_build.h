@@ -42,6 +42,8 @@ typedef struct symx_map_t {
 
 /* Points to the value of key: 0 if it is new, and then the caller sets it (to an index + 1). */
 bool symx_map_get(symx_map_t *m, uint32_t key, uint32_t **value);
+/* Its value, 0 if it is not there. */
+uint32_t symx_map_peek(const symx_map_t *m, uint32_t key);
 
 typedef struct symx_block_t { /* the ranges of one FUNC */
     uint32_t start, last;     /* addresses, last inclusive */

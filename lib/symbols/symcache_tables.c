@@ -117,6 +117,20 @@ bool symx_map_get(symx_map_t *m, uint32_t key, uint32_t **value)
     return true;
 }
 
+uint32_t symx_map_peek(const symx_map_t *m, uint32_t key)
+{
+    uint32_t at;
+
+    if (key < SYMX_DENSE_KEYS || m->capacity == 0) {
+        return key < m->n_dense ? m->dense[key] : 0;
+    }
+    at = mix(key) & (m->capacity - 1);
+    while (m->slots[at].value != 0 && m->slots[at].key != key) {
+        at = (at + 1) & (m->capacity - 1);
+    }
+    return m->slots[at].value;
+}
+
 static uint32_t hash_text(const char *s, size_t len)
 {
     return (uint32_t)XXH3_64bits(s, len);

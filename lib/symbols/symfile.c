@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <apr_strings.h>
+#include "symbols/symfile_skim.h"
 
 enum { KEPT_RANGES = 16 };
 
@@ -22,6 +23,8 @@ struct sal_symfile_t {
     range_t ranges[KEPT_RANGES]; /* of the INLINE line being read, if there are not more */
     size_t n_ranges;
     bool overlong; /* dropping the rest of a line over the limit */
+    bool skim;     /* only heads are wanted */
+    bool inside;   /* skimming, and in the midst of a line that is not wanted */
     sal_symfile_stats_t stats;
 };
 
@@ -490,6 +493,17 @@ static apr_status_t flush_carry(sal_symfile_t *f)
     return rv;
 }
 
+void sal_symfile_skim(sal_symfile_t *f, bool on)
+{
+    f->skim = on;
+}
+
+apr_status_t sal_symfile_line(sal_symfile_t *f, const char *line, size_t len)
+{
+    f->stats.bytes += len + 1;
+    return one_line(f, line, len);
+}
+
 apr_status_t sal_symfile_feed(sal_symfile_t *f, const char *data, size_t size)
 {
     const char *end = data + size;
@@ -497,8 +511,15 @@ apr_status_t sal_symfile_feed(sal_symfile_t *f, const char *data, size_t size)
 
     f->stats.bytes += size;
     while (rv == APR_SUCCESS && data < end) {
-        const char *lf = memchr(data, '\n', (size_t)(end - data));
+        const char *lf;
 
+        if ((f->skim || f->inside) && f->carry_len == 0) {
+            data = symfile_next_head(data, end, &f->inside);
+            if (data == end) {
+                break;
+            }
+        }
+        lf = memchr(data, '\n', (size_t)(end - data));
         if (!lf) {
             return keep(f, data, (size_t)(end - data));
         }

@@ -76,6 +76,16 @@ typedef apr_status_t (*sal_symline_fn)(void *baton, const char *line, size_t len
 /* A reader that hands lines to fn: for who wants few of them. */
 SAL_API sal_symfile_t *sal_symfile_make_lines(sal_symline_fn fn, void *baton, apr_pool_t *p);
 
+/*
+ * From the next line on, hands over those only that begin as MODULE, INFO, FILE, INLINE_ORIGIN,
+ * FUNC or PUBLIC do, and now and then another: the rest is passed over many bytes at a time, and
+ * does not count in stats->lines. For a reader of lines; may be called by its fn.
+ */
+SAL_API void sal_symfile_skim(sal_symfile_t *f, bool on);
+
+/* Takes one whole line, without its end; nothing of another may be pending. */
+SAL_API apr_status_t sal_symfile_line(sal_symfile_t *f, const char *line, size_t len);
+
 /* A parser that hands records to fn. Its buffer ends with the pool. */
 SAL_API sal_symfile_t *sal_symfile_make(sal_symrec_fn fn, void *baton, apr_pool_t *p);
 

@@ -284,6 +284,139 @@ static void names(void **state)
     assert_false(sal_symbols_name_valid("\xff", 1));
 }
 
+/* ---- skimming ---- */
+
+static bool is_head(const char *line, size_t len)
+{
+    static const char *const words[] = { "FUNC ", "FILE ",  "MODULE ",
+                                         "INFO ", "PUBLIC", "INLINE_ORIGIN " };
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (len >= strlen(words[i]) && memcmp(line, words[i], strlen(words[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+typedef struct skimmed_t {
+    log_t log;
+    sal_symfile_t *f;
+    bool stops; /* reads all lines after "FUNC stop" up to the next FUNC */
+    unsigned others;
+} skimmed_t;
+
+static void append(log_t *log, const char *line, size_t len)
+{
+    if (log->room - log->len < len + 2) {
+        log->room = log->room * 2 + len + 4096;
+        log->s = realloc(log->s, log->room);
+        assert_non_null(log->s);
+    }
+    memcpy(log->s + log->len, line, len);
+    log->len += len;
+    log->s[log->len++] = '\n';
+    log->s[log->len] = '\0';
+}
+
+static bool is_stop(const char *line, size_t len)
+{
+    return len == 9 && memcmp(line, "FUNC stop", 9) == 0;
+}
+
+static apr_status_t note_skimmed(void *baton, const char *line, size_t len)
+{
+    skimmed_t *s = baton;
+
+    if (len >= 5 && memcmp(line, "FUNC ", 5) == 0) {
+        s->stops = is_stop(line, len);
+        sal_symfile_skim(s->f, !s->stops);
+    }
+    if (s->stops || is_head(line, len)) {
+        append(&s->log, line, len);
+    } else {
+        s->others++;
+    }
+    return APR_SUCCESS;
+}
+
+/* A few thousand lines of all kinds; what skimming must give of them is in `wanted`. */
+static size_t lines_at_random(char **made, log_t *wanted)
+{
+    static const char *const lines[] = {
+        "1000 10 5 0",
+        "FFF0 10 5 0",
+        "",
+        "\r",
+        "INLINE 0 10 0 0 1010 40",
+        "INLINE",
+        "I",
+        "INLINE_ORIGIN 0 a\tb",
+        "FUNC 1000 100 0 f",
+        "FUNC stop",
+        "FILE 0 F",
+        "MODULE Linux x86_64 0 m",
+        "INFO CODE_ID 0",
+        "PUBLIC 0 0 p",
+        "P",
+        "STACK CFI INIT 0 1 .cfa: $rsp 8 +",
+        "c0de 1 2 3 that is longer than sixteen bytes FUNC not at its beginning",
+    };
+    log_t log = { calloc(1, 1), 0, 1 };
+    bool stop = false;
+
+    for (int i = 0; i < 4000; i++) {
+        const char *line = lines[(unsigned)rand() % (sizeof(lines) / sizeof(lines[0]))];
+        size_t len = strlen(line);
+
+        append(&log, line, len);
+        if (len >= 5 && memcmp(line, "FUNC ", 5) == 0) {
+            stop = is_stop(line, len);
+        }
+        len -= len > 0 && line[len - 1] == '\r';
+        if (len > 0 && (stop || is_head(line, len))) {
+            append(wanted, line, len);
+        }
+    }
+    *made = log.s;
+    return log.len;
+}
+
+static void skimming_misses_no_head(void **state)
+{
+    static const size_t pieces[] = {
+        1, 2, 7, 15, 16, 17, 23, 24, 25, 31, 64, 1000, 100000, 1 << 30
+    };
+
+    (void)state;
+    srand(6);
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        log_t wanted = { calloc(1, 1), 0, 1 };
+        char *input;
+        size_t len = lines_at_random(&input, &wanted);
+        skimmed_t s = { .log = { calloc(1, 1), 0, 1 } };
+
+        s.f = sal_symfile_make_lines(note_skimmed, &s, pool);
+        sal_symfile_skim(s.f, true);
+        for (size_t at = 0; at < len; at += pieces[i]) {
+            size_t n = len - at < pieces[i] ? len - at : pieces[i];
+            char *copy = malloc(n);
+
+            memcpy(copy, input + at, n);
+            assert_int_equal(sal_symfile_feed(s.f, copy, n), APR_SUCCESS);
+            free(copy);
+        }
+        assert_int_equal(sal_symfile_finish(s.f, NULL), APR_SUCCESS);
+        assert_string_equal(s.log.s, wanted.s);
+        if (pieces[i] >= 1000) { /* most of the others were not handed over */
+            assert_true(s.others < 700);
+        }
+        free(input);
+        free(wanted.s);
+        free(s.log.s);
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -299,6 +432,7 @@ int main(void)
         cmocka_unit_test(damaged_lines),
         cmocka_unit_test(only_a_few_samples),
         cmocka_unit_test(long_lines),
+        cmocka_unit_test(skimming_misses_no_head),
         cmocka_unit_test(ids),
         cmocka_unit_test(names),
     };
