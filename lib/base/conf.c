@@ -31,6 +31,8 @@ static const conf_key_t keys[] = {
     { "dump-timeout", DURATION },
     { "htdocs", PATH },
     { "lease", DURATION },
+    { "ping-keep", DURATION },
+    { "ping-sample", TEXTS },
     { "siglists", PATH },
     { "sign-in-url", TEXT },
     { "sign-out-url", TEXT },

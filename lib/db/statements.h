@@ -3,6 +3,7 @@
 #include "db/statements/books.def"
 #include "db/statements/crash.def"
 #include "db/statements/ledger.def"
+#include "db/statements/ping.def"
 #include "db/statements/process.def"
 #include "db/statements/products.def"
 #include "db/statements/queue.def"

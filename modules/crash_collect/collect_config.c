@@ -76,6 +76,7 @@ void *collect_make_dir(apr_pool_t *p, char *dir)
 #undef ROW
     d->fallback = d->overwrite = -1;
     collect_dialect_make(&d->dialect);
+    collect_ping_make(&d->ping);
     return d;
 }
 
@@ -93,6 +94,7 @@ void *collect_merge_dir(apr_pool_t *p, void *base, void *add)
     collect_dialect_merge(&d->dialect, &b->dialect, &a->dialect);
     d->removed = a->removed ? a->removed : b->removed;
     d->version_file = a->version_file ? a->version_file : b->version_file;
+    collect_ping_merge(&d->ping, &b->ping, &a->ping, p);
     return d;
 }
 
@@ -227,5 +229,5 @@ const command_rec collect_directives[] = {
                     "annotations that are not stored; none for none"),
     AP_INIT_TAKE1("CrashVersionFile", set_version_file, NULL, RSRC_CONF | ACCESS_CONF,
                   "version.json of the deployment, for /__version__"),
-    COLLECT_METRICS_DIRECTIVES{ NULL, { NULL }, NULL, 0, TAKE1, NULL }
+    COLLECT_METRICS_DIRECTIVES COLLECT_PING_DIRECTIVES{ NULL, { NULL }, NULL, 0, TAKE1, NULL }
 };

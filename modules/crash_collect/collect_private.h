@@ -11,6 +11,7 @@
 #include "crash/row_thread.h"
 #include "crash/throttle.h"
 #include "collect_metrics.h"
+#include "collect_ping.h"
 
 /* One salvage.conf: shared by all servers that read it. The store is each child's own. */
 typedef struct collect_site_t {
@@ -37,6 +38,7 @@ typedef struct collect_dir_t {
     collect_dialect_t dialect;
     apr_array_header_t *removed; /* NULL: the default list; of const char *, NULL-terminated */
     const char *version_file;
+    collect_ping_t ping;
 } collect_dir_t;
 
 extern module AP_MODULE_DECLARE_DATA crash_collect_module;

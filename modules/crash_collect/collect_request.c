@@ -205,6 +205,14 @@ static int is_our_path(const request_rec *r)
     return !r->uri[len] || !strcmp(r->uri + len, "/") || location[len - 1] == '/';
 }
 
+/* What of the path is below the location, without the '/' before it. */
+static const char *below(const request_rec *r)
+{
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+
+    return r->uri + strlen(core->d) + 1;
+}
+
 int collect_handler(request_rec *r)
 {
     collect_report_t *q;
@@ -213,7 +221,7 @@ int collect_handler(request_rec *r)
         return DECLINED;
     }
     if (!is_our_path(r)) {
-        return HTTP_NOT_FOUND;
+        return collect_ping_handler(r, below(r));
     }
     if (r->method_number != M_POST) {
         return collect_method(r, r->method_number == M_OPTIONS ? "POST" : "POST, OPTIONS");

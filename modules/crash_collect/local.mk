@@ -10,6 +10,8 @@ mod_crash_collect_la_SOURCES = modules/crash_collect/mod_crash_collect.c \
     modules/crash_collect/collect_health.c
 mod_crash_collect_la_SOURCES += modules/crash_collect/collect_metrics.c \
     modules/crash_collect/collect_metrics.h modules/crash_collect/collect_statsd.c
+mod_crash_collect_la_SOURCES += modules/crash_collect/collect_ping.c \
+    modules/crash_collect/collect_ping.h
 mod_crash_collect_la_CPPFLAGS = $(WEB_CPPFLAGS) -DSALVAGE_VERSION='"$(PACKAGE_VERSION)"'
 mod_crash_collect_la_LIBADD = $(WEB_LIBS)
 mod_crash_collect_la_LDFLAGS = $(MODULE_LINK) -export-symbols-regex '^crash_collect_module$$'
