@@ -85,6 +85,28 @@ static apr_status_t sweep_pending(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_
     return rv;
 }
 
+/* So that after midnight no request waits for 257 directories. */
+static apr_status_t make_days(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    (void)db;
+    (void)p;
+    return sal_crash_days_ahead(k->settings->store, apr_time_now(), err);
+}
+
+/* What neither pending/ nor the database remembers: once a day by whoever looks first. */
+static apr_status_t sweep_days(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    int queued = 0;
+    apr_status_t rv = sal_crash_sweep_daily(&queued, k->settings->store, db, p, err);
+
+    if (queued > 0) {
+        sal_log(SAL_LOG_WARNING, 5036,
+                "%d stored crashes that neither pending/ nor the database knew are queued now",
+                queued);
+    }
+    return rv;
+}
+
 /* Jobs that died long ago; their crashes and stub documents stay. */
 static apr_status_t forget_dead(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
@@ -183,10 +205,15 @@ int housekeeper_run(const settings_t *s)
     keeper_t k = { .settings = s, .link.conninfo = s->conninfo };
     /* a short lease wants to be looked at as often */
     int expiry = s->lease < SWEEP_SECONDS ? s->lease : SWEEP_SECONDS;
-    chore_t chores[] = { { make_partitions, 86400, 0 },       { expire_leases, expiry, 0 },
-                         { sweep_pending, SWEEP_SECONDS, 0 }, { forget_dead, 86400, 0 },
-                         { forget_missing, 86400, 0 },        { expire_symbols, EXPIRE_SECONDS, 0 },
-                         { tidy_symbols, 86400, 0 } };
+    chore_t chores[] = { { make_partitions, 86400, 0 },
+                         { expire_leases, expiry, 0 },
+                         { sweep_pending, SWEEP_SECONDS, 0 },
+                         { forget_dead, 86400, 0 },
+                         { forget_missing, 86400, 0 },
+                         { expire_symbols, EXPIRE_SECONDS, 0 },
+                         { tidy_symbols, 86400, 0 },
+                         { make_days, 3600, 0 },
+                         { sweep_days, 3600, 0 } };
     int n = (int)(sizeof(chores) / sizeof(chores[0]));
 
     apr_pool_create(&k.pool, NULL);

@@ -44,9 +44,9 @@ void sal_crash_store_min_free(sal_crash_store_t *store, apr_int64_t bytes)
 static apr_status_t close_store(void *data)
 {
     sal_crash_store_t *s = data;
-    int *fds[] = { &s->root_fd, &s->crash_fd, &s->pending_fd, &s->bad_fd };
+    int *fds[] = { &s->root_fd, &s->crash_fd, &s->pending_fd, &s->bad_fd, &s->trash_fd };
 
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         if (*fds[i] >= 0) {
             close(*fds[i]);
             *fds[i] = -1;
@@ -54,6 +54,7 @@ static apr_status_t close_store(void *data)
     }
     sal_presses_free(&s->presses);
     EVP_MD_free(s->sha256);
+    pthread_mutex_destroy(&s->refused_lock);
     pthread_mutex_destroy(&s->days_lock);
     return APR_SUCCESS;
 }
@@ -149,7 +150,8 @@ static apr_status_t open_parts(sal_crash_store_t *s, apr_pool_t *p, sal_error_t 
     }
     if ((rv = open_part(&s->crash_fd, s, "crash", err)) != APR_SUCCESS ||
         (rv = open_part(&s->pending_fd, s, "pending", err)) != APR_SUCCESS ||
-        (rv = open_part(&s->bad_fd, s, "bad", err)) != APR_SUCCESS) {
+        (rv = open_part(&s->bad_fd, s, "bad", err)) != APR_SUCCESS ||
+        (rv = open_part(&s->trash_fd, s, "trash", err)) != APR_SUCCESS) {
         return rv;
     }
     return sal_store_open(&s->blobs, s->fs.root, p, err);
@@ -171,9 +173,10 @@ apr_status_t sal_crash_store_open(sal_crash_store_t **out, const char *root, boo
                         "cut. Use ext4 with a journal or XFS, or set `store-unsafe-fs on`",
                         root, s->doubt);
     }
-    s->root_fd = s->crash_fd = s->pending_fd = s->bad_fd = -1;
+    s->root_fd = s->crash_fd = s->pending_fd = s->bad_fd = s->trash_fd = -1;
     s->min_free = -1;
     pthread_mutex_init(&s->days_lock, NULL);
+    pthread_mutex_init(&s->refused_lock, NULL);
     sal_presses_init(&s->presses);
     s->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     apr_pool_cleanup_register(p, s, close_store, apr_pool_cleanup_null);
@@ -188,92 +191,6 @@ apr_status_t sal_crash_store_open(sal_crash_store_t **out, const char *root, boo
     }
     *out = s;
     return APR_SUCCESS;
-}
-
-/* ---- directories ---- */
-
-void sal_crash_dir_of(char out[12], const char *id)
-{
-    sal_crash_id_day(out, id);
-    out[8] = '/';
-    out[9] = id[0];
-    out[10] = id[1];
-    out[11] = '\0';
-}
-
-static int hex_value(char c)
-{
-    return c <= '9' ? c - '0' : c - 'a' + 10;
-}
-
-/* The day's record, taking over the one that was used less recently. */
-static sal_day_t *find_day(sal_crash_store_t *s, const char *day)
-{
-    if (!strcmp(s->days[0].day, day)) {
-        return &s->days[0];
-    }
-    if (strcmp(s->days[1].day, day)) {
-        memset(&s->days[1], 0, sizeof(s->days[1]));
-        memcpy(s->days[1].day, day, 9);
-    }
-    sal_day_t used = s->days[1];
-    s->days[1] = s->days[0];
-    s->days[0] = used;
-    return &s->days[0];
-}
-
-/*
- * Makes crash/DAY and crash/DAY/xx and syncs their parents, even if somebody else has just made
- * them: that one may not have come to its sync yet.
- */
-static apr_status_t make_dir(sal_crash_store_t *s, const char *dir)
-{
-    char day[9];
-    int fd;
-    apr_status_t rv;
-
-    apr_cpystrn(day, dir, sizeof(day));
-    rv = sal_fs_mkdir(&s->fs, s->crash_fd, day, NULL);
-    if (rv == APR_SUCCESS) {
-        rv = sal_fs_sync(s->crash_fd);
-    }
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    fd = openat(s->crash_fd, day, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return errno;
-    }
-    rv = sal_fs_mkdir(&s->fs, fd, dir + 9, NULL);
-    if (rv == APR_SUCCESS) {
-        rv = sal_fs_sync(fd);
-    }
-    close(fd);
-    return rv;
-}
-
-apr_status_t sal_crash_open_dir(int *fd, sal_crash_store_t *store, const char *id)
-{
-    int xx = hex_value(id[0]) << 4 | hex_value(id[1]);
-    char dir[12], day[9];
-    apr_status_t rv = APR_SUCCESS;
-    sal_day_t *d;
-
-    sal_crash_dir_of(dir, id);
-    sal_crash_id_day(day, id);
-    pthread_mutex_lock(&store->days_lock);
-    d = find_day(store, day);
-    *fd = d->known[xx] ? openat(store->crash_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (*fd < 0) { /* not known yet, or the day was deleted under us */
-        rv = make_dir(store, dir);
-        if (rv == APR_SUCCESS) {
-            *fd = openat(store->crash_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-            rv = *fd < 0 ? errno : APR_SUCCESS;
-        }
-        d->known[xx] = rv == APR_SUCCESS;
-    }
-    pthread_mutex_unlock(&store->days_lock);
-    return rv;
 }
 
 /* ---- health ---- */

@@ -86,6 +86,30 @@ SAL_API const char *const *sal_crash_dump_names(sal_crash_reader_t *r);
 SAL_API apr_status_t sal_crash_dump(sal_span_t *out, sal_crash_reader_t *r, const char *name,
                                     apr_uint64_t max, apr_pool_t *p, sal_error_t *err);
 
+/* ---- days, and throwing away ---- */
+
+/* Makes the directories of today and tomorrow, durably, so that no request has to. Idempotent. */
+SAL_API apr_status_t sal_crash_days_ahead(sal_crash_store_t *store, apr_time_t now,
+                                          sal_error_t *err);
+/* Called for each id; another status than APR_SUCCESS ends the listing and is returned. */
+typedef apr_status_t (*sal_crash_id_fn)(void *baton, const char *id, sal_error_t *err);
+/* The crashes of a day (YYYYMMDD); none if there is no such day. */
+SAL_API apr_status_t sal_crash_list_day(sal_crash_store_t *store, const char *day,
+                                        sal_crash_id_fn fn, void *baton, sal_error_t *err);
+/*
+ * Removes a crash: pending/ID, then its container, durably. One that is not there is no error.
+ * Its rows are to be deleted after this, never before: a sweep would bring it back.
+ */
+SAL_API apr_status_t sal_crash_remove(sal_crash_store_t *store, const char *id, sal_error_t *err);
+/*
+ * Removes all crashes of a day that has been over for at least two days (APR_EINVAL for others, to
+ * which somebody may be writing). As with one crash, rows go afterwards.
+ */
+SAL_API apr_status_t sal_crash_remove_day(sal_crash_store_t *store, const char *day,
+                                          sal_error_t *err);
+/* What an interrupted sal_crash_remove_day has left in trash/. */
+SAL_API apr_status_t sal_crash_empty_trash(sal_crash_store_t *store, sal_error_t *err);
+
 /* ---- processed documents ---- */
 /* Stores zstd-compressed JSON; *key names it (for processed_crash.blob and reading back). */
 SAL_API apr_status_t sal_processed_put(const char **key, sal_crash_store_t *store, const char *id,
@@ -127,6 +151,14 @@ SAL_API apr_status_t sal_pending_sweep(int *queued, int *bad, sal_crash_store_t 
 SAL_API apr_status_t sal_crash_sweep_days(int *queued, sal_crash_store_t *store, const char *from,
                                           const char *to, struct sal_db_t *db, apr_pool_t *p,
                                           sal_error_t *err);
+/*
+ * The same for yesterday to tomorrow, if nobody has done so within 24 hours; else *queued is 0.
+ * Who did it last is written to STORE/full.lock.
+ */
+SAL_API apr_status_t sal_crash_sweep_daily(int *queued, sal_crash_store_t *store,
+                                           struct sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+/* When the last sweep of pending/ began, by whomever; 0 for never. */
+SAL_API apr_time_t sal_pending_swept(sal_crash_store_t *store);
 /* Entries waiting in pending/ and the age of the oldest in seconds (0 for none); counts to max. */
 SAL_API apr_status_t sal_pending_count(int *n, int *oldest, sal_crash_store_t *store, int max,
                                        sal_error_t *err);

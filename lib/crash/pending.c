@@ -79,6 +79,23 @@ static bool is_content_error(apr_status_t rv, const sal_error_t *err)
                               !strncmp(err->sqlstate, "23", 2) || !strncmp(err->sqlstate, "54", 2));
 }
 
+/* True the first time that this process sees the crash refused, as far as it remembers. */
+static bool is_news(sal_crash_store_t *store, const char *id)
+{
+    bool known = false;
+
+    pthread_mutex_lock(&store->refused_lock);
+    for (int i = 0; i < SAL_REFUSED_KEPT && !known; i++) {
+        known = !strcmp(store->refused[i], id);
+    }
+    if (!known) {
+        apr_cpystrn(store->refused[store->refused_next], id, SAL_CRASH_ID_LEN + 1);
+        store->refused_next = (store->refused_next + 1) % SAL_REFUSED_KEPT;
+    }
+    pthread_mutex_unlock(&store->refused_lock);
+    return !known;
+}
+
 static apr_status_t insert_halving(sal_crash_store_t *store, const sal_pending_row_t *rows, int n,
                                    int *refused, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
@@ -99,8 +116,10 @@ static apr_status_t insert_halving(sal_crash_store_t *store, const sal_pending_r
         return rv;
     }
     if (n == 1) {
-        sal_log(SAL_LOG_ERROR, 9611, "the database refuses crash %s: %s; it stays in pending/",
-                rows[0].id, err->message);
+        if (is_news(store, rows[0].id)) {
+            sal_log(SAL_LOG_ERROR, 9611, "the database refuses crash %s: %s; it stays in pending/",
+                    rows[0].id, err->message);
+        }
         *refused += 1;
         return APR_SUCCESS;
     }
@@ -148,6 +167,8 @@ typedef struct sweep_t {
     sal_db_t *db;
     apr_pool_t *pool; /* cleared per batch */
     int queued, bad;
+    int failed; /* entries that could not be read or named this time */
+    apr_status_t why;
     int n;
     sal_pending_row_t rows[BATCH];
 } sweep_t;
@@ -216,32 +237,45 @@ static apr_status_t check_entry(sal_pending_row_t *row, int fd, const char *id, 
     return rv;
 }
 
+/* One entry that cannot be read or named must not keep the others waiting. */
+static void pass_over(sweep_t *s, const char *id, apr_status_t rv)
+{
+    if (s->failed++ == 0) {
+        s->why = rv;
+        sal_log(SAL_LOG_ERROR, 9614, "pending/%s of crash store %s cannot be swept: error %d", id,
+                s->store->fs.root, (int)rv);
+    }
+}
+
 /* Checks one entry and adds its row. A disk that fails to answer is no reason to put it aside. */
-static apr_status_t sweep_entry(sweep_t *s, const char *id, sal_error_t *err)
+static void sweep_entry(sweep_t *s, const char *id)
 {
     sal_error_t why;
     apr_status_t rv;
     int fd = openat(s->store->pending_fd, id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
     if (fd < 0) {
-        return errno == ENOENT ? APR_SUCCESS : sal_fail_os(err, errno, "pending/%s", id);
+        if (errno != ENOENT) {
+            pass_over(s, id, errno);
+        }
+        return;
     }
     rv = check_entry(&s->rows[s->n], fd, id, s->pool, &why);
     if (rv == SAL_E_MALFORMED) {
         put_aside(s, id, why.message);
-        return APR_SUCCESS;
+        return;
     }
     if (rv == APR_SUCCESS) {
         rv = give_final_name(s->store, id);
     }
     if (APR_STATUS_IS_ENOENT(rv) && faccessat(s->store->pending_fd, id, F_OK, 0) != 0) {
-        return APR_SUCCESS; /* between our open and our link somebody else was done with it */
+        return; /* between our open and our link somebody else was done with it */
     }
     if (rv != APR_SUCCESS) {
-        return sal_fail_os(err, rv, "pending/%s", id);
+        pass_over(s, id, rv);
+        return;
     }
     s->n++;
-    return APR_SUCCESS;
 }
 
 /* A named temporary file (".ID.tmp") that nobody holds is what a killed process left. */
@@ -265,17 +299,6 @@ static bool old_enough(sal_crash_store_t *store, const char *name, int min_age)
            time(NULL) - st.st_ctime >= min_age;
 }
 
-static DIR *open_list(int dir_fd, const char *path)
-{
-    int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-    if (!dir && fd >= 0) {
-        close(fd);
-    }
-    return dir;
-}
-
 static apr_status_t sweep_list(sweep_t *s, DIR *dir, int min_age, sal_error_t *err)
 {
     struct dirent *e;
@@ -291,20 +314,42 @@ static apr_status_t sweep_list(sweep_t *s, DIR *dir, int min_age, sal_error_t *e
         } else if (!sal_crash_id_valid(e->d_name)) {
             put_aside(s, e->d_name, "its name is no crash id");
         } else {
-            rv = sweep_entry(s, e->d_name, err);
+            sweep_entry(s, e->d_name);
         }
         if (rv == APR_SUCCESS && s->n == BATCH) {
             rv = flush_sweep(s, err);
         }
     }
-    return rv == APR_SUCCESS ? flush_sweep(s, err) : rv;
+    rv = rv == APR_SUCCESS ? flush_sweep(s, err) : rv;
+    return rv == APR_SUCCESS && s->failed
+               ? sal_fail_os(err, s->why, "%d entries of pending/ cannot be swept", s->failed)
+               : rv;
+}
+
+/* The lock file, taken over for its owner; -1 and errno. */
+static int open_lock(sal_crash_store_t *store, const char *name)
+{
+    int lock = openat(store->root_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+
+    if (lock >= 0 && store->fs.give_away && fchown(lock, store->fs.uid, store->fs.gid) != 0) {
+        /* Only a lock: others then work without it, which does no harm. */
+    }
+    return lock;
+}
+
+apr_time_t sal_pending_swept(sal_crash_store_t *store)
+{
+    struct stat st;
+
+    return fstatat(store->root_fd, "pending.lock", &st, 0) == 0 ? apr_time_from_sec(st.st_mtime)
+                                                                : 0;
 }
 
 apr_status_t sal_pending_sweep(int *queued, int *bad, sal_crash_store_t *store, int min_age,
                                sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
     sweep_t *s = apr_pcalloc(p, sizeof(*s));
-    int lock = openat(store->root_fd, "pending.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+    int lock = open_lock(store, "pending.lock");
     DIR *dir;
     apr_status_t rv;
 
@@ -312,17 +357,15 @@ apr_status_t sal_pending_sweep(int *queued, int *bad, sal_crash_store_t *store, 
     if (lock < 0) {
         return sal_fail_os(err, errno, "%s/pending.lock", store->fs.root);
     }
-    if (store->fs.give_away && fchown(lock, store->fs.uid, store->fs.gid) != 0) {
-        /* Only a lock: others then sweep without it, which does no harm. */
-    }
     if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
         close(lock);
         return APR_SUCCESS; /* somebody sweeps */
     }
+    futimens(lock, NULL); /* tells others that somebody does */
     s->store = store;
     s->db = db;
     apr_pool_create(&s->pool, p);
-    dir = open_list(store->pending_fd, ".");
+    dir = sal_crash_open_list(store->pending_fd, ".");
     rv = dir ? sweep_list(s, dir, min_age, err)
              : sal_fail_os(err, errno, "%s/pending", store->fs.root);
     if (dir) {
@@ -338,7 +381,7 @@ apr_status_t sal_pending_sweep(int *queued, int *bad, sal_crash_store_t *store, 
 apr_status_t sal_pending_count(int *n, int *oldest, sal_crash_store_t *store, int max,
                                sal_error_t *err)
 {
-    DIR *dir = open_list(store->pending_fd, ".");
+    DIR *dir = sal_crash_open_list(store->pending_fd, ".");
     time_t now = time(NULL), first = now;
     struct dirent *e;
 
@@ -396,56 +439,26 @@ static apr_status_t flush_days(days_t *d, sal_error_t *err)
     return rv == APR_SUCCESS ? flush_sweep(&d->sweep, err) : rv;
 }
 
-static apr_status_t sweep_dir(days_t *d, const char *path, sal_error_t *err)
+static apr_status_t add_id(void *baton, const char *id, sal_error_t *err)
 {
-    DIR *dir = open_list(d->sweep.store->crash_fd, path);
-    struct dirent *e;
-    apr_status_t rv = APR_SUCCESS;
+    days_t *d = baton;
 
-    if (!dir) {
-        return errno == ENOENT ? APR_SUCCESS : sal_fail_os(err, errno, "crash/%s", path);
-    }
-    while (rv == APR_SUCCESS && (e = readdir(dir)) != NULL) {
-        char id[SAL_CRASH_ID_LEN + 1];
-
-        if (strlen(e->d_name) != SAL_CRASH_ID_LEN + 4 ||
-            strcmp(e->d_name + SAL_CRASH_ID_LEN, ".zip")) {
-            continue;
-        }
-        apr_cpystrn(id, e->d_name, sizeof(id));
-        if (sal_crash_id_valid(id)) {
-            d->ids[d->n++] = apr_pstrdup(d->names, id);
-        }
-        if (d->n == BATCH) {
-            rv = flush_days(d, err);
-        }
-    }
-    closedir(dir);
-    return rv;
+    d->ids[d->n++] = apr_pstrdup(d->names, id);
+    return d->n == BATCH ? flush_days(d, err) : APR_SUCCESS;
 }
 
 static apr_status_t sweep_day(days_t *d, const char *day, sal_error_t *err)
 {
-    apr_status_t rv = APR_SUCCESS;
-    char path[16];
+    apr_status_t rv = sal_crash_list_day(d->sweep.store, day, add_id, d, err);
 
-    for (int xx = 0; xx < 256 && rv == APR_SUCCESS; xx++) {
-        snprintf(path, sizeof(path), "%.8s/%02x", day, (unsigned)xx);
-        rv = sweep_dir(d, path, err);
-    }
     return rv == APR_SUCCESS ? flush_days(d, err) : rv;
-}
-
-static bool is_day(const char *s)
-{
-    return strlen(s) == 8 && strspn(s, "0123456789") == 8;
 }
 
 apr_status_t sal_crash_sweep_days(int *queued, sal_crash_store_t *store, const char *from,
                                   const char *to, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
     days_t *d = apr_pcalloc(p, sizeof(*d));
-    DIR *dir = open_list(store->crash_fd, ".");
+    DIR *dir = sal_crash_open_list(store->crash_fd, ".");
     struct dirent *e;
     apr_status_t rv = APR_SUCCESS;
 
@@ -458,7 +471,8 @@ apr_status_t sal_crash_sweep_days(int *queued, sal_crash_store_t *store, const c
     apr_pool_create(&d->sweep.pool, p);
     apr_pool_create(&d->names, p);
     while (rv == APR_SUCCESS && (e = readdir(dir)) != NULL) {
-        if (is_day(e->d_name) && strcmp(e->d_name, from) >= 0 && strcmp(e->d_name, to) <= 0) {
+        if (sal_crash_is_day(e->d_name) && strcmp(e->d_name, from) >= 0 &&
+            strcmp(e->d_name, to) <= 0) {
             rv = sweep_day(d, e->d_name, err);
         }
     }
@@ -466,5 +480,34 @@ apr_status_t sal_crash_sweep_days(int *queued, sal_crash_store_t *store, const c
     apr_pool_destroy(d->names);
     apr_pool_destroy(d->sweep.pool);
     *queued = d->sweep.queued;
+    return rv;
+}
+
+#define DAY apr_time_from_sec(86400)
+
+apr_status_t sal_crash_sweep_daily(int *queued, sal_crash_store_t *store, sal_db_t *db,
+                                   apr_pool_t *p, sal_error_t *err)
+{
+    apr_time_t now = apr_time_now();
+    char from[9], to[9];
+    struct stat st;
+    apr_status_t rv = APR_SUCCESS;
+    int lock = open_lock(store, "full.lock");
+
+    *queued = 0;
+    if (lock < 0 || fstat(lock, &st) != 0) {
+        rv = sal_fail_os(err, errno, "%s/full.lock", store->fs.root);
+    } else if (flock(lock, LOCK_EX | LOCK_NB) == 0 &&
+               (st.st_size == 0 || now - apr_time_from_sec(st.st_mtime) >= DAY)) {
+        sal_crash_day_of(from, now - DAY);
+        sal_crash_day_of(to, now + DAY);
+        rv = sal_crash_sweep_days(queued, store, from, to, db, p, err);
+        if (rv == APR_SUCCESS && pwrite(lock, "done\n", 5, 0) != 5) {
+            rv = sal_fail_os(err, errno, "%s/full.lock", store->fs.root);
+        }
+    }
+    if (lock >= 0) {
+        close(lock);
+    }
     return rv;
 }

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <apr_strings.h>
 #include "base/log.h"
@@ -16,6 +17,8 @@
 #define RING 10000
 #define BATCH 500
 #define NOTIFY_EVERY apr_time_from_sec(1)
+/* What a statement that began in time may take beyond the end of the drain. */
+#define GRACE apr_time_from_msec(200)
 #define BACKOFF_MIN apr_time_from_sec(1)
 #define BACKOFF_MAX apr_time_from_sec(30)
 
@@ -91,6 +94,22 @@ static void drop_batch(sal_row_thread_t *t, int n, int refused)
 
 /* ---- the database ---- */
 
+/* A database host that vanished is noticed in half a minute, not in the kernel's two hours. */
+static const char *vigilance(const char *keyword)
+{
+    static const char *const settings[][2] = { { "tcp_user_timeout", "20000" },
+                                               { "keepalives_idle", "10" },
+                                               { "keepalives_interval", "5" },
+                                               { "keepalives_count", "3" } };
+
+    for (apr_size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+        if (!strcmp(keyword, settings[i][0])) {
+            return settings[i][1];
+        }
+    }
+    return NULL;
+}
+
 /*
  * The conninfo with a statement timeout of 5 s. As an option of the connection, because a SET
  * would not survive a reconnect. NULL if it cannot be read; then it is used as it is.
@@ -112,6 +131,8 @@ static const char *with_timeout(const char *conninfo, apr_pool_t *p)
             value = "3";
         } else if (!strcmp(o->keyword, "application_name") && !value) {
             value = "salvage-rows";
+        } else if (!value) {
+            value = vigilance(o->keyword);
         }
         if (value && *value) {
             char *quoted = apr_palloc(p, 2 * strlen(value) + 1), *to = quoted;
@@ -130,15 +151,33 @@ static const char *with_timeout(const char *conninfo, apr_pool_t *p)
     return out;
 }
 
+/* Who ends the thread looks at the connection, under the lock. */
+static void set_db(sal_row_thread_t *t, sal_db_t *db)
+{
+    pthread_mutex_lock(&t->lock);
+    t->db = db;
+    pthread_mutex_unlock(&t->lock);
+}
+
 static void disconnect(sal_row_thread_t *t)
 {
+    set_db(t, NULL);
     apr_pool_clear(t->db_pool);
-    t->db = NULL;
 }
 
 static apr_status_t connect_db(sal_row_thread_t *t, sal_error_t *err)
 {
-    return t->db ? APR_SUCCESS : sal_db_connect(&t->db, t->conninfo, t->db_pool, err);
+    sal_db_t *db;
+    apr_status_t rv;
+
+    if (t->db) {
+        return APR_SUCCESS;
+    }
+    rv = sal_db_connect(&db, t->conninfo, t->db_pool, err);
+    if (rv == APR_SUCCESS) {
+        set_db(t, db);
+    }
+    return rv;
 }
 
 /* Says once that the database is away, and once that it is back. */
@@ -275,11 +314,31 @@ static void *run(void *data)
             break; /* no time for a second try: pending/ has them */
         }
     }
-    if (t->notify_owed && t->db) {
+    if (t->notify_owed && t->db && apr_time_now() < t->drain_until) {
         pay_notify(t);
     }
     apr_pool_destroy(t->pool);
     return NULL;
+}
+
+static bool joined_by(sal_row_thread_t *t, apr_time_t until)
+{
+    struct timespec ts = { (time_t)apr_time_sec(until), (long)apr_time_usec(until) * 1000 };
+
+    return pthread_timedjoin_np(t->thread, NULL, &ts) == 0;
+}
+
+/*
+ * A server that was stopped or cut off answers nothing, and statement_timeout is the server's.
+ * With its socket shut down libpq's wait ends.
+ */
+static void cut_off(sal_row_thread_t *t)
+{
+    pthread_mutex_lock(&t->lock);
+    if (t->db && PQsocket(sal_db_conn(t->db)) >= 0) {
+        shutdown(PQsocket(sal_db_conn(t->db)), SHUT_RDWR);
+    }
+    pthread_mutex_unlock(&t->lock);
 }
 
 void sal_row_thread_stop(sal_row_thread_t *t, apr_interval_time_t drain)
@@ -292,7 +351,10 @@ void sal_row_thread_stop(sal_row_thread_t *t, apr_interval_time_t drain)
     t->drain_until = apr_time_now() + drain;
     pthread_cond_signal(&t->wake);
     pthread_mutex_unlock(&t->lock);
-    pthread_join(t->thread, NULL);
+    if (!joined_by(t, t->drain_until + GRACE)) {
+        cut_off(t);
+        pthread_join(t->thread, NULL);
+    }
     t->running = false;
 }
 

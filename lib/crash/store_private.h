@@ -4,6 +4,7 @@
 #ifndef SAL_CRASH_STORE_PRIVATE_H
 #define SAL_CRASH_STORE_PRIVATE_H
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <openssl/evp.h>
@@ -14,6 +15,8 @@
 #include "store/durable.h"
 
 #define SAL_COMMIT_SLOTS 256
+/* Crashes that the database refuses are named once; of so many this process knows them. */
+#define SAL_REFUSED_KEPT 64
 
 /* Which xx directories of a day are known to be on disk, names and all. */
 typedef struct sal_day_t {
@@ -24,7 +27,7 @@ typedef struct sal_day_t {
 struct sal_crash_store_t {
     sal_fs_t fs;
     sal_store_t *blobs; /* processed documents */
-    int root_fd, crash_fd, pending_fd, bad_fd;
+    int root_fd, crash_fd, pending_fd, bad_fd, trash_fd;
     const char *doubt;
     apr_int64_t min_free;
     sal_presses_t presses;
@@ -38,10 +41,21 @@ struct sal_crash_store_t {
     atomic_llong space_checked;
     atomic_int space_short;
     atomic_llong commits[SAL_COMMIT_SLOTS]; /* when each running commit began, 0 for free */
+
+    pthread_mutex_t refused_lock; /* guards the two below */
+    char refused[SAL_REFUSED_KEPT][SAL_CRASH_ID_LEN + 1];
+    int refused_next;
 };
 
 /* "YYYYMMDD/xx" of an id. */
 void sal_crash_dir_of(char out[12], const char *id);
+
+/* "YYYYMMDD" of a time, and whether a name looks like one. */
+void sal_crash_day_of(char out[9], apr_time_t t);
+bool sal_crash_is_day(const char *s);
+
+/* Opens a directory for listing; NULL and errno. */
+DIR *sal_crash_open_list(int dir_fd, const char *path);
 
 /*
  * Opens crash/YYYYMMDD/xx of an id, making it if need be; when it returns, its name is durable.
