@@ -157,6 +157,8 @@ SAL_API apr_status_t sal_crash_sweep_days(int *queued, sal_crash_store_t *store,
  */
 SAL_API apr_status_t sal_crash_sweep_daily(int *queued, sal_crash_store_t *store,
                                            struct sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+/* True if nobody has done so within 24 hours. */
+SAL_API bool sal_crash_sweep_due(sal_crash_store_t *store);
 /* When the last sweep of pending/ began, by whomever; 0 for never. */
 SAL_API apr_time_t sal_pending_swept(sal_crash_store_t *store);
 /* Entries waiting in pending/ and the age of the oldest in seconds (0 for none); counts to max. */

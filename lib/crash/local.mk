@@ -24,7 +24,11 @@ tests_unit_test_ledger_SOURCES = tests/unit/test_ledger.c tests/unit/db_fixture.
 tests_unit_test_ledger_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_crash_id tests/unit/test_inflate tests/unit/test_multipart \
     tests/unit/test_intake tests/unit/test_crash_store tests/unit/test_pending \
-    tests/unit/test_throttle
+    tests/unit/test_throttle tests/unit/test_crash_faults tests/unit/test_container
+tests_unit_test_crash_faults_SOURCES = tests/unit/test_crash_faults.c tests/unit/temp_dir.h
+tests_unit_test_crash_faults_LDADD = $(UNIT_LIBS)
+tests_unit_test_container_SOURCES = tests/unit/test_container.c tests/unit/temp_dir.h
+tests_unit_test_container_LDADD = $(UNIT_LIBS)
 tests_unit_test_crash_id_SOURCES = tests/unit/test_crash_id.c
 tests_unit_test_crash_id_LDADD = $(UNIT_LIBS)
 tests_unit_test_inflate_SOURCES = tests/unit/test_inflate.c

@@ -485,20 +485,26 @@ apr_status_t sal_crash_sweep_days(int *queued, sal_crash_store_t *store, const c
 
 #define DAY apr_time_from_sec(86400)
 
+bool sal_crash_sweep_due(sal_crash_store_t *store)
+{
+    struct stat st;
+
+    return fstatat(store->root_fd, "full.lock", &st, 0) != 0 || st.st_size == 0 ||
+           apr_time_now() - apr_time_from_sec(st.st_mtime) >= DAY;
+}
+
 apr_status_t sal_crash_sweep_daily(int *queued, sal_crash_store_t *store, sal_db_t *db,
                                    apr_pool_t *p, sal_error_t *err)
 {
     apr_time_t now = apr_time_now();
     char from[9], to[9];
-    struct stat st;
     apr_status_t rv = APR_SUCCESS;
     int lock = open_lock(store, "full.lock");
 
     *queued = 0;
-    if (lock < 0 || fstat(lock, &st) != 0) {
+    if (lock < 0) {
         rv = sal_fail_os(err, errno, "%s/full.lock", store->fs.root);
-    } else if (flock(lock, LOCK_EX | LOCK_NB) == 0 &&
-               (st.st_size == 0 || now - apr_time_from_sec(st.st_mtime) >= DAY)) {
+    } else if (flock(lock, LOCK_EX | LOCK_NB) == 0 && sal_crash_sweep_due(store)) {
         sal_crash_day_of(from, now - DAY);
         sal_crash_day_of(to, now + DAY);
         rv = sal_crash_sweep_days(queued, store, from, to, db, p, err);

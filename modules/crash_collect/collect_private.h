@@ -20,6 +20,7 @@ typedef struct collect_site_t {
     sal_row_thread_t *rows;   /* NULL without a database key */
     sal_row_stats_t told;     /* of rows: what /metrics has been told */
     int tried;
+    int sweep_failed; /* of the watchdog's thread: said once */
 } collect_site_t;
 
 typedef struct collect_server_t {

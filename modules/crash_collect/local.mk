@@ -7,6 +7,7 @@ mod_crash_collect_la_SOURCES = modules/crash_collect/mod_crash_collect.c \
     modules/crash_collect/collect_dialect.c modules/crash_collect/collect_dialect.h \
     modules/crash_collect/collect_sentry.c \
     modules/crash_collect/collect_request.c modules/crash_collect/collect_reply.c \
+    modules/crash_collect/collect_sweep.c modules/crash_collect/collect_sweep.h \
     modules/crash_collect/collect_health.c
 mod_crash_collect_la_SOURCES += modules/crash_collect/collect_metrics.c \
     modules/crash_collect/collect_metrics.h modules/crash_collect/collect_statsd.c

@@ -5,6 +5,7 @@
  * opens the store for itself and starts one row thread, which is joined before the child ends.
  */
 #include "collect_private.h"
+#include "collect_sweep.h"
 
 typedef apr_status_t (*site_fn)(collect_site_t *site, server_rec *s, apr_pool_t *p);
 
@@ -76,7 +77,6 @@ static int collect_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *
 {
     apr_status_t rv;
 
-    (void)pconf;
     (void)plog;
     if (web_is_rehearsal()) {
         return OK;
@@ -85,6 +85,7 @@ static int collect_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *
     rv = each_site(s, prove_site, ptemp);
     forget_tries(s);
     collect_metrics_make(s);
+    collect_sweep_start(s, pconf);
     return rv == APR_SUCCESS ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -355,6 +356,119 @@ static void test_admission(void **state)
     ok(sal_crash_store_probe(store, &err));
 }
 
+/* ---- days ---- */
+
+static int count_dirs(const char *day)
+{
+    char xx[4];
+    int n = 0;
+
+    for (unsigned i = 0; i < 256; i++) {
+        snprintf(xx, sizeof(xx), "%02x", i);
+        n += exists(apr_psprintf(pool, "%s/store/crash/%s/%s", temp_dir, day, xx));
+    }
+    return n;
+}
+
+/* Today's and tomorrow's directories are made ahead; a crash of tomorrow makes none. */
+static void test_days_ahead(void **state)
+{
+    apr_time_t now = apr_time_now() + apr_time_from_sec(40 * 86400);
+    sal_crash_writer_t *w;
+    struct stat before, after;
+    char today[9], tomorrow[9];
+    const char *path;
+
+    (void)state;
+    sal_crash_day_of(today, now);
+    sal_crash_day_of(tomorrow, now + apr_time_from_sec(86400));
+    assert_int_equal(count_dirs(today) + count_dirs(tomorrow), 0);
+    ok(sal_crash_days_ahead(store, now, &err));
+    assert_int_equal(count_dirs(today), 256);
+    assert_int_equal(count_dirs(tomorrow), 256);
+    ok(sal_crash_days_ahead(store, now, &err)); /* again */
+    path = apr_pstrcat(pool, temp_dir, "/store/crash/", tomorrow, NULL);
+    assert_int_equal(stat(path, &before), 0);
+    ok(sal_crash_begin(&w, store, now + apr_time_from_sec(86400), pool, &err));
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+    assert_int_equal(before.st_nlink, after.st_nlink);
+}
+
+static apr_status_t count_id(void *baton, const char *id, sal_error_t *e)
+{
+    (void)e;
+    assert_true(sal_crash_id_valid(id));
+    *(int *)baton += 1;
+    return *(int *)baton == 1000 ? APR_EGENERAL : APR_SUCCESS;
+}
+
+static int count_day(const char *day)
+{
+    int n = 0;
+
+    ok(sal_crash_list_day(store, day, count_id, &n, &err));
+    return n;
+}
+
+static void test_remove(void **state)
+{
+    apr_status_t rv;
+    const char *id = put_crash(NULL, "abc", 3, &rv), *other = put_crash(NULL, "abc", 3, &rv);
+    const char *day = apr_pstrcat(pool, "20", id + 30, NULL);
+    int n = count_day(day);
+
+    (void)state;
+    ok(sal_crash_remove(store, id, &err));
+    assert_false(exists(path_of(id)) || exists(pending_of(id)));
+    assert_true(exists(path_of(other)) && exists(pending_of(other)));
+    assert_int_equal(count_day(day), n - 1);
+    ok(sal_crash_remove(store, id, &err)); /* twice is once */
+    assert_int_equal(sal_crash_remove(store, "../../etc/passwd", &err), APR_ENOENT);
+}
+
+static int count_files(const char *dir)
+{
+    DIR *d = opendir(apr_pstrcat(pool, temp_dir, "/store/", dir, NULL));
+    struct dirent *e;
+    int n = 0;
+
+    assert_non_null(d);
+    while ((e = readdir(d)) != NULL) {
+        n += e->d_name[0] != '.';
+    }
+    closedir(d);
+    return n;
+}
+
+static void test_remove_day(void **state)
+{
+    static const char *const old = "de1bb258-cbbf-4589-a673-34f800160817";
+    static const char *const other = "de1bb258-cbbf-4589-a673-34f800160818";
+    apr_status_t rv;
+    char today[9];
+
+    (void)state;
+    put_crash(old, "abc", 3, &rv);
+    ok(rv);
+    put_crash(other, "abc", 3, &rv);
+    ok(rv);
+    assert_int_equal(count_day("20160817"), 1);
+    sal_crash_day_of(today, apr_time_now());
+    assert_int_equal(sal_crash_remove_day(store, today, &err), APR_EINVAL); /* in use */
+    assert_int_equal(sal_crash_remove_day(store, "../../x", &err), APR_EINVAL);
+    ok(sal_crash_remove_day(store, "20160817", &err));
+    assert_int_equal(count_day("20160817"), 0);
+    assert_false(exists(pending_of(old)));
+    assert_false(exists(apr_pstrcat(pool, temp_dir, "/store/crash/20160817", NULL)));
+    assert_int_equal(count_files("trash"), 0);
+    assert_true(exists(pending_of(other)));
+    ok(sal_crash_remove_day(store, "20160817", &err)); /* a day that is not there */
+    put_crash(old, "abc", 3, &rv);                     /* the day can come back */
+    ok(rv);
+    assert_int_equal(count_day("20160817"), 1);
+}
+
 static void test_processed(void **state)
 {
     static const char *const id = "de1bb258-cbbf-4589-a673-34f800160918";
@@ -426,7 +540,9 @@ int main(void)
         cmocka_unit_test(test_existing),    cmocka_unit_test(test_absent),
         cmocka_unit_test(test_abandoned),   cmocka_unit_test(test_opening),
         cmocka_unit_test(test_named_files), cmocka_unit_test(test_admission),
-        cmocka_unit_test(test_processed),   cmocka_unit_test(test_full),
+        cmocka_unit_test(test_days_ahead),  cmocka_unit_test(test_remove),
+        cmocka_unit_test(test_remove_day),  cmocka_unit_test(test_processed),
+        cmocka_unit_test(test_full),
     };
     int failed;
 
