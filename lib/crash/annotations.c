@@ -345,6 +345,25 @@ static bool map_ptime(sal_annotations_t *a)
     return sal_annotations_fill(a, "UptimeTS", seconds);
 }
 
+/*
+ * Copies a value without line breaks at its end: Breakpad on macOS puts one before the end marker,
+ * and it falls to the last value.
+ */
+static bool copy_value(sal_annotations_t *a, const mapping_t *m)
+{
+    json_t *v = json_object_get(a->values, m->from);
+    const char *text = json_string_value(v);
+    apr_size_t len = json_string_length(v);
+
+    if (!v || json_object_get(a->values, m->to)) {
+        return false;
+    }
+    while (len && (text[len - 1] == '\n' || text[len - 1] == '\r')) {
+        len--;
+    }
+    return set_value(a, m->to, text, len);
+}
+
 static bool from_query(sal_annotations_t *a, const char *to, const char *first, const char *second,
                        sal_query_fn query, void *baton)
 {
@@ -362,7 +381,7 @@ void sal_annotations_map_dialect(sal_annotations_t *a, sal_query_fn query, void 
 
     google = map_ptime(a);
     for (apr_size_t i = 0; i < sizeof(mappings) / sizeof(mappings[0]); i++) {
-        if (sal_annotations_fill(a, mappings[i].to, sal_annotations_get(a, mappings[i].from))) {
+        if (copy_value(a, &mappings[i])) {
             google |= mappings[i].dialect[0] == 'g';
             electron |= mappings[i].dialect[0] == 'e';
         }

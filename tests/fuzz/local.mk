@@ -5,6 +5,10 @@ FUZZ_TARGETS = tests/fuzz/fuzz_books_filter \
     tests/fuzz/fuzz_conf \
     tests/fuzz/fuzz_dumpsyms \
     tests/fuzz/fuzz_json \
+    tests/fuzz/fuzz_extra_json \
+    tests/fuzz/fuzz_gzip \
+    tests/fuzz/fuzz_headers \
+    tests/fuzz/fuzz_sentry \
     tests/fuzz/fuzz_microdump \
     tests/fuzz/fuzz_minidump \
     tests/fuzz/fuzz_multipart \
@@ -55,7 +59,7 @@ tests_fuzz_fuzz_microdump_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_minidump_SOURCES = tests/fuzz/fuzz_minidump.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_minidump_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_minidump_LDFLAGS = $(FUZZ_LINK)
-tests_fuzz_fuzz_multipart_SOURCES = tests/fuzz/fuzz_multipart.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_multipart_SOURCES = tests/fuzz/fuzz_multipart.c tests/fuzz/fuzz_collect.h $(FUZZ_MAIN)
 tests_fuzz_fuzz_multipart_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_multipart_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_query_SOURCES = tests/fuzz/fuzz_query.c $(FUZZ_MAIN)
@@ -91,3 +95,15 @@ tests_fuzz_fuzz_object_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_upload_form_SOURCES = tests/fuzz/fuzz_upload_form.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_upload_form_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_upload_form_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_extra_json_SOURCES = tests/fuzz/fuzz_extra_json.c tests/fuzz/fuzz_collect.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_extra_json_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_extra_json_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_gzip_SOURCES = tests/fuzz/fuzz_gzip.c tests/fuzz/fuzz_collect.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_gzip_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_gzip_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_headers_SOURCES = tests/fuzz/fuzz_headers.c tests/fuzz/fuzz_collect.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_headers_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_headers_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_sentry_SOURCES = tests/fuzz/fuzz_sentry.c tests/fuzz/fuzz_collect.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_sentry_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_sentry_LDFLAGS = $(FUZZ_LINK)
