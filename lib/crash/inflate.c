@@ -17,6 +17,7 @@ struct sal_inflate_t {
     state_t state;
     int broken;
     apr_uint64_t total, max;
+    apr_interval_time_t spent;
     sal_inflate_sink sink;
     void *baton;
     unsigned char magic[MAGIC_LEN]; /* what came after a member, until we know what it is */
@@ -72,11 +73,13 @@ static apr_status_t run_member(sal_inflate_t *z, sal_error_t *err)
     int code;
 
     do {
+        apr_time_t begun = apr_time_now();
         apr_status_t rv;
 
         z->z.next_out = (Bytef *)z->out;
         z->z.avail_out = PIECE;
         code = inflate(&z->z, Z_NO_FLUSH);
+        z->spent += apr_time_now() - begun;
         if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) {
             return broken(z, err, z->z.msg ? z->z.msg : "cannot be inflated");
         }
@@ -146,6 +149,12 @@ apr_status_t sal_inflate_feed(sal_inflate_t *z, const char *data, apr_size_t siz
 apr_status_t sal_inflate_finish(sal_inflate_t *z, sal_error_t *err)
 {
     return z->state == IN_MEMBER ? broken(z, err, "the stream ends too early") : APR_SUCCESS;
+}
+
+apr_uint64_t sal_inflate_spent(const sal_inflate_t *z, apr_interval_time_t *time)
+{
+    *time = z->spent;
+    return z->total;
 }
 
 int sal_inflate_broken(const sal_inflate_t *z)

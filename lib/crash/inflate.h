@@ -29,4 +29,7 @@ SAL_API apr_status_t sal_inflate_finish(sal_inflate_t *z, sal_error_t *err);
 /* True once the fault was in the gzip stream itself, not in what the sink made of it. */
 SAL_API int sal_inflate_broken(const sal_inflate_t *z);
 
+/* Bytes that came out so far, and the time that inflating them took (without the sink's). */
+SAL_API apr_uint64_t sal_inflate_spent(const sal_inflate_t *z, apr_interval_time_t *time);
+
 #endif

@@ -597,6 +597,15 @@ apr_status_t sal_intake_make_other(sal_intake_t **out, sal_crash_store_t *store,
     return part_begin(*out, &whole, err);
 }
 
+bool sal_intake_inflated(const sal_intake_t *in, apr_uint64_t *size, apr_interval_time_t *time)
+{
+    if (!in->inflate) {
+        return false;
+    }
+    *size = sal_inflate_spent(in->inflate, time);
+    return true;
+}
+
 /* Names the fault of a failure that no part has claimed. */
 static apr_status_t classify(sal_intake_t *in, apr_status_t rv)
 {

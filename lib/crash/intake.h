@@ -72,6 +72,10 @@ SAL_API bool sal_intake_has_dump(const sal_intake_t *in, const char *name);
 /* Maps Sentry's dialect (crash/sentry.h), the file __sentry-event included. */
 SAL_API void sal_intake_map_sentry(const char **event_id, sal_intake_t *in, const char *project);
 
+/* Of a gzip body: bytes after inflating, and the time that inflating took. False if it is none. */
+SAL_API bool sal_intake_inflated(const sal_intake_t *in, apr_uint64_t *size,
+                                 apr_interval_time_t *time);
+
 /* An id of today whose file is already open; NULL only if the store failed (err says how). */
 SAL_API const char *sal_intake_id(sal_intake_t *in, sal_error_t *err);
 

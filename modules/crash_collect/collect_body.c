@@ -87,6 +87,7 @@ int collect_read_body(collect_report_t *q, int *rc)
     if (rv == APR_SUCCESS) {
         rv = sal_intake_finish(q->intake, &q->err);
     }
+    collect_count_inflating(q, rv == APR_SUCCESS);
     if (rv == APR_SUCCESS) {
         return 1;
     }

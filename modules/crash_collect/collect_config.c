@@ -63,6 +63,7 @@ void *collect_merge_server(apr_pool_t *p, void *base, void *add)
     c->max_in_flight = a->max_in_flight < 0 ? b->max_in_flight : a->max_in_flight;
     c->min_free = a->min_free < 0 ? b->min_free : a->min_free;
     collect_metrics_merge(&c->metrics, &b->metrics, &a->metrics);
+    collect_ledger_merge(&c->ledger, &b->ledger, &a->ledger);
     return c;
 }
 
@@ -94,6 +95,7 @@ void *collect_merge_dir(apr_pool_t *p, void *base, void *add)
     collect_dialect_merge(&d->dialect, &b->dialect, &a->dialect);
     d->removed = a->removed ? a->removed : b->removed;
     d->version_file = a->version_file ? a->version_file : b->version_file;
+    collect_limits_merge(p, &d->limits, &b->limits, &a->limits);
     collect_ping_merge(&d->ping, &b->ping, &a->ping, p);
     return d;
 }
@@ -229,5 +231,6 @@ const command_rec collect_directives[] = {
                     "annotations that are not stored; none for none"),
     AP_INIT_TAKE1("CrashVersionFile", set_version_file, NULL, RSRC_CONF | ACCESS_CONF,
                   "version.json of the deployment, for /__version__"),
-    COLLECT_METRICS_DIRECTIVES COLLECT_PING_DIRECTIVES{ NULL, { NULL }, NULL, 0, TAKE1, NULL }
+    COLLECT_METRICS_DIRECTIVES COLLECT_LIMITS_DIRECTIVES COLLECT_LEDGER_DIRECTIVES
+        COLLECT_PING_DIRECTIVES{ NULL, { NULL }, NULL, 0, TAKE1, NULL }
 };

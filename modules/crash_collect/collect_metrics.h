@@ -72,7 +72,7 @@ const char *collect_set_statsd(cmd_parms *cmd, void *unused, const char *arg);
 
 /* post_config; keeps what was counted before a graceful restart. */
 void collect_metrics_make(server_rec *s);
-/* child_init, after the site's store and row thread. */
+/* child_init, before the sites. */
 void collect_metrics_child(server_rec *s, apr_pool_t *pchild);
 /* Once a second in each child: what is known of its row thread and store becomes counts. */
 void collect_metrics_tick(struct collect_site_t *site);

@@ -324,6 +324,7 @@ int collect_ping_handler(request_rec *r, const char *path)
 {
     ping_req_t q = { .r = r, .conf = &collect_dir(r)->ping };
     apr_status_t rv = sal_ping_path(&q.path, path, r->pool, &q.err);
+    apr_interval_time_t wait;
     int rc;
 
     if (rv != APR_SUCCESS) {
@@ -338,6 +339,9 @@ int collect_ping_handler(request_rec *r, const char *path)
         return refuse(r, HTTP_NOT_FOUND, "pings of this app are not taken");
     }
     apr_table_setn(r->notes, "crash-ping-app", q.path.app);
+    if (collect_client_over(r, &wait)) {
+        return not_now(r);
+    }
     if (atomic_fetch_add(&running, 1) >= MAX_RUNNING) {
         rc = not_now(r);
     } else {

@@ -10,6 +10,8 @@
 #include "crash/intake.h"
 #include "crash/row_thread.h"
 #include "crash/throttle.h"
+#include "collect_ledger.h"
+#include "collect_limits.h"
 #include "collect_metrics.h"
 #include "collect_ping.h"
 
@@ -19,6 +21,7 @@ typedef struct collect_site_t {
     sal_crash_store_t *store; /* NULL until child_init, or if it could not be opened */
     sal_row_thread_t *rows;   /* NULL without a database key */
     sal_row_stats_t told;     /* of rows: what /metrics has been told */
+    collect_keeper_t *keeper; /* NULL until child_init */
     int tried;
     int sweep_failed; /* of the watchdog's thread: said once */
 } collect_site_t;
@@ -28,6 +31,7 @@ typedef struct collect_server_t {
     apr_int64_t max_in_flight;
     apr_int64_t min_free;
     collect_metrics_server_t metrics;
+    collect_ledger_server_t ledger;
 } collect_server_t;
 
 /* Numbers are -1 where they are not set; collect_number() knows the defaults. */
@@ -39,6 +43,7 @@ typedef struct collect_dir_t {
     collect_dialect_t dialect;
     apr_array_header_t *removed; /* NULL: the default list; of const char *, NULL-terminated */
     const char *version_file;
+    collect_limits_dir_t limits;
     collect_ping_t ping;
 } collect_dir_t;
 
@@ -96,6 +101,7 @@ typedef enum {
     REFUSED_TOO_LARGE,
     REFUSED_UUID,
     REFUSED_TOKEN,
+    REFUSED_KEY, /* CrashIngestKey */
     REFUSED_LATE
 } collect_refusal_t;
 
@@ -105,7 +111,8 @@ int collect_refuse_fault(request_rec *r, sal_fault_t fault);
 struct collect_report_t;
 int collect_discard(struct collect_report_t *q);
 int collect_accept(struct collect_report_t *q);
-int collect_busy(request_rec *r, int retry_after);
+/* 503; why is counted and noted ("store_full"), never sent. */
+int collect_busy(request_rec *r, const char *why, int retry_after);
 int collect_failed(request_rec *r);
 int collect_method(request_rec *r, const char *allow);
 

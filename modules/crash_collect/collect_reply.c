@@ -27,6 +27,7 @@ static const struct {
     [REFUSED_TOO_LARGE] = { 413, "Discarded=malformed_too_large" },
     [REFUSED_UUID] = { 400, "Discarded=malformed_invalid_uuid" },
     [REFUSED_TOKEN] = { 401, "Discarded=unauthorized_uuid" },
+    [REFUSED_KEY] = { 401, "Discarded=unauthorized_key" },
     [REFUSED_LATE] = { 408, "" },
 };
 
@@ -66,8 +67,11 @@ int collect_refuse(request_rec *r, collect_refusal_t why)
     reason = reason ? reason + 1 : "late";
     apr_table_setn(r->notes, "crash-discarded", reason);
     apr_table_setn(r->headers_out, "X-Crash-Reason", reason);
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL1011: report refused: %s",
-                  why == REFUSED_LATE ? "the body came too late" : reason);
+    collect_count_refusal(reason);
+    if (collect_log_may(r, apr_pstrcat(r->pool, "SAL1011 ", reason, NULL))) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL1011: report refused: %s",
+                      why == REFUSED_LATE ? "the body came too late" : reason);
+    }
     if (status == 413) {
         r->connection->keepalive = AP_CONN_CLOSE; /* what is left of the body is not read */
     }
@@ -136,9 +140,12 @@ int collect_accept(collect_report_t *q)
     }
 }
 
-int collect_busy(request_rec *r, int retry_after)
+int collect_busy(request_rec *r, const char *why, int retry_after)
 {
     unsigned char jitter = 0;
+
+    collect_count(COLLECT_BUSY, why);
+    apr_table_setn(r->notes, "crash-busy", why);
 
     /* So that those who were sent away together do not come back together. */
     apr_generate_random_bytes(&jitter, 1);

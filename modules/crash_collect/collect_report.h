@@ -42,12 +42,19 @@ int collect_read_body(collect_report_t *q, int *rc);
 /* ---- collect_sentry.c ---- */
 int collect_map_sentry(collect_report_t *q, int *rc);
 
+/* ---- collect_ledger.c: counting, one call a place ---- */
+void collect_count_refusal(const char *reason); /* "malformed_no_boundary", "late", ... */
+void collect_count_inflating(collect_report_t *q, int good); /* nothing if it is not gzip */
+void collect_count_report(collect_report_t *q);              /* well-formed, before decisions */
+
 /* ---- collect_submitter.c: clients that may bring their own id ---- */
 int collect_read_uuid(collect_report_t *q, int *rc);
 
 /* ---- collect_request.c ---- */
 /* The store failed: answers, logs once, and returns what the handler returns. */
 int collect_refuse_store(collect_report_t *q, apr_status_t rv);
+/* Notes for the access log and counts, once q->verdict is final. */
+void collect_note_verdict(collect_report_t *q);
 /* All steps, for a request whose method is POST; q->shape is set by collect_read_headers. */
 int collect_take_report(collect_report_t *q);
 

@@ -23,12 +23,16 @@ collect_report_t *collect_report(request_rec *r)
 
 int collect_refuse_store(collect_report_t *q, apr_status_t rv)
 {
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, q->r, "SAL1004: report not stored: %s", q->err.message);
+    collect_count(COLLECT_SAVE_DROPPED, NULL);
+    if (collect_log_may(q->r, "SAL1004")) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, q->r, "SAL1004: report not stored: %s",
+                      q->err.message);
+    }
     if (APR_STATUS_IS_ENOSPC(rv) || rv == EDQUOT) {
-        return collect_busy(q->r, RETRY_FULL);
+        return collect_busy(q->r, "store_full", RETRY_FULL);
     }
     if (rv == EROFS || rv == SAL_E_SICK) {
-        return collect_busy(q->r, RETRY_BUSY);
+        return collect_busy(q->r, "store_sick", RETRY_BUSY);
     }
     return collect_failed(q->r);
 }
@@ -55,8 +59,14 @@ static void throttle(collect_report_t *q)
     sal_throttle_rules_t rules = { NULL, 0, collect_fallback(q->dir) };
 
     sal_throttle_decide(&q->verdict, &rules, sal_intake_annotations(q->intake), NULL, q->r);
+}
+
+void collect_note_verdict(collect_report_t *q)
+{
     apr_table_setn(q->r->notes, "crash-rule", q->verdict.rule);
     apr_table_setn(q->r->notes, "crash-throttle", sal_throttle_name(q->verdict.result));
+    collect_count(COLLECT_THROTTLE, sal_throttle_name(q->verdict.result));
+    collect_count(COLLECT_THROTTLE_RULE, q->verdict.rule);
 }
 
 /* ---- commit ---- */
@@ -82,6 +92,7 @@ static const char *make_id(collect_report_t *q)
 static int store(collect_report_t *q)
 {
     sal_raw_meta_t meta = { 0 };
+    apr_time_t begun;
     apr_status_t rv;
 
     sal_annotations_remove(sal_intake_annotations(q->intake), collect_removed(q->dir));
@@ -90,10 +101,13 @@ static int store(collect_report_t *q)
     meta.user_agent = apr_table_get(q->r->headers_in, "User-Agent");
     meta.throttle_rule = q->verdict.rule;
     meta.address = collect_kept_address(q);
+    begun = apr_time_now();
     rv = sal_intake_commit(q->intake, q->id, &meta, &q->err);
+    collect_observe(COLLECT_SAVE_TIME, NULL, apr_time_now() - begun);
     if (rv != APR_SUCCESS && rv != SAL_E_EXISTS) {
         return collect_refuse_store(q, rv);
     }
+    collect_count(COLLECT_SAVED, NULL);
     if (q->site->rows) {
         sal_row_thread_add(q->site->rows, q->id, q->now);
     }
@@ -125,10 +139,14 @@ static int decide(collect_report_t *q)
     if (!map_dialect(q, &rc)) {
         return rc;
     }
+    if (!collect_admit_product(q, &rc)) {
+        return rc;
+    }
     throttle(q);
     if (!collect_read_uuid(q, &rc)) {
         return rc;
     }
+    collect_note_verdict(q);
     if (!q->id && !(q->id = make_id(q))) {
         return collect_refuse_store(q, q->err.code);
     }
@@ -143,14 +161,19 @@ static int admit(collect_report_t *q, int *rc)
     apr_status_t rv;
 
     if (!q->site || !q->site->store) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, q->r, "SAL1005: no crash store in this child; %s",
-                      q->site ? "its start-up message says why" : "SalvageConfig is missing");
-        *rc = collect_busy(q->r, RETRY_BUSY);
+        if (collect_log_may(q->r, "SAL1005")) {
+            ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, q->r,
+                          "SAL1005: no crash store in this child; %s",
+                          q->site ? "its start-up message says why" : "SalvageConfig is missing");
+        }
+        *rc = collect_busy(q->r, "no_store", RETRY_BUSY);
         return 0;
     }
     rv = sal_crash_store_admit(q->site->store, &q->err);
     if (rv != APR_SUCCESS) {
-        *rc = collect_busy(q->r, APR_STATUS_IS_ENOSPC(rv) ? RETRY_FULL : RETRY_BUSY);
+        *rc = APR_STATUS_IS_ENOSPC(rv)
+                  ? collect_busy(q->r, "store_full", RETRY_FULL)
+                  : collect_busy(q->r, rv == SAL_E_SICK ? "store_sick" : "store_slow", RETRY_BUSY);
         return 0;
     }
     return 1;
@@ -160,13 +183,21 @@ static int take_in(collect_report_t *q)
 {
     int rc, running = atomic_fetch_add(&in_flight, 1);
 
+    collect_gauge_add(COLLECT_IN_FLIGHT, 1);
     if (running >= collect_max_in_flight(collect_server(q->r->server))) {
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, q->r,
-                      "SAL1012: report sent away: %d are being taken in", running);
-        rc = collect_busy(q->r, RETRY_BUSY);
+        if (collect_log_may(q->r, "SAL1012")) {
+            ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, q->r,
+                          "SAL1012: report sent away: %d are being taken in", running);
+        }
+        rc = collect_busy(q->r, "in_flight", RETRY_BUSY);
     } else if (collect_read_body(q, &rc)) {
+        apr_time_t begun = apr_time_now();
+
+        collect_count_report(q);
         rc = decide(q);
+        collect_observe(COLLECT_HANDLING_TIME, NULL, apr_time_now() - begun);
     }
+    collect_gauge_add(COLLECT_IN_FLIGHT, -1);
     atomic_fetch_sub(&in_flight, 1);
     return rc;
 }
@@ -179,7 +210,7 @@ int collect_take_report(collect_report_t *q)
     q->now = apr_time_now();
     q->site = collect_server(q->r->server)->site;
     q->lines = "";
-    if (!collect_read_headers(q, &rc) || !admit(q, &rc)) {
+    if (!collect_admit_client(q, &rc) || !collect_read_headers(q, &rc) || !admit(q, &rc)) {
         return rc;
     }
     return take_in(q);

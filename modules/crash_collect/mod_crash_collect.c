@@ -86,6 +86,7 @@ static int collect_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *
     forget_tries(s);
     collect_metrics_make(s);
     collect_sweep_start(s, pconf);
+    collect_limits_make(s);
     return rv == APR_SUCCESS ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -115,14 +116,15 @@ static apr_status_t open_site(collect_site_t *site, server_rec *s, apr_pool_t *p
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "SAL1008: %s; the sweep will queue crashes",
                      err.message);
     }
+    collect_keeper_start(site, s, pchild);
     return APR_SUCCESS;
 }
 
 static void collect_child_init(apr_pool_t *pchild, server_rec *s)
 {
     web_log_to(s);
-    each_site(s, open_site, pchild);
     collect_metrics_child(s, pchild);
+    each_site(s, open_site, pchild);
 }
 
 static void collect_hooks(apr_pool_t *p)
@@ -133,6 +135,8 @@ static void collect_hooks(apr_pool_t *p)
     ap_hook_handler(collect_sentry_handler, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(collect_health_handler, NULL, NULL, APR_HOOK_MIDDLE);
     collect_metrics_hooks(p);
+    collect_limits_hooks(p);
+    collect_ledger_hooks(p);
 }
 
 AP_DECLARE_MODULE(crash_collect) = { STANDARD20_MODULE_STUFF, collect_make_dir,
