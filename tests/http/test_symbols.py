@@ -51,7 +51,8 @@ def test_damaged_member(stack, untouched):
     refused(upload(stack, bytes(whole)), 400, f"Bad CRC-32 for file 'xul.pdb/{ID}/xul.sym'")
 
 
-@pytest.mark.parametrize("body", [b"", b"this is no zip", gzip.compress(sym())])
+@pytest.mark.parametrize("body", [b"", b"this is no zip", gzip.compress(sym())],
+                         ids=["empty", "text", "gzip"])
 def test_no_zip(stack, untouched, body):
     refused(upload(stack, body), 400, "File is not a zip file")
 

@@ -207,7 +207,8 @@ def test_v2_bad_range(stack, text):
 @pytest.mark.parametrize("sent,why", [(b"other text 123", "MD5"), (b"short", "size"),
                                       (gzip.compress(b"other text 123"), "MD5"),
                                       (gzip.compress(b"exactly so")[:-5], "damaged"),
-                                      (gzip.compress(b"exactly so") + b"more", "damaged")])
+                                      (gzip.compress(b"exactly so") + b"more", "damaged")],
+                         ids=["other", "short", "other-gzip", "cut", "longer"])
 def test_v2_not_what_was_announced(stack, sent, why):
     """400 on the final PUT, nothing published, the session is gone."""
     text = b"exactly this.."
