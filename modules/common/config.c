@@ -130,6 +130,22 @@ apr_status_t web_make_store_root(const char *path, apr_pool_t *p, sal_error_t *e
     return rv;
 }
 
+apr_pool_t *web_own_pool(void)
+{
+    apr_allocator_t *allocator;
+    apr_pool_t *p;
+
+    if (apr_allocator_create(&allocator) != APR_SUCCESS) {
+        return NULL;
+    }
+    if (apr_pool_create_unmanaged_ex(&p, NULL, allocator) != APR_SUCCESS) {
+        apr_allocator_destroy(allocator);
+        return NULL;
+    }
+    apr_allocator_owner_set(allocator, p);
+    return p;
+}
+
 bool web_is_stopping(void)
 {
     int state = AP_MPMQ_RUNNING;

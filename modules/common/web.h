@@ -52,6 +52,12 @@ apr_status_t web_make_store_root(const char *path, apr_pool_t *p, sal_error_t *e
 /* True during the rehearsal pass of start-up, in which post_config must do nothing. */
 int web_is_rehearsal(void);
 
+/*
+ * A root pool with an allocator of its own, for a thread or an object that takes turns under a
+ * lock: pools of httpd may be used by the thread they belong to alone. NULL without memory.
+ */
+apr_pool_t *web_own_pool(void);
+
 /* True once this process has been told to end: whoever waits for others shall stop waiting. */
 bool web_is_stopping(void);
 

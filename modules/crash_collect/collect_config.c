@@ -64,6 +64,7 @@ void *collect_merge_server(apr_pool_t *p, void *base, void *add)
     c->min_free = a->min_free < 0 ? b->min_free : a->min_free;
     collect_metrics_merge(&c->metrics, &b->metrics, &a->metrics);
     collect_ledger_merge(&c->ledger, &b->ledger, &a->ledger);
+    collect_health_merge(&c->health, &b->health, &a->health);
     return c;
 }
 
@@ -232,5 +233,5 @@ const command_rec collect_directives[] = {
     AP_INIT_TAKE1("CrashVersionFile", set_version_file, NULL, RSRC_CONF | ACCESS_CONF,
                   "version.json of the deployment, for /__version__"),
     COLLECT_METRICS_DIRECTIVES COLLECT_LIMITS_DIRECTIVES COLLECT_LEDGER_DIRECTIVES
-        COLLECT_PING_DIRECTIVES{ NULL, { NULL }, NULL, 0, TAKE1, NULL }
+        COLLECT_HEALTH_DIRECTIVES COLLECT_PING_DIRECTIVES{ NULL, { NULL }, NULL, 0, TAKE1, NULL }
 };

@@ -123,6 +123,22 @@ static void describe(sal_ledger_row_t *row, const collect_report_t *q)
     }
 }
 
+/* Before mod_log_config writes its line: the notes under the names that the manual gives. */
+static int name_notes(request_rec *r)
+{
+    static const char *const names[][2] = { { "crash-id", "CRASH_ID" },
+                                            { "crash-rule", "CRASH_RULE" } };
+
+    for (int i = 0; i < 2; i++) {
+        const char *value = apr_table_get(r->notes, names[i][0]);
+
+        if (value) {
+            apr_table_setn(r->notes, names[i][1], value);
+        }
+    }
+    return DECLINED;
+}
+
 static int end_request(request_rec *first)
 {
     request_rec *r = first;
@@ -311,26 +327,6 @@ static apr_status_t destroy(void *data)
     return APR_SUCCESS;
 }
 
-/* A root pool with an allocator of its own: pools of the child may not be used by the thread. */
-static apr_status_t make_pools(collect_keeper_t *k)
-{
-    apr_allocator_t *allocator;
-    apr_status_t rv = apr_allocator_create(&allocator);
-
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    rv = apr_pool_create_unmanaged_ex(&k->pool, NULL, allocator);
-    if (rv != APR_SUCCESS) {
-        apr_allocator_destroy(allocator);
-        return rv;
-    }
-    apr_allocator_owner_set(allocator, k->pool);
-    apr_pool_create(&k->db_pool, k->pool);
-    apr_pool_create(&k->tmp, k->pool);
-    return APR_SUCCESS;
-}
-
 static int start_thread(collect_keeper_t *k)
 {
     sigset_t all, before;
@@ -369,9 +365,11 @@ void collect_keeper_start(collect_site_t *site, server_rec *s, apr_pool_t *pchil
     k->site = site;
     k->fd = -1;
     site->keeper = NULL;
-    if (make_pools(k) != APR_SUCCESS) {
+    if (!(k->pool = web_own_pool())) {
         return;
     }
+    apr_pool_create(&k->db_pool, k->pool);
+    apr_pool_create(&k->tmp, k->pool);
     pthread_mutex_init(&k->lock, NULL);
     pthread_cond_init(&k->wake, NULL);
     configure(k, s, pchild);
@@ -390,6 +388,7 @@ void collect_keeper_start(collect_site_t *site, server_rec *s, apr_pool_t *pchil
 void collect_ledger_hooks(apr_pool_t *p)
 {
     (void)p;
+    ap_hook_log_transaction(name_notes, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_log_transaction(end_request, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

@@ -277,6 +277,12 @@ void collect_observe(collect_metric_t what, const char *label, apr_int64_t value
     }
 }
 
+/* EPERM: the number has passed to a stranger's process. */
+static int is_alive(pid_t pid)
+{
+    return pid && kill(pid, 0) == 0;
+}
+
 void collect_gauge_add(collect_gauge_t what, int n)
 {
     if (slot) {
@@ -291,13 +297,29 @@ void collect_gauge_set(collect_gauge_t what, int n)
     }
 }
 
-/* ---- slots ---- */
-
-/* EPERM: the number has passed to a stranger's process. */
-static int is_alive(pid_t pid)
+int collect_gauge_sum(collect_gauge_t what)
 {
-    return pid && kill(pid, 0) == 0;
+    int sum = 0;
+
+    for (int i = 0; shared && i < SLOTS; i++) {
+        if (is_alive(__atomic_load_n(&shared->slots[i].pid, __ATOMIC_ACQUIRE))) {
+            sum += __atomic_load_n(&shared->slots[i].gauges[what], __ATOMIC_RELAXED);
+        }
+    }
+    return sum;
 }
+
+apr_uint64_t collect_counted(collect_metric_t what)
+{
+    apr_uint64_t sum = 0;
+
+    for (int i = 0; shared && i <= CELLS; i++) {
+        sum += __atomic_load_n(&shared->cells[what][i].value, __ATOMIC_RELAXED);
+    }
+    return sum;
+}
+
+/* ---- slots ---- */
 
 static apr_status_t leave_slot(void *unused)
 {

@@ -58,6 +58,10 @@ typedef enum {
 void collect_gauge_add(collect_gauge_t what, int n);
 void collect_gauge_set(collect_gauge_t what, int n);
 
+/* The sum over living children, and over all labels; for mod_status. */
+int collect_gauge_sum(collect_gauge_t what);
+apr_uint64_t collect_counted(collect_metric_t what);
+
 /* ---- of the module's life ---- */
 
 typedef struct collect_metrics_server_t {

@@ -10,6 +10,7 @@
 #include "crash/intake.h"
 #include "crash/row_thread.h"
 #include "crash/throttle.h"
+#include "collect_health.h"
 #include "collect_ledger.h"
 #include "collect_limits.h"
 #include "collect_metrics.h"
@@ -32,6 +33,7 @@ typedef struct collect_server_t {
     apr_int64_t min_free;
     collect_metrics_server_t metrics;
     collect_ledger_server_t ledger;
+    collect_health_server_t health;
 } collect_server_t;
 
 /* Numbers are -1 where they are not set; collect_number() knows the defaults. */
@@ -80,9 +82,6 @@ const char *collect_set_overwrite(cmd_parms *cmd, void *dir, int on);
 
 /* ---- collect_sentry.c: SetHandler crash-sentry ---- */
 int collect_sentry_handler(request_rec *r);
-
-/* ---- collect_health.c: SetHandler crash-health ---- */
-int collect_health_handler(request_rec *r);
 
 /* ---- collect_reply.c ---- */
 typedef enum {

@@ -124,6 +124,7 @@ static void collect_child_init(apr_pool_t *pchild, server_rec *s)
 {
     web_log_to(s);
     collect_metrics_child(s, pchild);
+    collect_health_child(pchild);
     each_site(s, open_site, pchild);
 }
 
@@ -133,7 +134,7 @@ static void collect_hooks(apr_pool_t *p)
     ap_hook_child_init(collect_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(collect_handler, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(collect_sentry_handler, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_handler(collect_health_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    collect_health_hooks(p);
     collect_metrics_hooks(p);
     collect_limits_hooks(p);
     collect_ledger_hooks(p);
