@@ -34,11 +34,13 @@ salvage_tools_LDADD = libdumpsyms.la libsalvage_core.la $(APR_LIBS) $(JANSSON_LI
 salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
     tools/cmd_db.c \
     tools/cmd_grant.c \
+    tools/cmd_product.c \
     tools/cmd_queue.c \
     tools/signature_fetch.c tools/signature_cmd.c tools/signature_print.c \
     tools/cmd_submit.c \
     tools/cmd_sweep.c \
     tools/cmd_symbols.c \
+    tools/cmd_throttle.c \
     tools/cmd_token.c \
     tools/cmd_upload_symbols.c tools/upload_send.c tools/upload_send.h tools/symbol_files.c tools/symbol_files.h
 salvage_server_CPPFLAGS = $(TOOL_CPPFLAGS) -DSALVAGE_SERVER

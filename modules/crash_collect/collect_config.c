@@ -51,6 +51,7 @@ void *collect_make_server(apr_pool_t *p, server_rec *s)
 
     (void)s;
     c->max_in_flight = c->min_free = -1;
+    collect_throttle_init(NULL, &c->throttle);
     return c;
 }
 
@@ -65,6 +66,7 @@ void *collect_merge_server(apr_pool_t *p, void *base, void *add)
     collect_metrics_merge(&c->metrics, &b->metrics, &a->metrics);
     collect_ledger_merge(&c->ledger, &b->ledger, &a->ledger);
     collect_health_merge(&c->health, &b->health, &a->health);
+    collect_throttle_merge_server(&c->throttle, &b->throttle, &a->throttle);
     return c;
 }
 
@@ -76,7 +78,8 @@ void *collect_make_dir(apr_pool_t *p, char *dir)
 #define ROW(field, name, fallback, min, max, help) d->field = -1;
     COLLECT_DIR_SIZES(ROW)
 #undef ROW
-    d->fallback = d->overwrite = -1;
+    d->overwrite = -1;
+    collect_throttle_init(&d->throttle, NULL);
     collect_dialect_make(&d->dialect);
     collect_ping_make(&d->ping);
     return d;
@@ -90,7 +93,7 @@ void *collect_merge_dir(apr_pool_t *p, void *base, void *add)
 #define ROW(field, name, fallback, min, max, help) d->field = a->field < 0 ? b->field : a->field;
     COLLECT_DIR_SIZES(ROW)
 #undef ROW
-    d->fallback = a->fallback < 0 ? b->fallback : a->fallback;
+    collect_throttle_merge_dir(&d->throttle, &b->throttle, &a->throttle, p);
     d->token = a->token ? a->token : b->token;
     d->overwrite = a->overwrite < 0 ? b->overwrite : a->overwrite;
     collect_dialect_merge(&d->dialect, &b->dialect, &a->dialect);
@@ -133,11 +136,6 @@ void collect_limits(const collect_dir_t *d, sal_intake_limits_t *out)
     *out = limits;
 }
 
-sal_throttle_t collect_fallback(const collect_dir_t *d)
-{
-    return d->fallback < 0 ? SAL_THROTTLE_ACCEPT : (sal_throttle_t)d->fallback;
-}
-
 const char *const *collect_removed(const collect_dir_t *d)
 {
     return d->removed ? (const char *const *)d->removed->elts : removed_default;
@@ -171,18 +169,6 @@ static const char *set_min_free(cmd_parms *cmd, void *unused, const char *arg)
 {
     (void)unused;
     return web_arg_size(cmd, arg, 0, INT64_C(1) << 50, &collect_server(cmd->server)->min_free);
-}
-
-static const char *set_fallback(cmd_parms *cmd, void *dir, const char *arg)
-{
-    sal_throttle_t v;
-
-    if (!sal_throttle_parse(arg, &v) || v == SAL_THROTTLE_CONTINUE) {
-        return apr_psprintf(cmd->pool, "%s: \"%s\" is none of accept, defer, reject, fakeaccept",
-                            cmd->cmd->name, arg);
-    }
-    ((collect_dir_t *)dir)->fallback = (int)v;
-    return NULL;
 }
 
 /* The array always ends in NULL, so that it can be handed out as it is. */
@@ -224,8 +210,7 @@ const command_rec collect_directives[] = {
                       "crash reports that a child takes in at the same time (64)"),
     AP_INIT_TAKE1("CrashMinFree", set_min_free, NULL, RSRC_CONF,
                   "free space below which crashes are refused (the larger of 1G and 2%)"),
-    AP_INIT_TAKE1("CrashThrottleDefault", set_fallback, NULL, RSRC_CONF | ACCESS_CONF,
-                  "accept, defer, reject or fakeaccept what no rule decides (accept)"),
+    COLLECT_THROTTLE_DIRECTIVES,
     COLLECT_SUBMITTER_DIRECTIVES,
     COLLECT_DIALECT_DIRECTIVES,
     AP_INIT_ITERATE("CrashRemoveAnnotation", add_removed, NULL, RSRC_CONF | ACCESS_CONF,

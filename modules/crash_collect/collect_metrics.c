@@ -239,6 +239,11 @@ void collect_count(collect_metric_t what, const char *label)
     collect_count_n(what, label, 1);
 }
 
+apr_uint64_t collect_counted(collect_metric_t what, const char *label)
+{
+    return shared ? __atomic_load_n(&find_cell(what, label)->value, __ATOMIC_RELAXED) : 0;
+}
+
 static void tell_observation(collect_metric_t what, const char *label, apr_int64_t value)
 {
     const struct family_t *f = &families[what];

@@ -43,6 +43,8 @@ typedef enum {
 /* One more. label: NULL where the family has none; cut at 63 bytes, odd bytes become '_'. */
 void collect_count(collect_metric_t what, const char *label);
 void collect_count_n(collect_metric_t what, const char *label, apr_uint64_t n);
+/* What was counted under a label so far, by all children. */
+apr_uint64_t collect_counted(collect_metric_t what, const char *label);
 /* One observation: bytes or microseconds. */
 void collect_observe(collect_metric_t what, const char *label, apr_int64_t value);
 

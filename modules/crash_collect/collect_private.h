@@ -14,15 +14,17 @@
 #include "collect_ledger.h"
 #include "collect_limits.h"
 #include "collect_metrics.h"
+#include "collect_throttle.h"
 #include "collect_ping.h"
 
 /* One salvage.conf: shared by all servers that read it. The store is each child's own. */
 typedef struct collect_site_t {
     sal_conf_t *conf;
-    sal_crash_store_t *store; /* NULL until child_init, or if it could not be opened */
-    sal_row_thread_t *rows;   /* NULL without a database key */
-    sal_row_stats_t told;     /* of rows: what /metrics has been told */
-    collect_keeper_t *keeper; /* NULL until child_init */
+    sal_crash_store_t *store;      /* NULL until child_init, or if it could not be opened */
+    sal_row_thread_t *rows;        /* NULL without a database key */
+    sal_row_stats_t told;          /* of rows: what /metrics has been told */
+    collect_keeper_t *keeper;      /* NULL until child_init */
+    sal_product_watch_t *products; /* NULL where no section says `CrashProducts listed` */
     int tried;
     int sweep_failed; /* of the watchdog's thread: said once */
 } collect_site_t;
@@ -34,12 +36,13 @@ typedef struct collect_server_t {
     collect_metrics_server_t metrics;
     collect_ledger_server_t ledger;
     collect_health_server_t health;
+    collect_throttle_server_t throttle;
 } collect_server_t;
 
 /* Numbers are -1 where they are not set; collect_number() knows the defaults. */
 typedef struct collect_dir_t {
     apr_int64_t max_body, max_inflated, max_dump, max_annotation;
-    int fallback;      /* sal_throttle_t, -1 if not set */
+    collect_throttle_dir_t throttle;
     const char *token; /* for clients that bring their own uuid */
     int overwrite;     /* such a uuid may replace a stored crash; -1 if not set */
     collect_dialect_t dialect;
@@ -62,7 +65,6 @@ collect_dir_t *collect_dir(request_rec *r);
 apr_int64_t collect_max_in_flight(const collect_server_t *c);
 apr_int64_t collect_max_body(const collect_dir_t *d);
 void collect_limits(const collect_dir_t *d, sal_intake_limits_t *out);
-sal_throttle_t collect_fallback(const collect_dir_t *d);
 const char *const *collect_removed(const collect_dir_t *d);
 
 /* ---- collect_request.c: SetHandler crash-collect; the steps are in collect_report.h ---- */

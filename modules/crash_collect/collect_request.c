@@ -53,17 +53,10 @@ static int map_dialect(collect_report_t *q, int *rc)
     return 1;
 }
 
-static void throttle(collect_report_t *q)
-{
-    /* Rules of the configuration will be listed here; until then all is up to the default. */
-    sal_throttle_rules_t rules = { NULL, 0, collect_fallback(q->dir) };
-
-    sal_throttle_decide(&q->verdict, &rules, sal_intake_annotations(q->intake), NULL, q->r);
-}
-
 void collect_note_verdict(collect_report_t *q)
 {
     apr_table_setn(q->r->notes, "crash-rule", q->verdict.rule);
+    apr_table_setn(q->r->notes, "CRASH_RULE", q->verdict.rule);
     apr_table_setn(q->r->notes, "crash-throttle", sal_throttle_name(q->verdict.result));
     collect_count(COLLECT_THROTTLE, sal_throttle_name(q->verdict.result));
     collect_count(COLLECT_THROTTLE_RULE, q->verdict.rule);
@@ -76,8 +69,8 @@ static const char *make_id(collect_report_t *q)
     char *id = apr_palloc(q->r->pool, SAL_CRASH_ID_LEN + 1);
     const char *proposed;
 
-    if (q->verdict.result == SAL_THROTTLE_FAKEACCEPT) {
-        sal_crash_id_make(id, q->now, SAL_THROTTLE_FAKEACCEPT);
+    if (q->verdict.result == SAL_THROTTLE_REJECT || q->verdict.result == SAL_THROTTLE_FAKEACCEPT) {
+        sal_crash_id_make(id, q->now, (int)q->verdict.result);
         return id;
     }
     proposed = sal_intake_id(q->intake, &q->err);
@@ -142,7 +135,7 @@ static int decide(collect_report_t *q)
     if (!collect_admit_product(q, &rc)) {
         return rc;
     }
-    throttle(q);
+    collect_throttle(q);
     if (!collect_read_uuid(q, &rc)) {
         return rc;
     }
@@ -150,6 +143,7 @@ static int decide(collect_report_t *q)
     if (!q->id && !(q->id = make_id(q))) {
         return collect_refuse_store(q, q->err.code);
     }
+    collect_throttle_tell(q);
     return answer(q);
 }
 

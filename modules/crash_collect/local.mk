@@ -19,3 +19,6 @@ mod_crash_collect_la_SOURCES += modules/crash_collect/collect_ping.c \
 mod_crash_collect_la_CPPFLAGS = $(WEB_CPPFLAGS) -DSALVAGE_VERSION='"$(PACKAGE_VERSION)"'
 mod_crash_collect_la_LIBADD = $(WEB_LIBS)
 mod_crash_collect_la_LDFLAGS = $(MODULE_LINK) -export-symbols-regex '^crash_collect_module$$'
+mod_crash_collect_la_SOURCES += modules/crash_collect/collect_throttle.c \
+    modules/crash_collect/collect_throttle.h modules/crash_collect/collect_throttle_expr.c \
+    modules/crash_collect/collect_throttle_places.c modules/crash_collect/collect_throttle_trial.c

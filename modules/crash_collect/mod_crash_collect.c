@@ -87,6 +87,7 @@ static int collect_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *
     collect_metrics_make(s);
     collect_sweep_start(s, pconf);
     collect_limits_make(s);
+    collect_throttle_places_make(s, pconf);
     return rv == APR_SUCCESS ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -126,6 +127,7 @@ static void collect_child_init(apr_pool_t *pchild, server_rec *s)
     collect_metrics_child(s, pchild);
     collect_health_child(pchild);
     each_site(s, open_site, pchild);
+    collect_throttle_child(s, pchild);
 }
 
 static void collect_hooks(apr_pool_t *p)
@@ -138,6 +140,9 @@ static void collect_hooks(apr_pool_t *p)
     collect_metrics_hooks(p);
     collect_limits_hooks(p);
     collect_ledger_hooks(p);
+    collect_throttle_expr_hooks(p);
+    collect_throttle_places_hooks(p);
+    collect_throttle_trial_hooks(p);
 }
 
 AP_DECLARE_MODULE(crash_collect) = { STANDARD20_MODULE_STUFF, collect_make_dir,
