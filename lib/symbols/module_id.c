@@ -56,12 +56,14 @@ bool sal_debug_id_valid(const char *id)
         return false;
     }
     for (; id[n]; n++) {
-        if (!isxdigit((unsigned char)id[n])) {
+        unsigned char c = (unsigned char)id[n], letter = c | 0x20;
+
+        if ((c < '0' || c > '9') && (letter < 'a' || letter > 'f')) {
             return false;
         }
-        nonzero = nonzero || id[n] != '0';
+        nonzero |= c != '0';
     }
-    return n > 0 && nonzero;
+    return nonzero;
 }
 
 /* Value of the hex digits s[0..n), at most 16 of them. */
@@ -143,7 +145,15 @@ const char *sal_symbols_leaf(const char *debug_file, apr_pool_t *p)
 
 bool sal_symbols_name_valid(const char *s, apr_size_t len)
 {
-    static const char forbidden[] = "\\^`><{}[]#%\"'|/";
+    /* Once per part of each download's path, so a table: what no name holds, and U+0080 to U+00FF,
+     * whose lead bytes are C2 and C3. */
+    static const bool forbidden[256] = {
+        [0 ... 0x1f] = true, [0x7f] = true, ['\\'] = true, ['^'] = true, ['`'] = true,
+        ['>'] = true,        ['<'] = true,  ['{'] = true,  ['}'] = true, ['['] = true,
+        [']'] = true,        ['#'] = true,  ['%'] = true,  ['"'] = true, ['\''] = true,
+        ['|'] = true,        ['/'] = true,  [0xc2] = true, [0xc3] = true
+    };
+    unsigned char all = 0;
 
     if (len == 0 || len > 255 || (len == 1 && s[0] == '.') ||
         (len == 2 && s[0] == '.' && s[1] == '.')) {
@@ -152,13 +162,10 @@ bool sal_symbols_name_valid(const char *s, apr_size_t len)
     for (apr_size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)s[i];
 
-        if (c < 0x20 || c == 0x7f || (c < 0x80 && strchr(forbidden, c))) {
+        if (forbidden[c]) {
             return false;
         }
-        /* U+0080 to U+00FF: lead bytes C2 and C3. */
-        if (c == 0xc2 || c == 0xc3) {
-            return false;
-        }
+        all |= c;
     }
-    return sal_utf8_valid(s, len);
+    return all < 0x80 || sal_utf8_valid(s, len);
 }

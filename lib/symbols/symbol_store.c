@@ -66,14 +66,25 @@ static char *ascii_lower(const char *s, apr_pool_t *p)
     return t;
 }
 
-static char *ascii_upper(const char *s, apr_pool_t *p)
+static void upper(char *s)
 {
-    char *t = apr_pstrdup(p, s);
-
-    for (char *c = t; *c; c++) {
-        *c = (char)(*c >= 'a' && *c <= 'z' ? *c - 32 : *c);
+    for (; *s; s++) {
+        *s = (char)(*s >= 'a' && *s <= 'z' ? *s - 32 : *s);
     }
-    return t;
+}
+
+/* The text itself if it is upper-case already, as it is wherever a key was parsed. */
+static const char *ascii_upper(const char *s, apr_pool_t *p)
+{
+    for (const char *c = s; *c; c++) {
+        if (*c >= 'a' && *c <= 'z') {
+            char *t = apr_pstrdup(p, s);
+
+            upper(t);
+            return t;
+        }
+    }
+    return s;
 }
 
 static bool ends_with(const char *s, const char *suffix)
@@ -96,6 +107,7 @@ static bool all_hex(const char *s)
 bool sal_symbol_key_parse(sal_symbol_key_t *out, const char *text, apr_size_t len, apr_pool_t *p)
 {
     const char *end = text + len, *a, *b;
+    char *id;
 
     if (len > SAL_SYMBOL_KEY_MAX || !(a = memchr(text, '/', len)) ||
         !(b = memchr(a + 1, '/', (size_t)(end - a - 1)))) {
@@ -106,10 +118,11 @@ bool sal_symbol_key_parse(sal_symbol_key_t *out, const char *text, apr_size_t le
         return false;
     }
     out->debug_file = apr_pstrmemdup(p, text, (apr_size_t)(a - text));
-    out->debug_id = ascii_upper(apr_pstrmemdup(p, a + 1, (apr_size_t)(b - a - 1)), p);
+    id = apr_pstrmemdup(p, a + 1, (apr_size_t)(b - a - 1));
+    upper(id);
+    out->debug_id = id;
     out->leaf = apr_pstrmemdup(p, b + 1, (apr_size_t)(end - b - 1));
-    return all_hex(out->debug_id) && strlen(out->debug_id) <= 255 &&
-           sal_debug_id_valid(out->debug_id);
+    return b - a - 1 <= 255 && sal_debug_id_valid(id); /* hex, and not all zeros */
 }
 
 /*

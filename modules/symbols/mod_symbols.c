@@ -37,7 +37,8 @@ static int symbols_handler(request_rec *r)
     static const struct {
         const char *name;
         int (*run)(request_rec *r);
-    } handlers[] = { { "symbols-upload", symbols_upload },
+    } handlers[] = { { "symbols-download", symbols_download }, /* the one that is in a hurry */
+                     { "symbols-upload", symbols_upload },
                      { "symbols-upload-v2", symbols_upload_v2 },
                      { "symbols-auth-info", symbols_auth_info },
                      { "symbols-session", symbols_session },
@@ -47,8 +48,7 @@ static int symbols_handler(request_rec *r)
                      { "symbols-api", symbols_api },
                      { "symbols-pages", symbols_pages },
                      { "symbols-debuginfod", symbols_debuginfod },
-                     { "symbols-metrics", symbols_metrics },
-                     { "symbols-download", symbols_download } };
+                     { "symbols-metrics", symbols_metrics } };
 
     for (size_t i = 0; r->handler && i < sizeof(handlers) / sizeof(handlers[0]); i++) {
         if (!strcmp(r->handler, handlers[i].name)) {

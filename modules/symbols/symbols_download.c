@@ -102,6 +102,7 @@ static const char *stored_url(request_rec *r, const char *path)
 static int answer_stored(request_rec *r, const symbols_route_t *w, const symbols_open_t *o)
 {
     const symbols_dir_conf_t *dc = ap_get_module_config(r->per_dir_config, &symbols_module);
+    const char *leaf;
 
     debug_time(r, w, 1);
     symbols_count(SYMBOLS_COUNT_DOWNLOAD);
@@ -114,8 +115,8 @@ static int answer_stored(request_rec *r, const symbols_route_t *w, const symbols
     if (!r->header_only) {
         symbols_usage_note(symbols_usage, o->path, r->server);
     }
-    return symbols_send(r, o, strrchr(o->path, '/') + 1,
-                        sal_symbol_leaf_is_sym(strrchr(o->path, '/') + 1));
+    leaf = strrchr(o->path, '/') + 1;
+    return symbols_send(r, o, leaf, sal_symbol_leaf_is_sym(leaf));
 }
 
 /* Opens the file of a key: the exact one, which is one call, or what the store's rules find. */
@@ -346,11 +347,12 @@ static int lookup(request_rec *r, symbols_route_t *w)
 
 int symbols_method(request_rec *r, const char *allow)
 {
-    const char *method = sal_utf8_clean(r->method, strlen(r->method), r->pool);
+    const char *method;
 
     if (r->method_number == M_GET) { /* HEAD as well */
         return DECLINED;
     }
+    method = sal_utf8_clean(r->method, strlen(r->method), r->pool);
     apr_table_setn(r->headers_out, "Allow", allow);
     if (r->method_number == M_OPTIONS) {
         r->status = HTTP_NO_CONTENT;

@@ -5,6 +5,7 @@
 #include "symbols_private.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <apr_strings.h>
 #include <util_filter.h>
@@ -12,7 +13,11 @@
 
 APLOG_USE_MODULE(symbols);
 
-enum { CHUNK = 65536 };
+enum {
+    CHUNK = 65536,
+    /* Up to this size bytes are read into memory: less than a mapping and its end cost. */
+    SMALL = 32768
+};
 
 /* What Accept-Encoding says of one coding: -1 nothing. */
 typedef struct {
@@ -108,12 +113,39 @@ static int pass(request_rec *r, apr_bucket_brigade *bb)
     return rv == APR_SUCCESS && !r->connection->aborted;
 }
 
+/* The whole piece in memory of the connection; false where it cannot be read so. */
+static int insert_small(apr_bucket_brigade *bb, const symbols_open_t *o, apr_off_t offset,
+                        apr_size_t size)
+{
+    apr_os_file_t fd;
+    char *data = apr_bucket_alloc(size, bb->bucket_alloc);
+
+    apr_os_file_get(&fd, o->file);
+    if (pread(fd, data, size, offset) != (ssize_t)size) {
+        apr_bucket_free(data);
+        return 0;
+    }
+    APR_BRIGADE_INSERT_TAIL(bb,
+                            apr_bucket_heap_create(data, size, apr_bucket_free, bb->bucket_alloc));
+    return 1;
+}
+
 static int send_bytes(request_rec *r, const symbols_open_t *o, apr_off_t offset, apr_off_t size)
 {
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
 
-    if (!r->header_only) {
-        apr_brigade_insert_file(bb, o->file, offset, size, r->pool);
+    if (!r->header_only && size > 0 &&
+        (size > SMALL || !insert_small(bb, o, offset, (apr_size_t)size))) {
+        apr_bucket *e = apr_brigade_insert_file(bb, o->file, offset, size, r->pool);
+
+#if APR_HAS_MMAP
+        if (core->enable_mmap == ENABLE_MMAP_OFF) {
+            apr_bucket_file_enable_mmap(e, 0);
+        }
+#else
+        (void)e;
+#endif
     }
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
     pass(r, bb);
@@ -237,7 +269,7 @@ apr_status_t symbols_open(symbols_open_t *o, request_rec *r, const char *path)
         }
         return rv;
     }
-    r->filename = apr_pstrdup(r->pool, path);
+    r->filename = (char *)path; /* never written to, but httpd's type */
     apr_os_file_get(&fd, o->file);
     symbols_meta_get(&o->meta, symbols_metas, fd, &r->finfo);
     return APR_SUCCESS;
