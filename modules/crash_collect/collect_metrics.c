@@ -239,7 +239,7 @@ void collect_count(collect_metric_t what, const char *label)
     collect_count_n(what, label, 1);
 }
 
-apr_uint64_t collect_counted(collect_metric_t what, const char *label)
+apr_uint64_t collect_counted_as(collect_metric_t what, const char *label)
 {
     return shared ? __atomic_load_n(&find_cell(what, label)->value, __ATOMIC_RELAXED) : 0;
 }

@@ -44,7 +44,7 @@ typedef enum {
 void collect_count(collect_metric_t what, const char *label);
 void collect_count_n(collect_metric_t what, const char *label, apr_uint64_t n);
 /* What was counted under a label so far, by all children. */
-apr_uint64_t collect_counted(collect_metric_t what, const char *label);
+apr_uint64_t collect_counted_as(collect_metric_t what, const char *label);
 /* One observation: bytes or microseconds. */
 void collect_observe(collect_metric_t what, const char *label, apr_int64_t value);
 

@@ -170,7 +170,7 @@ json_t *collect_rule_json(const sal_throttle_rule_t *rule)
 
 static json_t *count_of(const char *rule)
 {
-    return json_integer((json_int_t)collect_counted(COLLECT_THROTTLE_RULE, rule));
+    return json_integer((json_int_t)collect_counted_as(COLLECT_THROTTLE_RULE, rule));
 }
 
 static const char *products_of(const collect_throttle_dir_t *d)
