@@ -1,0 +1,19 @@
+# tests/faults: `make check-faults` sends crashes while everything around them breaks
+# (docs/durability.md). ./check runs the short form of the same tests.
+noinst_PROGRAMS += tests/faults/store_load
+tests_faults_store_load_SOURCES = tests/faults/store_load.c
+tests_faults_store_load_LDADD = libsalvage_core.la -lstdc++ -lpthread
+if WITH_FUSE
+noinst_PROGRAMS += tests/faults/faultdisk
+tests_faults_faultdisk_SOURCES = tests/faults/faultdisk.c
+tests_faults_faultdisk_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
+tests_faults_faultdisk_LDADD = $(FUSE_LIBS)
+endif
+EXTRA_DIST += tests/faults/faults.py tests/faults/test_kills.py tests/faults/test_no_loss.py \
+    tests/faults/test_power_cuts.py
+
+check-faults: all
+	$(MAKE) -s install >/dev/null
+	SALVAGE_PREFIX="$(prefix)" SALVAGE_FAULTS=full \
+	  /usr/bin/python3 -m pytest -v -rfEs -s -p no:cacheprovider "$(srcdir)/tests/faults"
+.PHONY: check-faults
