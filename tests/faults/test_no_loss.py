@@ -7,13 +7,14 @@ import hashlib
 import http.client
 import multiprocessing
 import os
+import pathlib
 import random
 import signal
 import subprocess
 import time
 import zipfile
 
-from faults import FULL, TOP, Checked, PREFIX, need_load, scratch, small_disk
+from faults import FULL, TOP, Checked, PREFIX, need_load, scratch, small_disk, unmount
 from instance import Instance
 
 CLIENTS = 16
@@ -134,16 +135,24 @@ def kill_httpd_child(stack, clients):
     clients.wait_for(50)
 
 
-def kill_daemon(stack, clients):
-    pid = stack.pid("salvaged")
+def kill_server(stack, name, pid_file):
+    """kill -9 for all of it. Its pid must not look alive while nobody has waited for it."""
+    pid = stack.pid(name)
     kill_all([pid, *descendants(pid)])
+    (stack.dir / pid_file).unlink()
+    if name == "postgres":
+        for lock in pathlib.Path((stack.dir / "pg/where").read_text().strip()).glob(".s.*.lock"):
+            lock.unlink()
+
+
+def kill_daemon(stack, clients):
+    kill_server(stack, "salvaged", "salvaged.pid")
     clients.wait_for(50)
     stack.start("salvaged")
 
 
 def kill_postgres(stack, clients):
-    pid = stack.pid("postgres")
-    kill_all([pid, *descendants(pid)])
+    kill_server(stack, "postgres", "pg/data/postmaster.pid")
     clients.wait_for(100)  # answers do not need it
     stack.start("postgres")
 
@@ -284,7 +293,7 @@ def test_no_loss(shared_conf="CrashMinFree 0\nCrashMaxInFlight 400\n"):
                     survive(stack, folder)
                 finally:
                     stack.stop()
-                    subprocess.run(["umount", str(stack.store)], check=False)
+                    unmount(stack.store)
         finally:
             stack.destroy()
 
