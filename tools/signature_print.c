@@ -46,9 +46,9 @@ static void print_json(const print_style_t *style, const print_record_t *r)
     }
     json_object_set_new(out, "signature", json_string(r->sig->signature));
     json_object_set_new(out, "proto_signature", json_stringn_nocheck(proto, r->sig->proto_size));
-    json_object_set(out, "notes", r->sig->notes);
+    json_object_set_new(out, "notes", sal_signature_lines_json(&r->sig->notes));
     if (style->verbose) {
-        json_object_set(out, "debug", r->sig->debug);
+        json_object_set_new(out, "debug", sal_signature_lines_json(&r->sig->debug));
     }
     if (style->explain) {
         json_object_set(out, "why", (json_t *)r->why);
@@ -60,14 +60,18 @@ static void print_json(const print_style_t *style, const print_record_t *r)
 
 /* ---- text ---- */
 
-static void print_block(const char *label, const json_t *lines)
+static void print_lines(const char *before, const sal_signature_lines_t *lines)
 {
-    if (json_array_size(lines) == 0) {
-        return;
+    for (size_t i = 0; i < lines->n; i++) {
+        printf("%s%s\n", before, lines->line[i].text);
     }
-    printf("%-10s(%d)\n", label, (int)json_array_size(lines));
-    for (size_t i = 0; i < json_array_size(lines); i++) {
-        printf("          %s\n", json_string_value(json_array_get(lines, i)));
+}
+
+static void print_block(const char *label, const sal_signature_lines_t *lines)
+{
+    if (lines->n) {
+        printf("%-10s(%d)\n", label, (int)lines->n);
+        print_lines("          ", lines);
     }
 }
 
@@ -91,9 +95,9 @@ static void print_text_record(const print_style_t *style, const print_record_t *
 {
     printf("Crash id: %s\nOriginal: %s\nNew:      %s\nSame?:    %s\n", r->crash_id,
            r->old ? r->old : "", r->sig->signature, true_false(same(r)));
-    print_block("Notes:", r->sig->notes);
+    print_block("Notes:", &r->sig->notes);
     if (style->verbose) {
-        print_block("Debug:", r->sig->debug);
+        print_block("Debug:", &r->sig->debug);
         if (r->sig->proto_signature) {
             print_extra(r);
         }
@@ -108,11 +112,9 @@ static void print_text(const print_style_t *style, const print_record_t *r)
     }
     printf("signature: %s\nproto: %s\n", r->sig->signature,
            r->sig->proto_signature ? r->sig->proto_signature : "");
-    for (size_t i = 0; i < json_array_size(r->sig->notes); i++) {
-        printf("note: %s\n", json_string_value(json_array_get(r->sig->notes, i)));
-    }
-    for (size_t i = 0; style->verbose && i < json_array_size(r->sig->debug); i++) {
-        printf("debug: %s\n", json_string_value(json_array_get(r->sig->debug, i)));
+    print_lines("note: ", &r->sig->notes);
+    if (style->verbose) {
+        print_lines("debug: ", &r->sig->debug);
     }
 }
 
@@ -132,7 +134,8 @@ static void print_quoted(const char *s, const char *after)
 
 static void print_csv(const print_record_t *r)
 {
-    char *notes = json_dumps(r->sig->notes, JSON_COMPACT);
+    json_t *list = sal_signature_lines_json(&r->sig->notes);
+    char *notes = json_dumps(list, JSON_COMPACT);
 
     print_quoted(r->crash_id ? r->crash_id : "", ",");
     print_quoted(r->old ? r->old : "", ",");
@@ -140,6 +143,7 @@ static void print_csv(const print_record_t *r)
     print_quoted(true_false(same(r)), ",");
     print_quoted(notes ? notes : "[]", "\r\n");
     free(notes);
+    json_decref(list);
 }
 
 /* ---- Markdown ---- */
@@ -158,12 +162,10 @@ static const char *escaped(const char *s, apr_pool_t *p)
     return out;
 }
 
-static void print_list(const char *label, const json_t *lines)
+static void print_list(const char *label, const sal_signature_lines_t *lines)
 {
-    printf("**%s:** (%d)\n\n", label, (int)json_array_size(lines));
-    for (size_t i = 0; i < json_array_size(lines); i++) {
-        printf("* %s\n", json_string_value(json_array_get(lines, i)));
-    }
+    printf("**%s:** (%d)\n\n", label, (int)lines->n);
+    print_lines("* ", lines);
 }
 
 static void print_markdown(const print_style_t *style, const print_record_t *r, apr_pool_t *p)
@@ -177,12 +179,12 @@ static void print_markdown(const print_style_t *style, const print_record_t *r, 
     }
     printf("**Original:** `%s`\n**New:** `%s`\n**Same?:** %s\n", escaped(r->old ? r->old : "", p),
            escaped(r->sig->signature, p), true_false(same(r)));
-    print_list("Notes", r->sig->notes);
-    if (json_array_size(r->sig->notes)) {
+    print_list("Notes", &r->sig->notes);
+    if (r->sig->notes.n) {
         putchar('\n');
     }
     if (style->verbose) {
-        print_list("Debug", r->sig->debug);
+        print_list("Debug", &r->sig->debug);
     }
 }
 

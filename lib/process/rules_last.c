@@ -51,21 +51,11 @@ const char *rule_BetaVersionRule(pass_t *pass)
 
 /* ---- R49, R50 ---- */
 
-static const char *joined(const json_t *lines, apr_pool_t *p)
-{
-    apr_array_header_t *list =
-        apr_array_make(p, (int)json_array_size(lines) + 1, sizeof(const char *));
-
-    for (size_t i = 0; i < json_array_size(lines); i++) {
-        APR_ARRAY_PUSH(list, const char *) = json_string_value(json_array_get(lines, i));
-    }
-    return apr_array_pstrcat(p, list, '\n');
-}
-
 const char *rule_SignatureGeneratorRule(pass_t *pass)
 {
     json_t *data = sal_json_own(sal_crash_data_of(pass->doc), pass->p);
     sal_signature_t out;
+    json_t *notes;
 
     sal_signature_make(&out, data, pass->opts->siglists, pass->p);
     rule_set_text(pass, "signature", out.signature);
@@ -73,8 +63,10 @@ const char *rule_SignatureGeneratorRule(pass_t *pass)
         rule_set(pass, "proto_signature",
                  json_stringn_nocheck(out.proto_signature, out.proto_size));
     }
-    rule_set_text(pass, "signature_debug", joined(out.debug, pass->p));
-    json_array_extend(pass->notes, out.notes);
+    rule_set_text(pass, "signature_debug", sal_signature_lines_text(&out.debug, pass->p));
+    notes = sal_signature_lines_json(&out.notes);
+    json_array_extend(pass->notes, notes);
+    json_decref(notes);
     return NULL;
 }
 

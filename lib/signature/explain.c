@@ -32,10 +32,8 @@ static json_t *match_json(const sig_match_t *by)
         return NULL;
     }
     out = json_pack("{s:s}", "list", by->list->file);
-    if (by->entry != SIZE_MAX) {
-        json_object_set_new(out, "line", json_integer(by->list->index[by->entry] + 1));
-        json_object_set_new(out, "expression", text_json(by->list->entry[by->entry]));
-    }
+    json_object_set_new(out, "line", json_integer(by->list->index[by->entry] + 1));
+    json_object_set_new(out, "expression", text_json(by->list->entry[by->entry]));
     return out;
 }
 
@@ -114,17 +112,15 @@ void sig_why_rule(sig_run_t *r, str_t before, size_t notes_before)
     bool changed = !sig_eq(before, r->sig);
     json_t *rule, *notes;
 
-    if (!r->why) {
-        return;
-    }
     rule = json_pack("{s:s, s:b}", "rule", r->rule, "changed", changed);
     if (changed) {
         json_object_set_new(rule, "before", text_json(before));
         json_object_set_new(rule, "after", text_json(r->sig));
     }
     notes = json_array();
-    for (size_t i = notes_before; i < json_array_size(r->notes); i++) {
-        json_array_append(notes, json_array_get(r->notes, i));
+    for (size_t i = notes_before; i < r->notes.n; i++) {
+        json_array_append_new(notes,
+                              text_json((str_t){ r->notes.line[i].text, r->notes.line[i].size }));
     }
     json_object_set_new(rule, "notes", notes);
     json_array_append_new(array_in(r->why, "rules"), rule);

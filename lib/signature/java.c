@@ -102,7 +102,7 @@ static void split_first_line(sig_run_t *r, str_t line, str_t *class_name, str_t 
 
 bool sig_java_text(sig_run_t *r)
 {
-    const json_t *v = sig_get(r, "java_stack_trace");
+    const json_t *v = r->in[IN_JAVA_TRACE];
     str_t line = { "", 0 }, class_name, description, method = { "", 0 };
     size_t i = 0;
 
@@ -176,7 +176,7 @@ static const json_t *first_trace(const json_t *exception)
 
 bool sig_java_exception(sig_run_t *r)
 {
-    const json_t *trace = first_trace(sig_get(r, "java_exception"));
+    const json_t *trace = first_trace(r->in[IN_JAVA_EXCEPTION]);
     const json_t *frames;
     str_t name;
 

@@ -1,7 +1,8 @@
 # lib/signature
 libsalvage_core_la_SOURCES += lib/signature/crash_data.c lib/signature/explain.c lib/signature/java.c \
   lib/signature/native.c lib/signature/ping.c lib/signature/ping.h lib/signature/normalize.c lib/signature/rules.c \
-  lib/signature/rules_hang.c lib/signature/siglists.c lib/signature/sig_text.c \
+  lib/signature/list_build.c lib/signature/list_match.c \
+  lib/signature/literals.c lib/signature/literals.h lib/signature/rules_hang.c lib/signature/siglists.c lib/signature/sig_text.c \
   lib/signature/sig_text.h lib/signature/sig_private.h lib/signature/signature.h
 # conf/ is installed whole (conf/local.mk)
 AM_CPPFLAGS += -DSAL_SIGLISTS_DIR='"$(pkgdatadir)/siglists"'

@@ -7,7 +7,6 @@
 #include <ctype.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
-#include <apr_tables.h>
 
 #define MAX_FRAMES 40
 
@@ -154,15 +153,29 @@ static bool unloaded_text(sig_run_t *r, str_t *out, const json_t *list)
     return true;
 }
 
+static str_t lower(sig_run_t *r, str_t s)
+{
+    char *out;
+
+    if (!sig_printable(s)) {
+        return sig_replace(r, r->lists->lower, s, "\\L$0", false);
+    }
+    out = apr_palloc(r->p, s.n + 1);
+    for (size_t i = 0; i < s.n; i++) {
+        out[i] = (char)apr_tolower(s.s[i]);
+    }
+    return (str_t){ out, s.n };
+}
+
 static bool module_text(sig_run_t *r, str_t *out, const json_t *v)
 {
-    const json_t *os = sig_get(r, "os");
+    const json_t *os = r->in[IN_OS];
 
     if (!text_of(r, out, v, "module")) {
         return false;
     }
     if (out->n && json_is_string(os) && sig_eq(sig_of(os), STR("Windows NT"))) {
-        *out = sig_replace(r, r->lists->lower, *out, "\\L$0", false);
+        *out = lower(r, *out);
     }
     while (out->n && (out->s[0] == '[' || out->s[0] == ']')) {
         *out = sig_sub(*out, 1, out->n);
@@ -215,25 +228,48 @@ static bool normalize_frame(sig_run_t *r, frame_t *f)
 
 /* ---- the list of frames ---- */
 
-static bool add_frame(sig_run_t *r, apr_array_header_t *list, frame_t *f)
+typedef struct frames_t {
+    str_t frame[MAX_FRAMES];
+    int n;
+} frames_t;
+
+static bool add_frame(sig_run_t *r, frames_t *list, frame_t *f)
 {
     bool ok;
 
-    r->line_match = (sig_match_t){ NULL, SIZE_MAX };
+    r->line_match = (sig_match_t){ NULL, 0 };
     ok = normalize_frame(r, f);
     if (ok) {
-        /* a slice of scratch memory ends here */
-        f->text = sig_cat(r->p, f->text, STR(""), STR(""));
-        APR_ARRAY_PUSH(list, str_t) = f->text;
-        sig_why_frame(r, f);
+        if (r->scratch) { /* maybe a slice of memory that ends here */
+            f->text = sig_cat(r->p, f->text, STR(""), STR(""));
+        }
+        list->frame[list->n++] = f->text;
+        if (r->why) {
+            sig_why_frame(r, f);
+        }
     }
-    apr_pool_clear(r->scratch);
+    if (r->scratch) {
+        apr_pool_clear(r->scratch);
+    }
     return ok;
 }
 
-static bool add_inlines(sig_run_t *r, apr_array_header_t *list, const json_t *frame)
+/* As frame_t has them; an inlined function has the first three. */
+enum { F_FUNCTION, F_FILE, F_LINE, F_INLINE_COUNT, F_MODULE = F_INLINE_COUNT };
+enum { F_OFFSET = F_MODULE + 1, F_UNLOADED, F_INLINES, F_COUNT };
+static const str_t frame_keys[F_COUNT] = {
+    [F_FUNCTION] = STR("function"),
+    [F_FILE] = STR("file"),
+    [F_LINE] = STR("line"),
+    [F_MODULE] = STR("module"),
+    [F_OFFSET] = STR("offset"),
+    [F_INLINES] = STR("inlines"),
+    [F_UNLOADED] = STR("unloaded_modules"),
+};
+
+static bool add_inlines(sig_run_t *r, frames_t *list, const json_t **outer)
 {
-    const json_t *inlines = json_object_get(frame, "inlines");
+    const json_t *inlines = outer[F_INLINES];
 
     if (!sig_truthy(inlines)) {
         return true;
@@ -241,18 +277,17 @@ static bool add_inlines(sig_run_t *r, apr_array_header_t *list, const json_t *fr
     if (!json_is_array(inlines)) {
         return sig_failed(r, "inlines is not a list");
     }
-    for (size_t i = 0; i < json_array_size(inlines) && list->nelts < MAX_FRAMES; i++) {
-        const json_t *one = json_array_get(inlines, i);
-        frame_t f = { .function = sig_member(one, "function"),
-                      .file = sig_member(one, "file"),
-                      .line = sig_member(one, "line"),
-                      .module = json_object_get(frame, "module"),
-                      .offset = json_object_get(frame, "offset"),
-                      .is_inline = true };
+    for (size_t i = 0; i < json_array_size(inlines) && list->n < MAX_FRAMES; i++) {
+        const json_t *one = json_array_get(inlines, i), *v[F_INLINE_COUNT];
+        frame_t f = { .module = outer[F_MODULE], .offset = outer[F_OFFSET], .is_inline = true };
 
         if (!json_is_object(one)) {
             return sig_failed(r, "inline is not an object");
         }
+        sig_members(v, one, frame_keys, F_INLINE_COUNT);
+        f.function = v[F_FUNCTION];
+        f.file = v[F_FILE];
+        f.line = v[F_LINE];
         if (!add_frame(r, list, &f)) {
             return false;
         }
@@ -260,24 +295,26 @@ static bool add_inlines(sig_run_t *r, apr_array_header_t *list, const json_t *fr
     return true;
 }
 
-static bool collect_frames(sig_run_t *r, apr_array_header_t *list, const json_t *frames)
+static bool collect_frames(sig_run_t *r, frames_t *list, const json_t *frames)
 {
-    for (size_t i = 0; i < json_array_size(frames) && list->nelts < MAX_FRAMES; i++) {
-        const json_t *one = json_array_get(frames, i);
-        frame_t f = { .function = sig_member(one, "function"),
-                      .file = sig_member(one, "file"),
-                      .line = sig_member(one, "line"),
-                      .module = sig_member(one, "module"),
-                      .offset = sig_member(one, "offset"),
-                      .unloaded = sig_member(one, "unloaded_modules") };
+    for (size_t i = 0; i < json_array_size(frames) && list->n < MAX_FRAMES; i++) {
+        const json_t *one = json_array_get(frames, i), *v[F_COUNT];
+        frame_t f = { .is_inline = false };
 
         if (!json_is_object(one)) {
             return sig_failed(r, "frame is not an object");
         }
-        if (!add_inlines(r, list, one)) {
+        sig_members(v, one, frame_keys, F_COUNT);
+        if (!add_inlines(r, list, v)) {
             return false;
         }
-        if (list->nelts < MAX_FRAMES && !add_frame(r, list, &f)) {
+        f.function = v[F_FUNCTION];
+        f.file = v[F_FILE];
+        f.line = v[F_LINE];
+        f.module = v[F_MODULE];
+        f.offset = v[F_OFFSET];
+        f.unloaded = v[F_UNLOADED];
+        if (list->n < MAX_FRAMES && !add_frame(r, list, &f)) {
             return false;
         }
     }
@@ -286,13 +323,13 @@ static bool collect_frames(sig_run_t *r, apr_array_header_t *list, const json_t 
 
 static bool thread_frames(sig_run_t *r, const json_t **frames)
 {
-    const json_t *thread, *v;
+    const json_t *v;
 
     *frames = NULL;
-    if (!sig_find_thread(r, &thread) || !thread) {
-        return thread == NULL && !r->failure;
+    if (!sig_find_thread(r)) {
+        return false;
     }
-    v = json_object_get(thread, "frames");
+    v = r->of_thread[THREAD_FRAMES];
     if (!v || json_is_array(v) || (!sig_truthy(v) && (json_is_object(v) || json_is_string(v)))) {
         *frames = json_is_array(v) ? v : NULL;
         return true;
@@ -300,37 +337,35 @@ static bool thread_frames(sig_run_t *r, const json_t **frames)
     return sig_failed(r, "frames is not a list of objects");
 }
 
-static str_t join(apr_array_header_t *list, apr_pool_t *p)
+/* A lone frame may go on as a slice of the input. */
+static str_t join(const frames_t *list, bool copy, apr_pool_t *p)
 {
     buf_t out;
+    size_t n = 0;
 
-    sig_buf_init(&out, p);
-    for (int i = 0; i < list->nelts; i++) {
-        sig_buf_lit(&out, i ? " | " : "");
-        sig_buf_str(&out, APR_ARRAY_IDX(list, i, str_t));
+    if (list->n == 1 && !copy) {
+        return list->frame[0];
+    }
+    for (int i = 0; i < list->n; i++) {
+        n += list->frame[i].n + 3;
+    }
+    sig_buf_reserve(&out, n + 1, p);
+    for (int i = 0; i < list->n; i++) {
+        sig_buf_add(&out, " | ", i ? 3 : 0);
+        sig_buf_str(&out, list->frame[i]);
     }
     return sig_buf_done(&out);
 }
 
 /* ---- from the list to the signature ---- */
 
-/* Which sentinel a frame is, or SIZE_MAX. */
-static size_t sentinel_of(const sig_list_t *sentinels, str_t frame)
-{
-    for (size_t i = 0; i < sentinels->n; i++) {
-        if (sig_eq(frame, sentinels->entry[i])) {
-            return i;
-        }
-    }
-    return SIZE_MAX;
-}
-
 /* Index of the first frame that is a sentinel, 0 if there is none. */
-static int after_sentinel(sig_run_t *r, apr_array_header_t *list)
+static int after_sentinel(sig_run_t *r, const frames_t *list)
 {
-    for (int i = 0; i < list->nelts; i++) {
-        str_t frame = APR_ARRAY_IDX(list, i, str_t);
-        sig_match_t by = { &r->lists->sentinels, sentinel_of(&r->lists->sentinels, frame) };
+    for (int i = 0; i < list->n; i++) {
+        str_t frame = list->frame[i];
+        sig_match_t by = { &r->lists->sentinels,
+                           sig_prefixes_equal(&r->lists->sentinels.literals, frame) };
         const char *index;
 
         if (by.entry == SIZE_MAX) {
@@ -339,7 +374,7 @@ static int after_sentinel(sig_run_t *r, apr_array_header_t *list)
         index = apr_psprintf(r->p, "\" index %d", i);
         sig_debug(r, STR("CSignatureTool: sentinel; starting at \""), frame,
                   (str_t){ index, strlen(index) });
-        for (int above = 0; above < i; above++) {
+        for (int above = 0; r->why && above < i; above++) {
             sig_why_decision(r, above, "above the sentinel", &by);
         }
         return i;
@@ -365,31 +400,31 @@ static bool is_bare_library(str_t frame)
 }
 
 /* What becomes of a frame: "taken" ones join the signature, the last of them ends it. */
-static const char *decide(sig_run_t *r, const apr_array_header_t *taken, str_t frame,
-                          sig_match_t *by)
+static const char *decide(sig_run_t *r, const frames_t *taken, str_t frame, sig_match_t *by)
 {
-    *by = (sig_match_t){ NULL, SIZE_MAX };
+    *by = (sig_match_t){ NULL, 0 };
     if (frame.n == 0) {
         return "empty";
     }
     if (sig_list_match(r, &r->lists->irrelevant, frame, by)) {
         return "irrelevant";
     }
-    if (taken->nelts && is_bare_library(frame) &&
-        sig_eq(frame, APR_ARRAY_IDX(taken, taken->nelts - 1, str_t))) {
+    if (taken->n && sig_eq(frame, taken->frame[taken->n - 1]) && is_bare_library(frame)) {
         return "repeated";
     }
     return sig_list_match(r, &r->lists->prefix, frame, by) ? "prefix" : "stop";
 }
 
-static void take_frames(sig_run_t *r, apr_array_header_t *taken, apr_array_header_t *list, int i)
+static void take_frames(sig_run_t *r, frames_t *taken, const frames_t *list, int i)
 {
-    for (; i < list->nelts; i++) {
-        str_t frame = APR_ARRAY_IDX(list, i, str_t);
+    for (; i < list->n; i++) {
+        str_t frame = list->frame[i];
         sig_match_t by;
         const char *decision = decide(r, taken, frame, &by);
 
-        sig_why_decision(r, i, decision, &by);
+        if (r->why) {
+            sig_why_decision(r, i, decision, &by);
+        }
         switch (decision[0]) {
         case 'e':
             sig_debug(r, STR("CSignatureTool: empty string; ignoring: \"\""), STR(""), STR(""));
@@ -398,11 +433,11 @@ static void take_frames(sig_run_t *r, apr_array_header_t *taken, apr_array_heade
             sig_debug(r, STR("CSignatureTool: irrelevant; ignoring: \""), frame, STR("\""));
             break;
         case 'p':
-            APR_ARRAY_PUSH(taken, str_t) = frame;
+            taken->frame[taken->n++] = frame;
             sig_debug(r, STR("CSignatureTool: prefix; continue iterating: \""), frame, STR("\""));
             break;
         case 's':
-            APR_ARRAY_PUSH(taken, str_t) = frame;
+            taken->frame[taken->n++] = frame;
             sig_debug(r, STR("CSignatureTool: not a prefix; stop: \""), frame, STR("\""));
             return;
         default:
@@ -413,29 +448,28 @@ static void take_frames(sig_run_t *r, apr_array_header_t *taken, apr_array_heade
 
 bool sig_native(sig_run_t *r)
 {
-    apr_array_header_t *list = apr_array_make(r->p, MAX_FRAMES, sizeof(str_t));
-    apr_array_header_t *taken = apr_array_make(r->p, 8, sizeof(str_t));
+    frames_t list, taken;
     const json_t *frames;
     int start;
     str_t sig;
 
-    if (!thread_frames(r, &frames) || !collect_frames(r, list, frames)) {
+    list.n = taken.n = 0;
+    if (!thread_frames(r, &frames) || !collect_frames(r, &list, frames)) {
         return false;
     }
-    if (list->nelts) {
-        r->proto = join(list, r->p);
+    if (list.n) {
+        r->proto = join(&list, true, r->p);
         r->has_proto = true;
     }
-    start = after_sentinel(r, list);
-    take_frames(r, taken, list, start);
-    sig = join(taken, r->p);
+    start = after_sentinel(r, &list);
+    take_frames(r, &taken, &list, start);
+    sig = join(&taken, false, r->p);
     if (sig.n == 0) {
         const char *number = apr_psprintf(r->p, "%" APR_INT64_T_FMT, sig_crashing_thread(r));
 
         sig_note(r, STR("CSignatureTool: no frame data for crashing thread ("),
                  (str_t){ number, strlen(number) }, STR(")"));
-        sig =
-            list->nelts ? APR_ARRAY_IDX(list, start, str_t) : STR("EMPTY: no frame data available");
+        sig = list.n ? list.frame[start] : STR("EMPTY: no frame data available");
     }
     if (sig.n) {
         r->sig = sig;

@@ -7,60 +7,79 @@
  */
 #include "signature/sig_private.h"
 
-static const char closer_of[256] = {
-    ['('] = ')', ['{'] = '}', ['['] = ']', ['<'] = '>', ['`'] = '\''
+static const str_t param_traits = STR("IPC::ParamTraits");
+
+/* ---- the last token ---- */
+
+enum { OPENS = 0x80 };
+
+/* Bytes that top-level tokens depend on: a space, a closer as itself, an opener as OPENS and its
+ * closer. */
+static const unsigned char role[256] = {
+    [' '] = ' ',         [')'] = ')',         ['}'] = '}',          [']'] = ']',
+    ['>'] = '>',         ['\''] = '\'',       ['('] = OPENS | ')',  ['{'] = OPENS | '}',
+    ['['] = OPENS | ']', ['<'] = OPENS | '>', ['`'] = OPENS | '\'',
 };
 
-typedef struct token_t {
-    size_t from, to;
-} token_t;
+typedef struct tokens_t {
+    str_t s;
+    size_t from, to; /* the last token, with those behind it that belong to it */
+    bool any;
+} tokens_t;
 
-/* The tokens separated by top-level spaces; *n of them. */
-static token_t *top_tokens(str_t s, size_t *n, apr_pool_t *p)
+/* A token that is only arguments or a clone mark belongs to the one before it. */
+static void add_token(tokens_t *t, size_t from, size_t to)
 {
-    token_t *token = apr_palloc(p, (s.n + 2) * sizeof(*token));
-    char *open = apr_palloc(p, s.n + 1);
+    str_t token = sig_sub(t->s, from, to);
+
+    if (!t->any || (!sig_starts(token, STR("(")) && !sig_starts(token, STR("[clone")))) {
+        t->from = from;
+    }
+    t->to = to;
+    t->any = true;
+}
+
+/* Top-level spaces separate tokens. The text is not empty, so there is a token. */
+static str_t last_token(sig_run_t *r, str_t s)
+{
+    tokens_t t = { .s = s };
     size_t depth = 0, start = 0;
+    unsigned char *open; /* closers we wait for */
 
-    *n = 0;
+    if (!memchr(s.s, ' ', s.n)) {
+        return s;
+    }
+    open = apr_palloc(sig_scratch(r, s.n), s.n);
     for (size_t i = 0; i < s.n; i++) {
-        char close = closer_of[(unsigned char)s.s[i]];
+        unsigned char c = role[(unsigned char)s.s[i]];
 
-        if (close) {
-            open[depth++] = close;
-        } else if (depth && s.s[i] == open[depth - 1]) {
-            depth--;
-        } else if (depth == 0 && s.s[i] == ' ') {
-            token[(*n)++] = (token_t){ start, i };
+        if (c == 0) {
+            continue;
+        }
+        if (c & OPENS) {
+            open[depth++] = c ^ OPENS;
+        } else if (depth) {
+            depth -= c == open[depth - 1];
+        } else if (c == ' ') {
+            add_token(&t, start, i);
             start = i + 1;
         }
     }
     if (start < s.n) {
-        token[(*n)++] = (token_t){ start, s.n };
+        add_token(&t, start, s.n);
     }
-    return token;
-}
-
-/* A token that is only arguments or a clone mark belongs to the one before it. s NULL: no token. */
-str_t sig_last_token(str_t s, apr_pool_t *p)
-{
-    size_t n, last;
-    token_t *token = top_tokens(s, &n, p);
-
-    if (n == 0) {
-        return (str_t){ NULL, 0 };
-    }
-    for (last = n - 1; last > 0; last--) {
-        str_t t = sig_sub(s, token[last].from, token[last].to);
-
-        if (!sig_starts(t, STR("(")) && !sig_starts(t, STR("[clone"))) {
-            break;
-        }
-    }
-    return sig_sub(s, token[last].from, token[n - 1].to);
+    return sig_sub(s, t.from, t.to);
 }
 
 /* ---- collapsing bracketed slices ---- */
+
+typedef enum {
+    COLLAPSE_CPP_ANGLE,
+    COLLAPSE_CPP_PAREN,
+    COLLAPSE_CLONE,
+    COLLAPSE_RUST_ANGLE,
+    COLLAPSE_RUST_PAREN
+} collapse_t;
 
 typedef struct region_t {
     size_t end;    /* where the outer text ends */
@@ -71,8 +90,11 @@ typedef struct collapse_run_t {
     str_t s;
     collapse_t kind;
     char open, close;
-    uint32_t *match;         /* of an opener: index of its closer, or UINT32_MAX */
-    size_t next_as, next_in; /* next " as " and " in " from where we are */
+    bool nested;     /* slices within slices are looked at too, so `match` is there */
+    uint32_t *match; /* of an opener: index of its closer, or UINT32_MAX */
+    region_t *outer; /* if nested: what we are in */
+    bool searched;
+    size_t word; /* the next word that keeps a slice, if searched */
     buf_t out;
 } collapse_run_t;
 
@@ -92,13 +114,74 @@ static void match_brackets(collapse_run_t *c, apr_pool_t *p)
     }
 }
 
-/* Does [from, to) hold `what`? `next` remembers the search, which only ever moves forward. */
-static bool slice_has(collapse_run_t *c, str_t what, size_t *next, size_t from, size_t to)
+enum { BLOCK = 32 };
+
+/* Openers and closers among BLOCK bytes; a loop that compilers turn into vector code. */
+static void count_block(const char *s, char open, char close, unsigned *openers, unsigned *closers)
 {
-    if (*next != SIZE_MAX && *next < from) {
-        *next = sig_find(c->s, what, from);
+    unsigned char o = 0, c = 0;
+
+    for (int i = 0; i < BLOCK; i++) {
+        o = (unsigned char)(o + (s[i] == open));
+        c = (unsigned char)(c + (s[i] == close));
     }
-    return *next != SIZE_MAX && *next + what.n <= to;
+    *openers = o;
+    *closers = c;
+}
+
+/* Behind the slice that begins with the opener at `at`: at most `end`. */
+static size_t slice_end(const collapse_run_t *c, size_t at, size_t end)
+{
+    size_t depth = 0;
+
+    if (c->nested) {
+        return c->match[at] < end ? c->match[at] + (size_t)1 : end;
+    }
+    for (size_t i = at; i < end;) {
+        unsigned openers, closers;
+
+        if (end - i >= BLOCK) {
+            count_block(c->s.s + i, c->open, c->close, &openers, &closers);
+            if (depth > closers) { /* cannot end in here */
+                depth += openers;
+                depth -= closers;
+                i += BLOCK;
+                continue;
+            }
+        }
+        for (size_t stop = end - i >= BLOCK ? i + BLOCK : end; i < stop; i++) {
+            if (c->s.s[i] == c->open) {
+                depth++;
+            } else if (c->s.s[i] == c->close && --depth == 0) {
+                return i + 1;
+            }
+        }
+    }
+    return end;
+}
+
+/* The next " as ", or " in " if that counts too, at or after `from`; SIZE_MAX: none. */
+static size_t find_word(const collapse_run_t *c, size_t from)
+{
+    const char *s = c->s.s + from, *end = c->s.s + c->s.n;
+
+    for (; end - s >= 4 && (s = memchr(s, ' ', (size_t)(end - s) - 3)) != NULL; s++) {
+        if (s[3] == ' ' && ((s[1] == 'a' && s[2] == 's') ||
+                            (c->kind == COLLAPSE_CPP_ANGLE && s[1] == 'i' && s[2] == 'n'))) {
+            return (size_t)(s - c->s.s);
+        }
+    }
+    return SIZE_MAX;
+}
+
+/* Slices only ever move forward, so what the last search found is good until it is passed. */
+static bool slice_has_word(collapse_run_t *c, size_t from, size_t to)
+{
+    if (!c->searched || c->word < from) {
+        c->word = find_word(c, from);
+        c->searched = true;
+    }
+    return c->word < to && to - c->word >= 4;
 }
 
 static bool keep_slice(collapse_run_t *c, str_t before, size_t from, size_t to)
@@ -107,12 +190,10 @@ static bool keep_slice(collapse_run_t *c, str_t before, size_t from, size_t to)
 
     switch (c->kind) {
     case COLLAPSE_CPP_ANGLE:
-        return sig_eq(slice, STR("<name omitted>")) ||
-               slice_has(c, STR(" as "), &c->next_as, from, to) ||
-               slice_has(c, STR(" in "), &c->next_in, from, to) ||
+        return sig_eq(slice, STR("<name omitted>")) || slice_has_word(c, from, to) ||
                sig_ends(before, STR("operator"));
     case COLLAPSE_RUST_ANGLE:
-        return slice_has(c, STR(" as "), &c->next_as, from, to);
+        return slice_has_word(c, from, to);
     case COLLAPSE_CPP_PAREN:
         return sig_eq(slice, STR("(anonymous namespace)")) || sig_ends(before, STR("operator"));
     default:
@@ -120,10 +201,8 @@ static bool keep_slice(collapse_run_t *c, str_t before, size_t from, size_t to)
     }
 }
 
-static void collapse_run(collapse_run_t *c, apr_pool_t *p)
+static void collapse_run(collapse_run_t *c)
 {
-    bool angle = c->open == '<';
-    region_t *stack = angle ? apr_palloc(p, (c->s.n / 17 + 2) * sizeof(*stack)) : NULL;
     size_t depth = 0, pos = 0, end = c->s.n;
 
     for (;;) {
@@ -138,30 +217,31 @@ static void collapse_run(collapse_run_t *c, apr_pool_t *p)
                 return;
             }
             sig_buf_lit(&c->out, ">");
-            pos = stack[--depth].resume;
-            end = stack[depth].end;
+            pos = c->outer[--depth].resume;
+            end = c->outer[depth].end;
             continue;
         }
-        stop = c->match[at] < end ? c->match[at] + (size_t)1 : end;
+        stop = slice_end(c, at, end);
         if (keep_slice(c, before, at, stop)) {
             sig_buf_str(&c->out, sig_sub(c->s, at, stop));
-        } else if (c->kind == COLLAPSE_CPP_ANGLE && sig_ends(before, STR("IPC::ParamTraits"))) {
+        } else if (c->nested && sig_ends(before, param_traits)) {
             /* the inside is collapsed like a text of its own, less its last character */
             sig_buf_lit(&c->out, "<");
-            stack[depth++] = (region_t){ end, stop };
+            c->outer[depth++] = (region_t){ end, stop };
             pos = at + 1;
             end = stop - 1;
             continue;
-        } else if (angle) {
+        } else if (c->open == '<') {
             sig_buf_lit(&c->out, "<T>");
         }
         pos = stop;
     }
 }
 
-str_t sig_collapse(str_t s, collapse_t kind, apr_pool_t *p)
+static str_t collapse(sig_run_t *r, str_t s, collapse_t kind)
 {
     collapse_run_t c = { .s = s, .kind = kind };
+    apr_pool_t *p;
 
     c.open = kind == COLLAPSE_CLONE                                      ? '['
              : kind == COLLAPSE_CPP_ANGLE || kind == COLLAPSE_RUST_ANGLE ? '<'
@@ -170,11 +250,14 @@ str_t sig_collapse(str_t s, collapse_t kind, apr_pool_t *p)
     if (!memchr(s.s, c.open, s.n) || s.n >= UINT32_MAX) {
         return s;
     }
-    sig_buf_init(&c.out, p);
-    match_brackets(&c, p);
-    c.next_as = sig_find(s, STR(" as "), 0);
-    c.next_in = sig_find(s, STR(" in "), 0);
-    collapse_run(&c, p);
+    p = sig_scratch(r, s.n);
+    c.nested = kind == COLLAPSE_CPP_ANGLE && sig_has(s, param_traits);
+    if (c.nested) {
+        match_brackets(&c, p);
+        c.outer = apr_palloc(p, (s.n / param_traits.n + 2) * sizeof(*c.outer));
+    }
+    sig_buf_reserve(&c.out, s.n + 3, p);
+    collapse_run(&c);
     return sig_buf_done(&c.out);
 }
 
@@ -191,26 +274,27 @@ static str_t add_line(sig_run_t *r, str_t s, const json_t *line)
 /* No space before * & and , and one after each comma. */
 static str_t fix_spaces(sig_run_t *r, str_t s)
 {
-    buf_t out;
+    char *out;
+    size_t n = 0;
 
     if (!memchr(s.s, ' ', s.n) && !memchr(s.s, ',', s.n)) {
         return s;
     }
-    sig_buf_init(&out, r->p);
+    out = apr_palloc(sig_scratch(r, s.n), 2 * s.n + 1);
     for (size_t i = 0; i < s.n; i++) {
         char next = i + 1 < s.n ? s.s[i + 1] : '\0';
 
         if (s.s[i] == ' ' && (next == '*' || next == '&' || next == ',')) {
             continue;
         }
-        sig_buf_add(&out, s.s + i, 1);
+        out[n++] = s.s[i];
         /* a space that goes away (" ," " *") does not count as the one after a comma */
         if (s.s[i] == ',' &&
             (next != ' ' || (i + 2 < s.n && memchr("*&,", s.s[i + 2], 3) != NULL))) {
-            sig_buf_lit(&out, " ");
+            out[n++] = ' ';
         }
     }
-    return sig_buf_done(&out);
+    return (str_t){ out, n };
 }
 
 /* ---- C and C++ ---- */
@@ -220,6 +304,9 @@ static str_t strip_qualifiers(str_t s)
     static const str_t suffix[] = { STR("const"), STR("const&"), STR("const &"), STR("&&"),
                                     STR("&") };
 
+    if (s.n && s.s[s.n - 1] != 't' && s.s[s.n - 1] != '&') {
+        return s;
+    }
     for (size_t i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++) {
         if (sig_ends(s, suffix[i])) {
             s = sig_strip(sig_sub(s, 0, s.n - suffix[i].n));
@@ -250,20 +337,23 @@ bool sig_normalize_cpp(sig_run_t *r, str_t *out, str_t function, const json_t *l
 {
     str_t s = strip_qualifiers(function);
 
-    if (!sig_has(s, STR("::operator"))) {
-        s = sig_last_token(s, r->scratch);
-        if (!s.s) {
-            return sig_failed(r, "function has no name");
-        }
+    if (s.n == 0) {
+        return sig_failed(r, "function has no name");
     }
-    s = replace_all(s, STR("`anonymous namespace'"), STR("(anonymous namespace)"), r->scratch);
-    if (sig_has(s, STR("::$_"))) {
+    if (memchr(s.s, ' ', s.n) && !sig_has(s, STR("::operator"))) {
+        s = last_token(r, s);
+    }
+    if (memchr(s.s, '`', s.n)) {
+        s = replace_all(s, STR("`anonymous namespace'"), STR("(anonymous namespace)"),
+                        sig_scratch(r, s.n));
+    }
+    if (memchr(s.s, '$', s.n) && sig_has(s, STR("::$_"))) {
         s = sig_replace(r, r->lists->lambda, s, "::$$::", true);
     }
-    s = sig_collapse(s, COLLAPSE_CPP_ANGLE, r->scratch);
-    s = sig_collapse(s, COLLAPSE_CPP_PAREN, r->scratch);
-    if (sig_has(s, STR("clone .cold"))) {
-        s = sig_collapse(s, COLLAPSE_CLONE, r->scratch);
+    s = collapse(r, s, COLLAPSE_CPP_ANGLE);
+    s = collapse(r, s, COLLAPSE_CPP_PAREN);
+    if (memchr(s.s, '[', s.n) && sig_has(s, STR("clone .cold"))) {
+        s = collapse(r, s, COLLAPSE_CLONE);
     }
     *out = fix_spaces(r, add_line(r, s, line));
     return true;
@@ -293,13 +383,9 @@ static str_t drop_hash(sig_run_t *r, str_t s)
 
 bool sig_normalize_rust(sig_run_t *r, str_t *out, str_t function, const json_t *line)
 {
-    str_t s = sig_last_token(function, r->scratch);
+    str_t s = collapse(r, last_token(r, function), COLLAPSE_RUST_ANGLE);
 
-    if (!s.s) {
-        return sig_failed(r, "function has no name");
-    }
-    s = sig_collapse(s, COLLAPSE_RUST_ANGLE, r->scratch);
-    s = sig_collapse(s, COLLAPSE_RUST_PAREN, r->scratch);
+    s = collapse(r, s, COLLAPSE_RUST_PAREN);
     *out = drop_hash(r, fix_spaces(r, add_line(r, s, line)));
     return true;
 }

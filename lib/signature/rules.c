@@ -10,34 +10,47 @@
 
 #define SMALL_OOM (256 * 1024)
 #define SIGNATURE_MAX 255
-#define MATCH_LIMIT 2000000
-#define DEPTH_LIMIT 100000
+#define SCRATCH_MIN 2048
 
-/* ---- notes and data ---- */
+/* ---- notes ---- */
 
-static void add_line(sig_run_t *r, json_t *list, str_t a, str_t b, str_t c)
+/* "<rule>: " + a + b + c, in p; copied once, as a frame may be long. */
+static sal_signature_line_t make_line(sig_run_t *r, str_t a, str_t b, str_t c)
 {
-    buf_t text;
-    str_t line;
+    size_t rule = strlen(r->rule), n = rule + 2 + a.n + b.n + c.n;
+    char *text = apr_palloc(r->p, n + 1), *to = text;
 
-    sig_buf_init(&text, r->p);
-    sig_buf_lit(&text, r->rule);
-    sig_buf_lit(&text, ": ");
-    sig_buf_str(&text, a);
-    sig_buf_str(&text, b);
-    sig_buf_str(&text, c);
-    line = sig_buf_done(&text);
-    json_array_append_new(list, json_stringn_nocheck(line.s, line.n));
+    to = (char *)memcpy(to, r->rule, rule) + rule;
+    to = (char *)memcpy(to, ": ", 2) + 2;
+    to = (char *)memcpy(to, a.s, a.n) + a.n;
+    to = (char *)memcpy(to, b.s, b.n) + b.n;
+    to = (char *)memcpy(to, c.s, c.n) + c.n;
+    *to = '\0';
+    return (sal_signature_line_t){ text, n };
+}
+
+static void add_line(sig_run_t *r, sig_lines_t *lines, sal_signature_line_t line)
+{
+    if (lines->n == lines->cap) {
+        sal_signature_line_t *more = apr_palloc(r->p, (lines->cap * 2 + 8) * sizeof(*more));
+
+        if (lines->n) {
+            memcpy(more, lines->line, lines->n * sizeof(*more));
+        }
+        lines->line = more;
+        lines->cap = lines->cap * 2 + 8;
+    }
+    lines->line[lines->n++] = line;
 }
 
 void sig_note(sig_run_t *r, str_t a, str_t b, str_t c)
 {
-    add_line(r, r->notes, a, b, c);
+    add_line(r, &r->notes, make_line(r, a, b, c));
 }
 
 void sig_debug(sig_run_t *r, str_t a, str_t b, str_t c)
 {
-    add_line(r, r->debug, a, b, c);
+    add_line(r, &r->debug, make_line(r, a, b, c));
 }
 
 bool sig_failed(sig_run_t *r, const char *why)
@@ -46,19 +59,76 @@ bool sig_failed(sig_run_t *r, const char *why)
     return false;
 }
 
+json_t *sal_signature_lines_json(const sal_signature_lines_t *lines)
+{
+    json_t *out = json_array();
+
+    for (size_t i = 0; i < lines->n; i++) {
+        json_array_append_new(out, json_stringn_nocheck(lines->line[i].text, lines->line[i].size));
+    }
+    return out;
+}
+
+const char *sal_signature_lines_text(const sal_signature_lines_t *lines, apr_pool_t *p)
+{
+    buf_t out;
+
+    sig_buf_init(&out, p);
+    for (size_t i = 0; i < lines->n; i++) {
+        sig_buf_lit(&out, i ? "\n" : "");
+        sig_buf_add(&out, lines->line[i].text, lines->line[i].size);
+    }
+    return sig_buf_done(&out).s;
+}
+
+/* ---- data ---- */
+
+static const str_t in_keys[IN_COUNT] = {
+    [IN_HANG] = STR("hang"),
+    [IN_OOM_SIZE] = STR("oom_allocation_size"),
+    [IN_JS_LARGE] = STR("js_large_allocation_failure"),
+    [IN_ABORT] = STR("abort_message"),
+    [IN_WALKER_STATUS] = STR("mdsw_status_string"),
+    [IN_SHUTDOWN] = STR("async_shutdown_timeout"),
+    [IN_IPC_ERROR] = STR("ipc_channel_error"),
+    [IN_IPC_NAME] = STR("ipc_message_name"),
+    [IN_MINIDUMPS] = STR("additional_minidumps"),
+    [IN_CRASHING_THREAD] = STR("crashing_thread"),
+    [IN_REASON] = STR("reason"),
+    [IN_THREADS] = STR("threads"),
+    [IN_OS] = STR("os"),
+    [IN_JAVA_EXCEPTION] = STR("java_exception"),
+    [IN_JAVA_TRACE] = STR("java_stack_trace"),
+};
+
 const json_t *sig_member(const json_t *v, const char *key)
 {
     return json_is_object(v) ? json_object_get(v, key) : NULL;
 }
 
-const json_t *sig_get(const sig_run_t *r, const char *key)
+void sig_members(const json_t **out, const json_t *object, const str_t *key, size_t n)
 {
-    return sig_member(r->data, key);
+    json_t *o = (json_t *)object; /* is only read */
+    size_t found = 0;
+
+    memset(out, 0, n * sizeof(*out));
+    for (void *at = json_object_iter(o); at && found < n; at = json_object_iter_next(o, at)) {
+        const char *name = json_object_iter_key(at);
+        size_t size = json_object_iter_key_len(at);
+
+        for (size_t i = 0; i < n; i++) {
+            if (key[i].n == size && memcmp(key[i].s, name, size) == 0) {
+                out[i] = json_object_iter_value(at);
+                found++;
+                break;
+            }
+        }
+    }
 }
 
 int64_t sig_crashing_thread(const sig_run_t *r)
 {
-    const json_t *v = sig_get(r, "crashing_thread");
+    const json_t *v = r->in[IN_CRASHING_THREAD];
     int64_t n = 0;
 
     if (r->thread_override) {
@@ -79,12 +149,18 @@ int64_t sig_crashing_thread(const sig_run_t *r)
     }
 }
 
-bool sig_find_thread(sig_run_t *r, const json_t **thread)
+bool sig_find_thread(sig_run_t *r)
 {
-    const json_t *threads = sig_get(r, "threads"), *found = NULL;
-    int64_t n = sig_crashing_thread(r);
+    static const str_t keys[THREAD_COUNT] = {
+        [THREAD_FRAMES] = STR("frames"), [THREAD_LAST_ERROR] = STR("last_error_value")
+    };
+    const json_t *threads = r->in[IN_THREADS], *found = NULL;
+    int64_t n;
 
-    *thread = NULL;
+    if (r->has_thread) {
+        return true;
+    }
+    n = sig_crashing_thread(r);
     if (json_is_array(threads)) {
         n = n < 0 ? n + (int64_t)json_array_size(threads) : n;
         found = n >= 0 ? json_array_get(threads, (size_t)n) : NULL;
@@ -94,31 +170,42 @@ bool sig_find_thread(sig_run_t *r, const json_t **thread)
     if (found && !json_is_object(found)) {
         return sig_failed(r, "thread is not an object");
     }
-    *thread = found;
+    r->thread = found;
+    sig_members(r->of_thread, found, keys, THREAD_COUNT);
+    r->has_thread = true;
     return true;
 }
 
-/* A truthy member that must be a text. False: the rule fails; n 0: not set. */
-static bool get_text(sig_run_t *r, const char *key, str_t *out)
+apr_pool_t *sig_scratch(sig_run_t *r, size_t n)
 {
-    const json_t *v = sig_get(r, key);
+    if (n <= SCRATCH_MIN) {
+        return r->p;
+    }
+    if (!r->scratch) {
+        apr_pool_create(&r->scratch, r->p);
+    }
+    return r->scratch;
+}
+
+/* A truthy member that must be a text. False: the rule fails; n 0: not set. */
+static bool get_text(sig_run_t *r, sig_in_t which, str_t *out)
+{
+    const json_t *v = r->in[which];
 
     *out = (str_t){ "", 0 };
     if (!sig_truthy(v)) {
         return true;
     }
     if (!json_is_string(v)) {
-        return sig_failed(r, apr_pstrcat(r->p, key, " is not a text", NULL));
+        return sig_failed(r, apr_pstrcat(r->p, in_keys[which].s, " is not a text", NULL));
     }
     *out = sig_of(v);
     return true;
 }
 
-static bool text_is(sig_run_t *r, const char *key, const char *value)
+static bool text_is(const json_t *v, str_t value)
 {
-    const json_t *v = sig_get(r, key);
-
-    return json_is_string(v) && sig_eq(sig_of(v), (str_t){ value, strlen(value) });
+    return json_is_string(v) && sig_eq(sig_of(v), value);
 }
 
 static void prepend(sig_run_t *r, str_t prefix)
@@ -128,26 +215,31 @@ static void prepend(sig_run_t *r, str_t prefix)
 
 /* ---- the rules ---- */
 
+static void use_tool(sig_run_t *r, const char *name)
+{
+    if (r->why) {
+        sig_why_tool(r, name);
+    }
+    sig_debug(r, STR("using "), (str_t){ name, strlen(name) }, STR(""));
+}
+
 bool sig_rule_base(sig_run_t *r)
 {
-    if (sig_truthy(sig_get(r, "java_stack_trace"))) {
-        sig_why_tool(r, "JavaSignatureTool");
-        sig_debug(r, STR("using JavaSignatureTool"), STR(""), STR(""));
+    if (sig_truthy(r->in[IN_JAVA_TRACE])) {
+        use_tool(r, "JavaSignatureTool");
         return sig_java_text(r);
     }
-    if (sig_truthy(sig_get(r, "java_exception"))) {
-        sig_why_tool(r, "JavaExceptionSignatureTool");
-        sig_debug(r, STR("using JavaExceptionSignatureTool"), STR(""), STR(""));
+    if (sig_truthy(r->in[IN_JAVA_EXCEPTION])) {
+        use_tool(r, "JavaExceptionSignatureTool");
         return sig_java_exception(r);
     }
-    sig_why_tool(r, "CSignatureTool");
-    sig_debug(r, STR("using CSignatureTool"), STR(""), STR(""));
+    use_tool(r, "CSignatureTool");
     return sig_native(r);
 }
 
 static bool rule_walker_error(sig_run_t *r)
 {
-    const json_t *v = sig_get(r, "mdsw_status_string");
+    const json_t *v = r->in[IN_WALKER_STATUS];
 
     if (sig_starts(r->sig, STR("EMPTY")) && sig_truthy(v)) {
         r->sig = sig_cat(r->p, r->sig, STR("; "), sig_pystr(v, r->p));
@@ -159,7 +251,7 @@ static bool rule_bad_hardware(sig_run_t *r)
 {
     str_t reason;
 
-    if (!get_text(r, "reason", &reason)) {
+    if (!get_text(r, IN_REASON, &reason)) {
         return false;
     }
     if (sig_has(reason, STR("STATUS_DEVICE_DATA_ERROR"))) {
@@ -168,47 +260,47 @@ static bool rule_bad_hardware(sig_run_t *r)
     return true;
 }
 
-static bool oom_in_signature(const sig_run_t *r)
+void sig_rule_marks(sal_siglists_t *lists)
 {
     static const str_t mark[] = { STR("NS_ABORT_OOM"), STR("mozalloc_handle_oom"),
                                   STR("CrashAtUnhandlableOOM"), STR("AutoEnterOOMUnsafeRegion"),
                                   STR("alloc::oom::oom") };
 
-    for (size_t i = 0; i < sizeof(mark) / sizeof(mark[0]); i++) {
-        if (sig_has(r->sig, mark[i])) {
-            return true;
-        }
-    }
-    return false;
+    lists->oom.n = sizeof(mark) / sizeof(mark[0]);
+    memcpy(lists->oom.needle, mark, sizeof(mark));
+    sig_needles_build(&lists->oom);
+    lists->watchdog.n = 1;
+    lists->watchdog.needle[0] = STR("RunWatchdog");
+    sig_needles_build(&lists->watchdog);
 }
 
 static bool is_oom(sig_run_t *r, bool *oom)
 {
-    const json_t *thread, *last;
+    const json_t *last;
 
-    *oom = sig_truthy(sig_get(r, "oom_allocation_size"));
+    *oom = sig_truthy(r->in[IN_OOM_SIZE]);
     if (*oom || r->sig.n == 0) {
         return true;
     }
-    if (oom_in_signature(r)) {
+    if (sig_needles_find(&r->lists->oom, r->sig)) {
         *oom = true;
         return true;
     }
-    if (!sig_find_thread(r, &thread)) {
+    if (!sig_find_thread(r)) {
         return false;
     }
-    last = sig_member(thread, "last_error_value");
-    *oom = (json_is_string(last) && (sig_eq(sig_of(last), STR("ERROR_COMMITMENT_LIMIT")) ||
-                                     sig_eq(sig_of(last), STR("ERROR_NOT_ENOUGH_MEMORY")))) ||
-           text_is(r, "reason", "STATUS_FATAL_MEMORY_EXHAUSTION") ||
-           text_is(r, "reason", "STATUS_NO_MEMORY") ||
-           text_is(r, "js_large_allocation_failure", "Reporting");
+    last = r->of_thread[THREAD_LAST_ERROR];
+    *oom = text_is(last, STR("ERROR_COMMITMENT_LIMIT")) ||
+           text_is(last, STR("ERROR_NOT_ENOUGH_MEMORY")) ||
+           text_is(r->in[IN_REASON], STR("STATUS_FATAL_MEMORY_EXHAUSTION")) ||
+           text_is(r->in[IN_REASON], STR("STATUS_NO_MEMORY")) ||
+           text_is(r->in[IN_JS_LARGE], STR("Reporting"));
     return true;
 }
 
 static bool oom_size(sig_run_t *r, int64_t *size)
 {
-    const json_t *v = sig_get(r, "oom_allocation_size");
+    const json_t *v = r->in[IN_OOM_SIZE];
 
     if (json_is_string(v)) {
         return sig_pyint(sig_of(v), size) || sig_failed(r, "oom_allocation_size is not a number");
@@ -228,7 +320,7 @@ static bool oom_size(sig_run_t *r, int64_t *size)
 
 static bool rule_oom(sig_run_t *r)
 {
-    const json_t *v = sig_get(r, "oom_allocation_size");
+    const json_t *v = r->in[IN_OOM_SIZE];
     int64_t size;
     bool oom;
 
@@ -238,7 +330,7 @@ static bool rule_oom(sig_run_t *r)
     if (!oom) {
         return true;
     }
-    if (text_is(r, "js_large_allocation_failure", "Reporting")) {
+    if (text_is(r->in[IN_JS_LARGE], STR("Reporting"))) {
         prepend(r, STR("OOM | large | "));
         return true;
     }
@@ -262,13 +354,15 @@ static bool rule_watchdog(sig_run_t *r)
     const char *name = r->rule;
     bool ok;
 
-    if (!sig_has(r->sig, STR("RunWatchdog"))) {
+    if (!sig_needles_find(&r->lists->watchdog, r->sig)) {
         return true;
     }
     r->rule = "SignatureGenerationRule";
-    r->thread_override = 1;
+    r->thread_override = true;
+    r->has_thread = false;
     ok = sig_rule_base(r);
-    r->thread_override = 0;
+    r->thread_override = false;
+    r->has_thread = false;
     r->rule = name;
     if (ok) {
         prepend(r, STR("shutdownhang | "));
@@ -280,7 +374,7 @@ static bool rule_watchdog(sig_run_t *r)
 static bool browser_dump(const sig_run_t *r)
 {
     static const str_t name = STR("upload_file_minidump_browser");
-    const json_t *v = sig_get(r, "additional_minidumps");
+    const json_t *v = r->in[IN_MINIDUMPS];
 
     if (json_is_string(v)) {
         return sig_has(sig_of(v), name);
@@ -302,7 +396,7 @@ static bool rule_ipc_channel(sig_run_t *r)
 {
     str_t error;
 
-    if (!get_text(r, "ipc_channel_error", &error)) {
+    if (!get_text(r, IN_IPC_ERROR, &error)) {
         return false;
     }
     if (error.n) {
@@ -316,7 +410,7 @@ static bool rule_ipc_channel(sig_run_t *r)
 
 static bool rule_ipc_message(sig_run_t *r)
 {
-    const json_t *v = sig_get(r, "ipc_message_name");
+    const json_t *v = r->in[IN_IPC_NAME];
 
     if (sig_truthy(v)) {
         r->sig = sig_cat(r->p, r->sig, STR(" | IPC_Message_Name="), sig_pystr(v, r->p));
@@ -326,7 +420,7 @@ static bool rule_ipc_message(sig_run_t *r)
 
 static bool rule_stack_overflow(sig_run_t *r)
 {
-    if (text_is(r, "reason", "EXCEPTION_STACK_OVERFLOW")) {
+    if (text_is(r->in[IN_REASON], STR("EXCEPTION_STACK_OVERFLOW"))) {
         prepend(r, STR("stackoverflow | "));
     }
     return true;
@@ -334,7 +428,7 @@ static bool rule_stack_overflow(sig_run_t *r)
 
 static bool rule_hung_process(sig_run_t *r)
 {
-    const json_t *v = sig_get(r, "hang");
+    const json_t *v = r->in[IN_HANG];
 
     if (v && !json_is_null(v)) {
         prepend(r, sig_cat(r->p, STR("hang: "), sig_pystr(v, r->p), STR(" | ")));
@@ -345,28 +439,50 @@ static bool rule_hung_process(sig_run_t *r)
 static bool rule_printable(sig_run_t *r)
 {
     str_t s = sig_strip(r->sig);
-    char *out = apr_palloc(r->p, s.n + 1);
-    size_t n = 0;
 
-    for (size_t i = 0; i < s.n; i++) {
-        out[n] = s.s[i];
-        n += s.s[i] >= ' ' && s.s[i] <= '~';
+    if (!sig_printable(s)) {
+        char *out = apr_palloc(r->p, s.n + 1);
+        size_t n = 0;
+
+        for (size_t i = 0; i < s.n; i++) {
+            out[n] = s.s[i];
+            n += s.s[i] >= ' ' && s.s[i] <= '~';
+        }
+        s = (str_t){ out, n };
     }
-    if (n != r->sig.n) {
+    if (s.n != r->sig.n) {
         sig_note(r, STR("unprintable characters removed"), STR(""), STR(""));
     }
-    r->sig = (str_t){ out, n };
+    r->sig = s;
     return true;
+}
+
+/* Where the second of two spaces stands; s.n if there are no two. */
+static size_t double_space(str_t s)
+{
+    const char *at = s.s, *end = s.s + s.n;
+
+    while (at < end && (at = memchr(at, ' ', (size_t)(end - at))) != NULL) {
+        if (++at < end && *at == ' ') {
+            return (size_t)(at - s.s);
+        }
+    }
+    return s.n;
 }
 
 /* Only printable ASCII is left here, so a blank is a space. */
 static bool rule_whitespace(sig_run_t *r)
 {
     str_t s = sig_strip(r->sig);
-    char *out = apr_palloc(r->p, s.n + 1);
-    size_t n = 0;
+    size_t n = double_space(s);
+    char *out;
 
-    for (size_t i = 0; i < s.n; i++) {
+    r->sig = s;
+    if (n == s.n) {
+        return true;
+    }
+    out = apr_pstrmemdup(r->p, s.s, s.n);
+    for (size_t i = n; i < s.n; i++) {
         out[n] = s.s[i];
         n += s.s[i] != ' ' || s.s[i - 1] != ' ';
     }
@@ -403,72 +519,54 @@ static const struct {
     { "SigTruncate", rule_truncate },
 };
 
-static apr_status_t free_match(void *data)
-{
-    sig_run_t *r = data;
-
-    pcre2_match_data_free(r->match);
-    pcre2_match_context_free(r->limits);
-    return APR_SUCCESS;
-}
-
-static void start_run(sig_run_t *r, apr_pool_t *p)
-{
-    r->notes = sal_json_own(json_array(), p);
-    r->debug = sal_json_own(json_array(), p);
-    r->match = pcre2_match_data_create(4, NULL);
-    r->limits = pcre2_match_context_create(NULL);
-    r->match_limit = MATCH_LIMIT;
-    pcre2_set_match_limit(r->limits, r->match_limit);
-    pcre2_set_depth_limit(r->limits, DEPTH_LIMIT);
-    apr_pool_create(&r->scratch, p);
-    apr_pool_cleanup_register(p, r, free_match, apr_pool_cleanup_null);
-}
-
 static void run_rules(sig_run_t *r)
 {
-    str_t dir = { r->lists->dir, strlen(r->lists->dir) };
+    const str_t from = r->lists->debug_from;
 
+    add_line(r, &r->debug, (sal_signature_line_t){ from.s, from.n });
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         str_t before = r->sig;
-        size_t notes = json_array_size(r->notes);
+        size_t notes = r->notes.n;
 
         r->rule = rules[i].name;
         r->failure = NULL;
-        if (i == 0) {
-            sig_debug(r, STR("using signature lists from "), dir, STR(""));
-        }
         if (!rules[i].run(r)) {
             sig_note(r, STR("Rule failed: "), (str_t){ r->failure, strlen(r->failure) }, STR(""));
         }
-        sig_why_rule(r, before, notes);
+        if (r->why) {
+            sig_why_rule(r, before, notes);
+        }
     }
 }
 
-static sig_run_t *make(sal_signature_t *out, const json_t *crash_data, const sal_siglists_t *lists,
-                       json_t *why, apr_pool_t *p)
+static void make(sig_run_t *r, sal_signature_t *out, const json_t *crash_data)
 {
-    sig_run_t *r = apr_pcalloc(p, sizeof(*r));
-
-    *r = (sig_run_t){ .p = p, .lists = lists, .data = crash_data, .sig = STR(""), .why = why };
-    start_run(r, p);
+    sig_members(r->in, crash_data, in_keys, IN_COUNT);
     run_rules(r);
-    out->signature = apr_pstrmemdup(p, r->sig.s, r->sig.n);
-    out->proto_signature = r->has_proto ? r->proto.s : NULL;
-    out->proto_size = r->has_proto ? r->proto.n : 0;
-    out->notes = r->notes;
-    out->debug = r->debug;
-    return r;
+    sig_match_free(r);
+    if (r->scratch) {
+        apr_pool_destroy(r->scratch);
+    }
+    *out = (sal_signature_t){ .signature = apr_pstrmemdup(r->p, r->sig.s, r->sig.n),
+                              .proto_signature = r->has_proto ? r->proto.s : NULL,
+                              .proto_size = r->has_proto ? r->proto.n : 0,
+                              .notes = { r->notes.line, r->notes.n },
+                              .debug = { r->debug.line, r->debug.n } };
 }
 
 void sal_signature_make(sal_signature_t *out, const json_t *crash_data, const sal_siglists_t *lists,
                         apr_pool_t *p)
 {
-    make(out, crash_data, lists, NULL, p);
+    sig_run_t r = { .p = p, .lists = lists, .sig = STR("") };
+
+    make(&r, out, crash_data);
 }
 
 json_t *sal_signature_explain(sal_signature_t *out, const json_t *crash_data,
                               const sal_siglists_t *lists, apr_pool_t *p)
 {
-    return sig_why_done(make(out, crash_data, lists, json_object(), p), out);
+    sig_run_t r = { .p = p, .lists = lists, .sig = STR(""), .why = json_object() };
+
+    make(&r, out, crash_data);
+    return sig_why_done(&r, out);
 }

@@ -43,7 +43,7 @@ static str_t ascii_only(str_t m, apr_pool_t *p)
 bool sig_rule_abort(sig_run_t *r)
 {
     static const str_t mark = STR("###!!! ABORT:");
-    const json_t *v = sig_get(r, "abort_message");
+    const json_t *v = r->in[IN_ABORT];
     str_t m;
     size_t at;
 
@@ -187,7 +187,7 @@ static bool shutdown_parts(sig_run_t *r, buf_t *out, const json_t *top)
 
 bool sig_rule_shutdown_timeout(sig_run_t *r)
 {
-    const json_t *v = sig_get(r, "async_shutdown_timeout");
+    const json_t *v = r->in[IN_SHUTDOWN];
     json_error_t why;
     json_t *top;
     buf_t out;

@@ -9,9 +9,16 @@
 #include <apr_strings.h>
 #include "base/json.h"
 
+#define SHORT 256
+
 void sig_buf_init(buf_t *b, apr_pool_t *p)
 {
     *b = (buf_t){ .p = p };
+}
+
+void sig_buf_reserve(buf_t *b, size_t n, apr_pool_t *p)
+{
+    *b = (buf_t){ .s = apr_palloc(p, n), .cap = n, .p = p };
 }
 
 void sig_buf_add(buf_t *b, const char *s, size_t n)
@@ -53,7 +60,7 @@ str_t sig_cat(apr_pool_t *p, str_t a, str_t b, str_t c)
 {
     buf_t out;
 
-    sig_buf_init(&out, p);
+    sig_buf_reserve(&out, a.n + b.n + c.n + 1, p);
     sig_buf_str(&out, a);
     sig_buf_str(&out, b);
     sig_buf_str(&out, c);
@@ -75,12 +82,32 @@ bool sig_ends(str_t s, str_t with)
     return s.n >= with.n && (with.n == 0 || memcmp(s.s + s.n - with.n, with.s, with.n) == 0);
 }
 
+/* memmem prepares tables first, which a short text does not pay back. */
+static size_t find_short(str_t s, str_t what, size_t from)
+{
+    const char *at = s.s + from, *last = s.s + s.n - what.n;
+
+    while (at <= last && (at = memchr(at, what.s[0], (size_t)(last - at) + 1)) != NULL) {
+        if (memcmp(at, what.s, what.n) == 0) {
+            return (size_t)(at - s.s);
+        }
+        at++;
+    }
+    return SIZE_MAX;
+}
+
 size_t sig_find(str_t s, str_t what, size_t from)
 {
     const char *hit;
 
     if (from > s.n || what.n == 0) {
         return SIZE_MAX;
+    }
+    if (s.n - from < what.n) {
+        return SIZE_MAX;
+    }
+    if (s.n - from <= SHORT) {
+        return find_short(s, what, from);
     }
     hit = memmem(s.s + from, s.n - from, what.s, what.n);
     return hit ? (size_t)(hit - s.s) : SIZE_MAX;
@@ -115,10 +142,18 @@ bool sig_is_blank(uint32_t c)
            c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
+static bool is_graph(char c)
+{
+    return c > ' ' && c <= '~';
+}
+
 str_t sig_strip(str_t s)
 {
     size_t i = 0, from = 0;
 
+    if (s.n && is_graph(s.s[0]) && is_graph(s.s[s.n - 1])) {
+        return s;
+    }
     while (i < s.n && sig_is_blank(sig_next(s, &i))) {
         from = i;
     }
@@ -136,6 +171,28 @@ str_t sig_strip(str_t s)
         s.n = start;
     }
     return s;
+}
+
+/* Eight bytes at a time: none above '~' (also none of several bytes), none below a space. */
+bool sig_printable(str_t s)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = ones << 7;
+    size_t i = 0;
+
+    for (; i + sizeof(uint64_t) <= s.n; i += sizeof(uint64_t)) {
+        uint64_t v;
+
+        memcpy(&v, s.s + i, sizeof(v));
+        if ((v | (v + ones) | ~((v | tops) - ones * ' ')) & tops) {
+            return false;
+        }
+    }
+    for (; i < s.n; i++) {
+        if (s.s[i] < ' ' || s.s[i] > '~') {
+            return false;
+        }
+    }
+    return true;
 }
 
 size_t sig_points(str_t s)

@@ -26,6 +26,8 @@ typedef struct buf_t {
 } buf_t;
 
 void sig_buf_init(buf_t *b, apr_pool_t *p);
+/* With room for n bytes. */
+void sig_buf_reserve(buf_t *b, size_t n, apr_pool_t *p);
 void sig_buf_add(buf_t *b, const char *s, size_t n);
 void sig_buf_str(buf_t *b, str_t v);
 void sig_buf_lit(buf_t *b, const char *s);
@@ -47,6 +49,8 @@ uint32_t sig_next(str_t s, size_t *i);
 bool sig_is_blank(uint32_t c);
 /* Without Unicode blanks at both ends. */
 str_t sig_strip(str_t s);
+/* Only U+0020 to U+007E. */
+bool sig_printable(str_t s);
 size_t sig_points(str_t s);
 /* The first n code points. */
 str_t sig_head(str_t s, size_t n);

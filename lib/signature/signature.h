@@ -21,13 +21,27 @@ typedef struct sal_siglists_t sal_siglists_t;
 SAL_API apr_status_t sal_siglists_load(sal_siglists_t **out, const char *dir, apr_pool_t *p,
                                        sal_error_t *err);
 
+typedef struct sal_signature_line_t {
+    const char *text; /* NUL-terminated; may hold NUL too */
+    apr_size_t size;
+} sal_signature_line_t;
+
+typedef struct sal_signature_lines_t {
+    const sal_signature_line_t *line;
+    apr_size_t n;
+} sal_signature_lines_t;
+
 typedef struct sal_signature_t {
     const char *signature;       /* never NULL; printable ASCII, at most 255 characters */
     const char *proto_signature; /* NULL if not set; may be megabytes, may hold NUL */
     apr_size_t proto_size;       /* bytes of proto_signature */
-    json_t *notes;               /* array of strings, owned by the pool */
-    json_t *debug;               /* array of strings, owned by the pool */
+    sal_signature_lines_t notes, debug;
 } sal_signature_t;
+
+/* Lines as a JSON array of strings: a new reference. */
+SAL_API json_t *sal_signature_lines_json(const sal_signature_lines_t *lines);
+/* Lines joined by line feeds, in p; never NULL. */
+SAL_API const char *sal_signature_lines_text(const sal_signature_lines_t *lines, apr_pool_t *p);
 
 /* Crash data of a processed crash, as Socorro's convert_to_crash_data makes it. New reference. */
 SAL_API json_t *sal_crash_data_of(const json_t *processed);

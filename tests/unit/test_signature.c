@@ -154,7 +154,7 @@ static void test_failed_dump(void **state)
     (void)state;
     assert_string_equal(got.signature, "EMPTY: no frame data available; MissingHeader");
     assert_null(got.proto_signature);
-    assert_int_equal(json_array_size(got.notes), 1);
+    assert_int_equal(got.notes.n, 1);
 }
 
 static void test_conversion(void **state)

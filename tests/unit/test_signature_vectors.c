@@ -37,14 +37,13 @@ static bool same_note(const char *ours, const char *theirs)
     return strcmp(ours, theirs) == 0;
 }
 
-static bool same_notes(const json_t *ours, const json_t *theirs)
+static bool same_notes(const sal_signature_lines_t *ours, const json_t *theirs)
 {
-    if (json_array_size(ours) != json_array_size(theirs)) {
+    if (ours->n != json_array_size(theirs)) {
         return false;
     }
-    for (size_t i = 0; i < json_array_size(ours); i++) {
-        if (!same_note(json_string_value(json_array_get(ours, i)),
-                       json_string_value(json_array_get(theirs, i)))) {
+    for (size_t i = 0; i < ours->n; i++) {
+        if (!same_note(ours->line[i].text, json_string_value(json_array_get(theirs, i)))) {
             return false;
         }
     }
@@ -68,14 +67,14 @@ static bool run_vector(const json_t *vector, const sal_siglists_t *lists, apr_po
 
     sal_signature_make(&got, json_object_get(vector, "crash_data"), lists, p);
     if (strcmp(got.signature, signature) == 0 &&
-        same_notes(got.notes, json_object_get(want, "notes")) &&
+        same_notes(&got.notes, json_object_get(want, "notes")) &&
         same_proto(&got, json_object_get(want, "proto_signature"))) {
         return true;
     }
     fprintf(stderr, "%s:\n  want %.300s\n  got  %.300s\n  proto %.300s\n  notes %.400s\n",
             json_string_value(json_object_get(vector, "name")), signature, got.signature,
             got.proto_signature ? got.proto_signature : "(not set)",
-            json_dumps(got.notes, JSON_COMPACT));
+            sal_signature_lines_text(&got.notes, p));
     return false;
 }
 
