@@ -36,8 +36,10 @@ typedef struct chore_t {
 
 static apr_status_t make_partitions(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
+    apr_status_t rv = sal_search_partitions(db, apr_time_now(), WEEKS_AHEAD, p, err);
+
     (void)k;
-    return sal_search_partitions(db, apr_time_now(), WEEKS_AHEAD, p, err);
+    return rv == APR_SUCCESS ? sal_ping_partitions(db, apr_time_now(), WEEKS_AHEAD, p, err) : rv;
 }
 
 /* The report page of a crash whose job has died shall say so. */
@@ -150,6 +152,17 @@ static apr_status_t forget_missing(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal
     return sal_books_missing_expire(&n, MISSING_DAYS, db, p, err);
 }
 
+static apr_status_t expire_pings(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    int weeks = 0;
+    apr_status_t rv = sal_ping_expire(&weeks, k->settings->ping_keep, db, p, err);
+
+    if (weeks > 0) {
+        sal_log(SAL_LOG_NOTICE, 5092, "crash pings of %d weeks have expired", weeks);
+    }
+    return rv;
+}
+
 static void take_signals(keeper_t *k)
 {
     for (int n; (n = signals_take(k->signals)) != 0;) {
@@ -213,7 +226,8 @@ int housekeeper_run(const settings_t *s)
                          { expire_symbols, EXPIRE_SECONDS, 0 },
                          { tidy_symbols, 86400, 0 },
                          { make_days, 3600, 0 },
-                         { sweep_days, 3600, 0 } };
+                         { sweep_days, 3600, 0 },
+                         { expire_pings, 86400, 0 } };
     int n = (int)(sizeof(chores) / sizeof(chores[0]));
 
     apr_pool_create(&k.pool, NULL);

@@ -19,6 +19,7 @@
 #include "process/process.h"
 #include "queue/queue.h"
 #include "books/retention.h"
+#include "ping/ping_store.h"
 #include "symbols/supplier.h"
 #include "upstream/pipe.h"
 #include "symbols/symbol_jobs.h"
@@ -43,10 +44,12 @@ typedef struct settings_t {
     sal_crash_store_t *store;
     sal_supplier_t *supplier;
     const sal_conf_t *conf;
-    bool upstream;               /* some server may be asked for symbols */
-    int fetch_time;              /* seconds that a dump may wait for servers */
-    sal_symbol_store_t *symbols; /* NULL: not configured */
-    apr_array_header_t *keep;    /* sal_keep_rule_t: how long symbols stay */
+    bool upstream;                  /* some server may be asked for symbols */
+    int fetch_time;                 /* seconds that a dump may wait for servers */
+    sal_symbol_store_t *symbols;    /* NULL: not configured */
+    apr_array_header_t *ping_rules; /* of the sample of crash pings */
+    int ping_keep;                  /* days */
+    apr_array_header_t *keep;       /* sal_keep_rule_t: how long symbols stay */
 } settings_t;
 
 /* Reads salvage.conf and opens what it names. workers 0: as configured. */
@@ -184,6 +187,18 @@ typedef struct dump_files_t {
 
 /* A child_main_fn; its job is a dump_files_t. Never returns. */
 void dumper_main(const settings_t *s, void *job, const int fds[3]);
+
+/* ---- crash pings ---- */
+
+/*
+ * Leases some pings, draws the sample, signs them in a child and stores the results; *any: there
+ * were some. SAL_E_NODB: the database is away, leases will run out.
+ */
+apr_status_t ping_batch_run(bool *any, const settings_t *s, const walk_t *watch, sal_db_t *db,
+                            apr_pool_t *p, sal_error_t *err);
+
+/* Of all descriptors only these stay, as RESULT_FD and those behind it, and the log. */
+void child_keep_only(const int fds[3]);
 
 /* Limits, no new privileges, system calls. False with errno if the kernel refuses. */
 bool sandbox_limits(apr_uint64_t memory, int cpu_seconds);

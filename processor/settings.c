@@ -12,6 +12,7 @@
 #define DUMP_TIMEOUT 1800
 #define DUMP_MEMORY (APR_INT64_C(4) << 30)
 #define DRAIN 150
+#define PING_KEEP (APR_INT64_C(180) * 86400)
 #define FETCH_TIME 60
 #define SYMCACHE_SIZE (APR_INT64_C(20) << 30)
 
@@ -42,6 +43,7 @@ static void read_numbers(settings_t *s, const sal_conf_t *conf, int workers)
     s->dump_timeout = in_range(sal_conf_int(conf, "dump-timeout", DUMP_TIMEOUT), 1, 86400);
     s->dump_memory = (apr_uint64_t)sal_conf_int(conf, "dump-memory", DUMP_MEMORY);
     s->drain = DRAIN;
+    s->ping_keep = in_range(sal_conf_int(conf, "ping-keep", PING_KEEP) / 86400, 1, 36500);
 }
 
 /* Mistakes in the servers' lines are found now; the servers themselves when they are needed. */
@@ -99,6 +101,7 @@ static apr_status_t open_all(settings_t *s, const sal_conf_t *conf, const char *
         return rv;
     }
     rv = sal_keep_rules(&s->keep, conf, s->pool, err);
+    rv = rv == APR_SUCCESS ? sal_ping_rules(&s->ping_rules, conf, s->pool, err) : rv;
     return rv == APR_SUCCESS ? open_symbols(s, conf, err) : rv;
 }
 

@@ -76,7 +76,7 @@ static void fail(const char *what)
  * Of the worker's descriptors only the pipes and the log stay: no socket to the database, none to
  * anything. They may lie where they are to go, so all are moved out of the way first.
  */
-static void keep_only(const int fds[3])
+void child_keep_only(const int fds[3])
 {
     int null = open("/dev/null", O_RDWR);
     int away[3];
@@ -99,7 +99,7 @@ void walker_main(const settings_t *s, sal_span_t dump, const json_t *raw, const 
     json_t *doc = NULL, *result;
     apr_pool_t *p;
 
-    keep_only(fds);
+    child_keep_only(fds);
     if (!sandbox_limits(s->walk_memory, s->walk_timeout + 5)) {
         fail("the walker's limits cannot be set");
     }

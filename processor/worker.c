@@ -17,7 +17,8 @@
 #include "base/log.h"
 #include "jobs/complete.h"
 
-#define POLL_MS 7000 /* between looks at the queue if nobody notifies us */
+#define PINGS_WAIT 30 /* seconds */
+#define POLL_MS 7000  /* between looks at the queue if nobody notifies us */
 
 typedef struct worker_t {
     const settings_t *settings;
@@ -31,6 +32,7 @@ typedef struct worker_t {
     const sal_job_t *job;               /* the one we hold */
     const sal_symbol_job_t *symbol_job; /* or this one */
     bool makes_symbols;
+    apr_time_t pings_at; /* when pings were looked for last */
     apr_time_t renew_at;
     fetcher_t fetcher; /* of symbols of servers */
 } worker_t;
@@ -352,6 +354,55 @@ static bool try_symbols(worker_t *w, sal_db_t *db)
     return found || rv != APR_SUCCESS;
 }
 
+/* ---- crash pings ---- */
+
+/* Leases and signs some; false if there were none. Their leases are long: none is renewed. */
+static bool try_pings(worker_t *w, sal_db_t *db)
+{
+    const settings_t *s = w->settings;
+    walk_t watch = { s, tick, w, w->signals, &w->fetcher, s->walk_timeout };
+    sal_error_t err = { .message = "" };
+    apr_pool_t *p;
+    apr_status_t rv;
+    bool any = false;
+
+    apr_pool_create(&p, w->pool);
+    w->renew_at = APR_INT64_MAX;
+    rv = ping_batch_run(&any, s, &watch, db, p, &err);
+    w->pings_at = apr_time_now();
+    if (rv != APR_SUCCESS) {
+        link_failed(&w->link, &err);
+        pause_link(w);
+    }
+    apr_pool_destroy(p);
+    if (any) {
+        malloc_trim(0);
+    }
+    return any || rv != APR_SUCCESS;
+}
+
+/* Crashes go first, but pings are not to wait for ever. */
+static void try_late_pings(worker_t *w)
+{
+    sal_db_t *db = link_get(&w->link, w->pool);
+
+    if (db && apr_time_now() - w->pings_at > apr_time_from_sec(PINGS_WAIT)) {
+        try_pings(w, db);
+    }
+}
+
+/* What is done while no crash waits; false if there was nothing. */
+static bool try_others(worker_t *w)
+{
+    sal_db_t *db = link_get(&w->link, w->pool);
+
+    if (db && try_pings(w, db)) {
+        return true;
+    }
+    db = link_get(&w->link, w->pool);
+    return db && try_symbols(w, db);
+}
+
 /* ---- the loop ---- */
 
 /* Claims and runs one job; false if there was none. */
@@ -393,18 +444,20 @@ int worker_run(const settings_t *s, int number)
     w.name = apr_psprintf(w.pool, "%s:%ld", s->host, (long)getpid());
     w.signals = signals_open();
     while (take_signals(&w), !w.stopping) {
-        sal_db_t *db = link_get(&w.link, w.pool);
+        sal_db_t *db;
 
+        try_late_pings(&w);
+        db = link_get(&w.link, w.pool);
         if (!db && s->once) {
             return EXIT_FAILED;
         }
         if (!db) {
             pause_link(&w);
-        } else if (!try_job(&w, db) && !((db = link_get(&w.link, w.pool)) && try_symbols(&w, db))) {
+        } else if (!try_job(&w, db) && !try_others(&w)) {
             if (s->once) {
                 break;
             }
-            if (db) {
+            if ((db = link_get(&w.link, w.pool)) != NULL) {
                 wait_for_work(&w, db);
             }
         } else if (s->once && w.link.failures > 3) {

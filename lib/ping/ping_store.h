@@ -69,6 +69,10 @@ SAL_API apr_status_t sal_ping_claim(sal_ping_job_t **out, int *n, int *seen, int
                                     const apr_array_header_t *rules, sal_db_t *db, apr_pool_t *p,
                                     sal_error_t *err);
 
+/* Gives leases back that were not used up: somebody else may have the pings at once. */
+SAL_API apr_status_t sal_ping_return(const sal_ping_job_t *jobs, int n, sal_db_t *db, apr_pool_t *p,
+                                     sal_error_t *err);
+
 /* What became of one. signature NULL: it failed, note says why. */
 typedef struct sal_ping_result_t {
     const char *signature, *proto_signature;

@@ -143,3 +143,19 @@ apr_status_t sal_ping_complete(int *stored, const sal_ping_job_t *jobs,
     *stored = rv == APR_SUCCESS ? (int)sal_rows_int(rows, 0, 0) : 0;
     return rv;
 }
+
+apr_status_t sal_ping_return(const sal_ping_job_t *jobs, int n, sal_db_t *db, apr_pool_t *p,
+                             sal_error_t *err)
+{
+    apr_size_t count = (apr_size_t)n;
+    const char **texts = apr_palloc(p, sizeof(*texts) * 2 * (count + 1));
+    int64_t *fences = apr_palloc(p, sizeof(*fences) * (count + 1));
+
+    for (apr_size_t i = 0; i < count; i++) {
+        texts[i] = jobs[i].document_id;
+        texts[count + i] = jobs[i].received;
+        fences[i] = jobs[i].attempts;
+    }
+    return sal_db_exec(db, &sal_s_ping_return, NULL, p, err, SAL_V_TEXTS(texts, count),
+                       SAL_V_TEXTS(texts + count, count), SAL_V_INTS(fences, count));
+}
