@@ -35,6 +35,7 @@ salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
     tools/cmd_db.c \
     tools/cmd_grant.c \
     tools/cmd_product.c \
+    tools/cmd_ping.c \
     tools/cmd_queue.c \
     tools/signature_fetch.c tools/signature_cmd.c tools/signature_print.c \
     tools/cmd_submit.c \

@@ -1,3 +1,4 @@
 # lib/ping
 libsalvage_core_la_SOURCES += lib/ping/ping.h lib/ping/path.c lib/ping/parse.c \
-    lib/ping/ping_store.h lib/ping/ping_store.c lib/ping/ping_work.c lib/ping/sample.c lib/ping/ping_sign.h lib/ping/ping_sign.c
+    lib/ping/ping_store.h lib/ping/ping_store.c lib/ping/ping_work.c lib/ping/sample.c lib/ping/ping_sign.h lib/ping/ping_sign.c \
+    lib/ping/ping_search.h lib/ping/ping_search.c

@@ -74,6 +74,23 @@ static int failed(crashstats_req_t *q, apr_status_t rv, const sal_error_t *err)
                            "path", utf8(q, q->r->uri), "query_string", utf8(q, q->r->args)));
 }
 
+/* ---- for endpoints in files of their own ---- */
+
+int crashstats_api_reply(crashstats_req_t *q, int status, json_t *steals)
+{
+    return reply(q, status, steals);
+}
+
+int crashstats_api_error(crashstats_req_t *q, int status, const char *text)
+{
+    return reply_error(q, status, text);
+}
+
+int crashstats_api_failed(crashstats_req_t *q, apr_status_t rv, const sal_error_t *err)
+{
+    return failed(q, rv, err);
+}
+
 /* ---- parameters ---- */
 
 static const char *trimmed(const char *text, apr_pool_t *p)
@@ -303,12 +320,63 @@ static const char *const raw_params[] = {
     NULL
 };
 
+static const char *const ping_params[] = { "product, version, ...",
+                                           "text",
+                                           "any",
+                                           "Filters, with = ~ ^ $ @ and ! before values",
+                                           "date",
+                                           "date",
+                                           "7 days",
+                                           "With >=, >, <=, <",
+                                           "report",
+                                           "1, 0",
+                                           "any",
+                                           "With or without a report of the same crash",
+                                           "_facets",
+                                           "text",
+                                           "none",
+                                           "Fields whose values are counted",
+                                           "_columns",
+                                           "text",
+                                           "nine",
+                                           "Fields of hits",
+                                           "_sort",
+                                           "text",
+                                           "-date",
+                                           "A field, - before it: descending",
+                                           "_results_number",
+                                           "int",
+                                           "100",
+                                           "At most 1000; _results_offset pages",
+                                           NULL };
+static const char *const gap_params[] = { "product, channel, ...",
+                                          "text",
+                                          "any",
+                                          "Also version, os, process_type",
+                                          "_days",
+                                          "int",
+                                          "7",
+                                          "Whole days of UTC, today included",
+                                          "_min_pings",
+                                          "int",
+                                          "10",
+                                          "At least so many pings",
+                                          "_max_reports",
+                                          "int",
+                                          "10",
+                                          "At most so many reports",
+                                          NULL };
+
 static const endpoint_t endpoints[] = {
     { "RawCrash", "GET", "Annotations as received, or a dump",
       "none, reduced; dumps need View Raw Dumps", raw_crash, raw_params },
     { "ProcessedCrash", "GET", "The processed crash, less protected fields", "none, reduced",
       processed_crash, id_only },
-    { "CrashVerify", "GET", "Where a crash is stored", "none", crash_verify, id_only }
+    { "CrashVerify", "GET", "Where a crash is stored", "none", crash_verify, id_only },
+    { "CrashPings", "GET", "Crash pings: hits, counts", "none; protected fields need View PII",
+      crashstats_api_pings, ping_params },
+    { "CrashPingSignatures", "GET", "Signatures with many pings and few reports", "none",
+      crashstats_api_ping_gaps, gap_params }
 };
 
 static const endpoint_t *find(const char *name)

@@ -35,6 +35,13 @@ int crashstats_api_index(crashstats_req_t *q);
 /* The API (api.c). rest: what follows /api/. */
 int crashstats_api(crashstats_req_t *q, const char *rest);
 
+/* Its endpoints in files of their own (api_pings.c), and what they answer with. */
+int crashstats_api_pings(crashstats_req_t *q);
+int crashstats_api_ping_gaps(crashstats_req_t *q);
+int crashstats_api_reply(crashstats_req_t *q, int status, json_t *steals);
+int crashstats_api_error(crashstats_req_t *q, int status, const char *text);
+int crashstats_api_failed(crashstats_req_t *q, apr_status_t rv, const sal_error_t *err);
+
 /*
  * Renders a template with data (stolen) in the frame of every page. place: name of the current
  * place in the navigation or NULL. Pages with protected data are not stored by anybody.
