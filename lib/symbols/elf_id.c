@@ -244,6 +244,24 @@ void object_read_elf(sal_object_t *o, sal_span_t file, bool whole)
     }
 }
 
+bool object_elf_tables(object_tables_t *out, sal_span_t file)
+{
+    section_t names;
+    elf_t e;
+
+    *out = (object_tables_t){ 0, 0, 0 };
+    if (!elf_open(&e, file) || !e.shoff) {
+        return false;
+    }
+    out->sections = e.shoff;
+    if (section_at(&e, e.shstrndx, &names) && names.type != SHT_NOBITS &&
+        sal_span_has(&e.file, names.offset, names.size)) {
+        out->names = names.offset;
+        out->names_size = names.size;
+    }
+    return true;
+}
+
 apr_status_t sal_elf_section(uint64_t *offset, uint64_t *size, sal_span_t elf, const char *name,
                              sal_error_t *err)
 {

@@ -1,7 +1,7 @@
 # lib/symbols
 libsalvage_core_la_SOURCES += lib/symbols/cab.c lib/symbols/cab.h lib/symbols/elf_id.c lib/symbols/gunzip.c lib/symbols/gunzip.h \
     lib/symbols/module_id.c lib/symbols/module_id.h lib/symbols/object_id.c \
-    lib/symbols/object_id.h lib/symbols/object_private.h lib/symbols/supplier.c \
+    lib/symbols/object_id.h lib/symbols/object_private.h lib/symbols/packed_elf.c lib/symbols/supplier.c \
     lib/symbols/supplier.h lib/symbols/supplier_source.c lib/symbols/supplier_source.h \
     lib/symbols/sym_header.c lib/symbols/sym_header.h lib/symbols/symbol_gzip.c \
     lib/symbols/symbol_gzip.h lib/symbols/symbol_index.c lib/symbols/symbol_index.h \

@@ -9,6 +9,14 @@
 /* Fills everything of an ELF file; `whole` false: sections at its end may be out of reach. */
 void object_read_elf(sal_object_t *o, sal_span_t file, bool whole);
 
+/* Where an ELF file's tables lie: 0 for what is not there, or whose header is zero so far. */
+typedef struct {
+    uint64_t sections, names, names_size;
+} object_tables_t;
+
+/* False: no ELF file, or one without sections. */
+bool object_elf_tables(object_tables_t *out, sal_span_t file);
+
 /* ASCII upper-case copy; the buffers have the same size. */
 void object_upper(char *to, const char *from);
 

@@ -181,11 +181,14 @@ static int send_whole(request_rec *r, const query_t *q, sal_build_part_t part)
 static int find_section(apr_off_t *offset, apr_off_t *size, const symbols_open_t *o,
                         const char *name, apr_pool_t *p)
 {
+    apr_os_file_t fd;
     uint64_t at, n;
     sal_span_t elf;
 
-    if (o->meta.gzip || sal_file_map(&elf, o->path, p, NULL) != APR_SUCCESS ||
-        sal_elf_section(&at, &n, elf, name, NULL) != APR_SUCCESS) {
+    apr_os_file_get(&fd, o->file);
+    if (o->meta.gzip ? sal_gzip_elf_section(&at, &n, fd, name, NULL) != APR_SUCCESS
+                     : sal_file_map(&elf, o->path, p, NULL) != APR_SUCCESS ||
+                           sal_elf_section(&at, &n, elf, name, NULL) != APR_SUCCESS) {
         return 0;
     }
     *offset = (apr_off_t)at;
@@ -216,22 +219,6 @@ static int send_section(request_rec *r, const query_t *q)
 
 /* ---- sources ---- */
 
-typedef struct {
-    request_rec *r;
-    apr_bucket_brigade *bb;
-} out_t;
-
-static apr_status_t pass_piece(void *baton, const void *data, apr_size_t size)
-{
-    out_t *o = baton;
-    apr_status_t rv;
-
-    APR_BRIGADE_INSERT_TAIL(o->bb, apr_bucket_transient_create(data, size, o->bb->bucket_alloc));
-    rv = ap_pass_brigade(o->r->output_filters, o->bb);
-    apr_brigade_cleanup(o->bb);
-    return rv == APR_SUCCESS && o->r->connection->aborted ? APR_ECONNABORTED : rv;
-}
-
 static const char *source_bundle(request_rec *r, const query_t *q)
 {
     sal_symbol_store_t *store = symbols_conf(r)->store;
@@ -251,9 +238,9 @@ static const char *source_bundle(request_rec *r, const query_t *q)
 static int send_source(request_rec *r, const query_t *q)
 {
     const char *bundle = source_bundle(r, q);
-    out_t out = { r, apr_brigade_create(r->pool, r->connection->bucket_alloc) };
     sal_error_t err = { 0 };
     sal_source_t *source;
+    symbols_pipe_t pipe;
     symbols_open_t o;
     int rc;
 
@@ -275,14 +262,11 @@ static int send_source(request_rec *r, const query_t *q)
     if ((rc = ap_meets_conditions(r)) != OK) {
         return rc;
     }
-    if (!r->header_only && sal_source_read(source, pass_piece, &out, &err) != APR_SUCCESS &&
-        !r->connection->aborted) {
-        symbols_damaged(r, bundle);
-        symbols_cut(r, out.bb);
-    }
-    APR_BRIGADE_INSERT_TAIL(out.bb, apr_bucket_eos_create(out.bb->bucket_alloc));
-    ap_pass_brigade(r->output_filters, out.bb);
-    return OK;
+    symbols_pipe_begin(&pipe, r);
+    return symbols_pipe_end(
+        &pipe,
+        r->header_only || sal_source_read(source, symbols_pipe_piece, &pipe, &err) == APR_SUCCESS,
+        bundle);
 }
 
 /* ---- metadata ---- */

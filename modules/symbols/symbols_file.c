@@ -11,6 +11,8 @@
 #include <util_filter.h>
 #include <zlib.h>
 
+#include "symbols/symbol_gzip.h"
+
 APLOG_USE_MODULE(symbols);
 
 enum {
@@ -152,15 +154,59 @@ static int send_bytes(request_rec *r, const symbols_open_t *o, apr_off_t offset,
     return OK;
 }
 
+/* ---- what is made while it is sent ---- */
+
+void symbols_pipe_begin(symbols_pipe_t *pipe, request_rec *r)
+{
+    *pipe = (symbols_pipe_t){ r, apr_brigade_create(r->pool, r->connection->bucket_alloc) };
+}
+
+apr_status_t symbols_pipe_piece(void *baton, const void *data, apr_size_t size)
+{
+    symbols_pipe_t *o = baton;
+    apr_status_t rv;
+
+    APR_BRIGADE_INSERT_TAIL(o->bb, apr_bucket_transient_create(data, size, o->bb->bucket_alloc));
+    rv = ap_pass_brigade(o->r->output_filters, o->bb);
+    apr_brigade_cleanup(o->bb);
+    return rv == APR_SUCCESS && o->r->connection->aborted ? APR_ECONNABORTED : rv;
+}
+
+int symbols_pipe_end(symbols_pipe_t *pipe, int whole, const char *path)
+{
+    request_rec *r = pipe->r;
+
+    if (!whole) {
+        if (!r->connection->aborted) {
+            symbols_damaged(r, path);
+        }
+        symbols_cut(r, pipe->bb);
+    }
+    APR_BRIGADE_INSERT_TAIL(pipe->bb, apr_bucket_eos_create(pipe->bb->bucket_alloc));
+    pass(r, pipe->bb);
+    return OK;
+}
+
 int symbols_send_part(request_rec *r, const symbols_open_t *o, apr_off_t offset, apr_off_t size)
 {
+    symbols_pipe_t pipe;
+    apr_os_file_t fd;
     int rc;
 
     symbols_describe(r, o, "", SYMBOLS_FORM_STORED);
     apr_table_unset(r->headers_out, "ETag"); /* of the whole, and that is not what is sent */
     ap_set_content_length(r, size);
-    rc = ap_meets_conditions(r);
-    return rc == OK ? send_bytes(r, o, offset, size) : rc;
+    if ((rc = ap_meets_conditions(r)) != OK || !o->meta.gzip) {
+        return rc == OK ? send_bytes(r, o, offset, size) : rc;
+    }
+    apr_table_unset(r->headers_in, "Range");
+    apr_os_file_get(&fd, o->file);
+    symbols_pipe_begin(&pipe, r);
+    return symbols_pipe_end(&pipe,
+                            r->header_only ||
+                                sal_gzip_range(fd, (uint64_t)offset, (uint64_t)size,
+                                               symbols_pipe_piece, &pipe, NULL) == APR_SUCCESS,
+                            o->path);
 }
 
 /* One round: some input in, all the output it gives to the client. 1: more, 0: end, -1: broken. */
@@ -220,7 +266,7 @@ void symbols_cut(request_rec *r, apr_bucket_brigade *bb)
 
 static int send_inflated(request_rec *r, apr_file_t *file)
 {
-    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    symbols_pipe_t pipe;
     z_stream z = { 0 };
     int whole = 1;
 
@@ -229,19 +275,12 @@ static int send_inflated(request_rec *r, apr_file_t *file)
     if (inflateInit2(&z, 16 + MAX_WBITS) != Z_OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    symbols_pipe_begin(&pipe, r);
     if (!r->header_only) {
-        whole = inflate_all(r, file, &z, bb);
+        whole = inflate_all(r, file, &z, pipe.bb);
     }
     inflateEnd(&z);
-    if (!whole) {
-        if (!r->connection->aborted) {
-            symbols_damaged(r, r->filename);
-        }
-        symbols_cut(r, bb);
-    }
-    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
-    pass(r, bb);
-    return OK;
+    return symbols_pipe_end(&pipe, whole, r->filename);
 }
 
 apr_status_t symbols_open(symbols_open_t *o, request_rec *r, const char *path)

@@ -121,8 +121,20 @@ void symbols_describe(request_rec *r, const symbols_open_t *o, const char *leaf,
  * form is gzip of what `leaf` names. */
 int symbols_send(request_rec *r, const symbols_open_t *o, const char *leaf, int gzip_of);
 
-/* Some of its bytes. */
+/* Some of its bytes; of a packed file some of what it holds. */
 int symbols_send_part(request_rec *r, const symbols_open_t *o, apr_off_t offset, apr_off_t size);
+
+/*
+ * What is made while it is sent: pieces go out as they come; `whole` false at the end cuts the
+ * connection, and blames the stored file at path unless the client has gone. Returns OK.
+ */
+typedef struct symbols_pipe_t {
+    request_rec *r;
+    apr_bucket_brigade *bb;
+} symbols_pipe_t;
+void symbols_pipe_begin(symbols_pipe_t *pipe, request_rec *r);
+apr_status_t symbols_pipe_piece(void *pipe, const void *data, apr_size_t size);
+int symbols_pipe_end(symbols_pipe_t *pipe, int whole, const char *path);
 
 /* The status is out: only a cut connection tells the client that what it got is not whole. */
 void symbols_cut(request_rec *r, apr_bucket_brigade *bb);

@@ -23,36 +23,6 @@ int symbols_marker(request_rec *r, const symbols_route_t *w)
 
 /* ---- cabinets ---- */
 
-typedef struct {
-    request_rec *r;
-    apr_bucket_brigade *bb;
-} out_t;
-
-static apr_status_t pass_piece(void *baton, const void *data, apr_size_t size)
-{
-    out_t *o = baton;
-    apr_status_t rv;
-
-    APR_BRIGADE_INSERT_TAIL(o->bb, apr_bucket_transient_create(data, size, o->bb->bucket_alloc));
-    rv = ap_pass_brigade(o->r->output_filters, o->bb);
-    apr_brigade_cleanup(o->bb);
-    return rv == APR_SUCCESS && o->r->connection->aborted ? APR_ECONNABORTED : rv;
-}
-
-static void send_unpacked(request_rec *r, sal_cab_t *cab)
-{
-    out_t o = { r, apr_brigade_create(r->pool, r->connection->bucket_alloc) };
-    sal_error_t err = { 0 };
-
-    if (!r->header_only && sal_cab_unpack(cab, pass_piece, &o, &err) != APR_SUCCESS &&
-        !r->connection->aborted) {
-        symbols_damaged(r, r->filename);
-        symbols_cut(r, o.bb);
-    }
-    APR_BRIGADE_INSERT_TAIL(o.bb, apr_bucket_eos_create(o.bb->bucket_alloc));
-    ap_pass_brigade(r->output_filters, o.bb);
-}
-
 /* Name of the packed form of a leaf: its last character becomes "_". NULL if it is packed. */
 static const char *packed_leaf(const char *leaf, apr_pool_t *p)
 {
@@ -72,6 +42,7 @@ static int send_cab(request_rec *r, const symbols_open_t *o, const char *leaf)
     apr_os_file_t fd;
     sal_cab_t *cab;
     sal_error_t err = { 0 };
+    symbols_pipe_t pipe;
     int rc;
 
     apr_os_file_get(&fd, o->file);
@@ -83,11 +54,15 @@ static int send_cab(request_rec *r, const symbols_open_t *o, const char *leaf)
     }
     symbols_describe(r, o, leaf, SYMBOLS_FORM_UNPACKED);
     ap_set_content_length(r, (apr_off_t)sal_cab_size(cab));
-    if ((rc = ap_meets_conditions(r)) == OK) {
-        apr_table_unset(r->headers_in, "Range");
-        send_unpacked(r, cab);
+    if ((rc = ap_meets_conditions(r)) != OK) {
+        return rc;
     }
-    return rc;
+    apr_table_unset(r->headers_in, "Range");
+    symbols_pipe_begin(&pipe, r);
+    return symbols_pipe_end(&pipe,
+                            r->header_only ||
+                                sal_cab_unpack(cab, symbols_pipe_piece, &pipe, NULL) == APR_SUCCESS,
+                            r->filename);
 }
 
 int symbols_unpacked(request_rec *r, const symbols_route_t *w, const char *id)

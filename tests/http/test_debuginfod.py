@@ -3,6 +3,7 @@ import gzip
 import hashlib
 import json
 import os
+import random
 import re
 import struct
 import subprocess
@@ -123,6 +124,59 @@ def test_sections(stack, program):
         assert r.getheader("X-DEBUGINFOD-SIZE") == str(len(r.body))
     for name in (".gdb_index", ".bss", ".", "%00"):
         assert raw_get(stack, f"/buildid/{program.build_id}/section/{name}").status == 404
+
+
+@pytest.mark.parametrize("tail", [0, 9_000_000], ids=["as linked", "names far from their table"])
+def test_sections_of_a_packed_file(stack, program, tail):
+    """The same of <name>.dbg.gz, wherever its tables lie; what it lacks comes from the program."""
+    n, data = program.name, bytearray(program.debug.read_bytes())
+    if tail:                                # the section table moves to the end, its names stay
+        entry, count = struct.unpack_from("<HH", data, 58)
+        table = struct.unpack_from("<Q", data, 40)[0]
+        struct.pack_into("<Q", data, 40, len(data) + tail)
+        data += random.Random(1).randbytes(tail) + data[table:table + entry * count]
+    put(stack, {f"{n}/{program.debug_id}/{n}.dbg.gz": gzip.compress(data, 1),
+                f"{n}/{program.build_id}/{n}": program.stripped.read_bytes()})
+    base = f"/buildid/{program.build_id}/section/"
+    for name in (".debug_info", ".debug_line", ".debug_str", ".text"):
+        r = raw_get(stack, base + name, {"Accept-Encoding": "gzip"})
+        assert (r.status, r.body) == (200, program.section(name)), name
+        assert r.getheader("Content-Encoding") is None and r.getheader("ETag") is None
+        assert r.getheader("X-DEBUGINFOD-SIZE") == r.getheader("Content-Length") == str(len(r.body))
+        head = raw_get(stack, base + name, method="HEAD")
+        assert (head.status, head.getheader("Content-Length")) == (200, str(len(r.body)))
+    assert raw_get(stack, base + ".gdb_index").status == 404
+    size = len(program.section(".debug_info"))
+    assert raw_get(stack, base + ".debug_info",
+                   {"X-DEBUGINFOD-MAXSIZE": str(size - 1)}).status == 406
+
+
+def test_sections_of_a_damaged_packed_file(stack, program):
+    """Cut short, or a trailer that lies: no section, no harm."""
+    n, packed = program.name, gzip.compress(program.debug.read_bytes())
+    path = f"/buildid/{program.build_id}/section/.debug_info"
+    stack.error_log.expect("SAL505[34]")
+    for damaged in (packed[:len(packed) * 3 // 4], packed[:-4] + b"\xff\xff\xff\x7f",
+                    packed[:-4] + b"\x50\0\0\0"):
+        put(stack, {f"{n}/{program.debug_id}/{n}.dbg.gz": damaged})
+        assert raw_get(stack, path).status in (200, 404)
+    assert raw_get(stack, path).status == 404
+    put(stack, {f"{n}/{program.debug_id}/{n}.dbg.gz": packed})
+    assert raw_get(stack, path).body == program.section(".debug_info")
+    wait(lambda: idle(stack, n))
+
+
+def test_compressed_sections_are_sent_raw(stack, tmp_path):
+    """objcopy --compress-debug-sections: the bytes of the section as the file has them."""
+    plain = Program(tmp_path, f"z{new_id()[:10].lower()}")
+    packed = tmp_path / "packed"
+    subprocess.run(["objcopy", "--compress-debug-sections=zlib", plain.whole, packed], check=True)
+    put(stack, {f"{plain.name}/{plain.build_id}/{plain.name}": packed.read_bytes()})
+    table = subprocess.run(["readelf", "-SW", packed], check=True, capture_output=True, text=True)
+    row = re.search(r"\.debug_info +PROGBITS +[0-9a-f]+ ([0-9a-f]+) ([0-9a-f]+) .* C ", table.stdout)
+    offset, size = (int(x, 16) for x in row.groups())
+    r = raw_get(stack, f"/buildid/{plain.build_id}/section/.debug_info")
+    assert (r.status, r.body) == (200, packed.read_bytes()[offset:offset + size])
 
 
 def test_size_limit_of_the_client(stack, whole):
