@@ -36,6 +36,7 @@ salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
     tools/cmd_grant.c \
     tools/cmd_product.c \
     tools/cmd_ping.c \
+    tools/cmd_ledger.c \
     tools/cmd_queue.c \
     tools/signature_fetch.c tools/signature_cmd.c tools/signature_print.c \
     tools/cmd_submit.c \
@@ -55,6 +56,7 @@ salvage_fetch_LDFLAGS = -Wl,--as-needed
 salvage_fetch_LDADD = libsalvage_core.la $(APR_LIBS) $(CURL_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS)
 
 EXTRA_DIST += tests/cli tools/private-instance tools/setup.sh
+dist_man_MANS += docs/man/salvage-ledger.1
 dist_man_MANS += docs/man/salvage-core2md.1 docs/man/salvage-dump-syms.1
 dist_man_MANS += docs/man/salvage-upload-symbols.1
 dist_man_MANS += docs/man/salvage.1 docs/man/salvage-db.1 docs/man/salvage-queue.1 \

@@ -45,4 +45,4 @@ tests_unit_test_pending_LDADD = $(UNIT_LIBS)
 tests_unit_test_throttle_SOURCES = tests/unit/test_throttle.c
 tests_unit_test_throttle_LDADD = $(UNIT_LIBS)
 endif
-EXTRA_DIST += docs/durability.md docs/collector.md docs/messages.d/collect.md
+EXTRA_DIST += docs/durability.md docs/operations.md docs/collector.md docs/messages.d/collect.md

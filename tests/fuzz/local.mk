@@ -4,6 +4,7 @@ FUZZ_TARGETS = tests/fuzz/fuzz_books_filter \
     tests/fuzz/fuzz_cfi \
     tests/fuzz/fuzz_conf \
     tests/fuzz/fuzz_dumpsyms \
+    tests/fuzz/fuzz_guard \
     tests/fuzz/fuzz_json \
     tests/fuzz/fuzz_extra_json \
     tests/fuzz/fuzz_gzip \
@@ -107,3 +108,6 @@ tests_fuzz_fuzz_headers_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_sentry_SOURCES = tests/fuzz/fuzz_sentry.c tests/fuzz/fuzz_collect.h $(FUZZ_MAIN)
 tests_fuzz_fuzz_sentry_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_sentry_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_guard_SOURCES = tests/fuzz/fuzz_guard.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_guard_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_guard_LDFLAGS = $(FUZZ_LINK)
