@@ -30,6 +30,7 @@ int crashstats_overview(crashstats_req_t *q);
 int crashstats_search(crashstats_req_t *q);
 int crashstats_quick(crashstats_req_t *q);
 int crashstats_report(crashstats_req_t *q, const char *rest);
+int crashstats_throttling(crashstats_req_t *q);
 int crashstats_api_index(crashstats_req_t *q);
 
 /* The API (api.c). rest: what follows /api/. */

@@ -117,7 +117,8 @@ static int robots(request_rec *r)
 /* Paths that would match with a '/' at their end are sent there, query and all. */
 static int slash_redirect(request_rec *r)
 {
-    static const char *const places[] = { "/search", "/search/quick", "/query", "/api" };
+    static const char *const places[] = { "/search", "/search/quick", "/query", "/api",
+                                          "/about/throttling" };
 
     for (apr_size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         if (strcmp(r->uri, places[i]) == 0) {
@@ -149,6 +150,9 @@ static int page(crashstats_req_t *q)
     }
     if (strncmp(uri, "/report/index/", 14) == 0) {
         return crashstats_report(q, uri + 14);
+    }
+    if (strcmp(uri, "/about/throttling/") == 0) {
+        return crashstats_throttling(q);
     }
     if (strcmp(uri, "/query/") == 0) {
         return web_redirect(
