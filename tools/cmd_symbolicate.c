@@ -17,17 +17,17 @@
 
 #define USAGE                                                                                      \
     "symbolicate [--symbols DIR|URL]... [--symbols-cache DIR] [--v4] [--debug]\n"                  \
-    "       [--strict] < request.json\n"                                                           \
+    "       [--strict] [--line-gaps none|extend] < request.json\n"                                 \
     "       salvage symbolicate [--symbols DIR|URL]... [--json] NAME/ID:OFFSET..."
 
 enum { INPUT_MAX = 1 << 30, JOBS_MAX = 10000 };
 
-enum { OPT_SYMBOLS = 256, OPT_URL, OPT_CACHE, OPT_JSON, OPT_V4, OPT_DEBUG, OPT_STRICT };
+enum { OPT_SYMBOLS = 256, OPT_URL, OPT_CACHE, OPT_JSON, OPT_V4, OPT_DEBUG, OPT_STRICT, OPT_GAPS };
 
 typedef struct {
     stackwalk_options_t symbols;
     sal_supplier_t *supplier;
-    bool json, v4, debug, strict;
+    bool json, v4, debug, strict, extend, wrong;
     const char *const *args;
     int nargs;
 } request_t;
@@ -41,6 +41,7 @@ static const apr_getopt_option_t options[] = {
     { "v4", OPT_V4, 0, "the older form of request and answer" },
     { "debug", OPT_DEBUG, 0, "times and sizes in the answer" },
     { "strict", OPT_STRICT, 0, "refuse names and ids of a wrong form" },
+    { "line-gaps", OPT_GAPS, 1, "between line records: none, or extend, the line before" },
     CMD_OPT_HELP,
     CMD_OPT_END,
 };
@@ -58,7 +59,10 @@ static int answer(const request_t *req, const char *body, size_t size, apr_pool_
 {
     sal_symbolicate_request_t r = { .version = req->v4 ? 4 : 5 };
     sal_symbolicate_limits_t limits = { JOBS_MAX, req->strict };
-    sal_symbolicate_style_t style = { !req->strict, req->debug, apr_time_now() };
+    sal_symbolicate_style_t style = { .extensions = !req->strict,
+                                      .debug = req->debug,
+                                      .extend_lines = req->extend,
+                                      .begun = apr_time_now() };
     const char *title = sal_symbolicate_read(&r, body, size, &limits, p);
 
     if (title) {
@@ -158,14 +162,19 @@ static void print_place(const char *lead, const sal_sym_frame_t *f)
 static bool print_address(const request_t *req, const address_t *a, const char *text, apr_pool_t *p)
 {
     static sal_sym_frame_t inlines[SAL_SYM_MAX_INLINES];
+    sal_sym_look_t look;
     sal_sym_hit_t hit;
     sal_sym_ref_t ref;
     bool found;
 
     puts(text);
     sal_supplier_get(&ref, req->supplier, a->name, a->id, p);
-    found =
-        ref.cache && sal_symcache_lookup(ref.cache, a->offset, &hit, inlines, SAL_SYM_MAX_INLINES);
+    look = (sal_sym_look_t){ .cache = ref.cache, .address = a->offset };
+    sal_symcache_look(&look, 1);
+    if (req->extend) {
+        sal_symcache_extend(&look);
+    }
+    found = sal_symcache_see(&look, &hit, inlines, SAL_SYM_MAX_INLINES);
     if (found) {
         uint32_t n = hit.n_inlines < SAL_SYM_MAX_INLINES ? hit.n_inlines : SAL_SYM_MAX_INLINES;
 
@@ -226,6 +235,10 @@ static bool set_option(request_t *req, int c, const char *value)
         return req->debug = true;
     case OPT_STRICT:
         return req->strict = true;
+    case OPT_GAPS:
+        req->extend = strcmp(value, "extend") == 0;
+        req->wrong = !req->extend && strcmp(value, "none") != 0;
+        return true;
     default:
         return false;
     }
@@ -250,6 +263,9 @@ int cmd_symbolicate(int argc, const char **argv, apr_pool_t *p)
     }
     if (rv != APR_EOF) {
         return CMD_USAGE;
+    }
+    if (req.wrong) {
+        return cmd_usage(USAGE, "--line-gaps is none or extend");
     }
     req.args = (const char *const *)os->argv + os->ind;
     req.nargs = argc - os->ind;

@@ -10,11 +10,24 @@
 #include "symbolicate/json_text.h"
 #include "symbolicate/out.h"
 
+enum { GROUP = 32, FEW_INLINES = 16 };
+
+/* A frame's numbers, as they were sent, and what is known of it. */
+typedef struct frame_t {
+    const sal_symbolicate_module_t *module; /* NULL: index -1 */
+    js_int_t offset;
+    bool found;
+    sal_sym_hit_t hit;
+    sal_sym_frame_t inlines[FEW_INLINES]; /* not all, if there are more */
+} frame_t;
+
 typedef struct writer_t {
     sal_symbolicate_request_t *req;
     const sal_symbolicate_style_t *style;
     out_t *out;
     apr_pool_t *p;
+    frame_t frames[GROUP];
+    sal_sym_look_t looks[GROUP];
     sal_sym_frame_t inlines[SAL_SYM_MAX_INLINES];
 } writer_t;
 
@@ -32,34 +45,35 @@ static const char *found_word(const sal_symbolicate_module_t *m)
     return m->ref.state == SAL_SYM_FOUND ? "true" : "false";
 }
 
-/* A frame's numbers, as they were sent. */
-typedef struct frame_t {
-    const sal_symbolicate_module_t *module; /* NULL: index -1 */
-    js_int_t offset;
-} frame_t;
-
-static frame_t frame_at(const writer_t *w, const sal_symbolicate_job_t *job, const char *text)
+static void read_frame(writer_t *w, const sal_symbolicate_job_t *job, const char *text, unsigned i)
 {
     const char *first = js_first(text);
+    frame_t *f = &w->frames[i];
     js_int_t index;
-    frame_t f = { NULL, { 0 } };
 
     js_integer(first, &index);
-    js_integer(js_next(first), &f.offset);
-    if (!index.negative) {
-        f.module = module_of(w->req, job->modules[index.magnitude]);
-    }
-    return f;
+    js_integer(js_next(first), &f->offset);
+    f->module = index.negative ? NULL : module_of(w->req, job->modules[index.magnitude]);
+    w->looks[i].cache =
+        f->module && !f->offset.negative && !f->offset.big ? f->module->ref.cache : NULL;
+    w->looks[i].address = f->offset.magnitude;
 }
 
-static bool find_symbol(writer_t *w, const frame_t *f, sal_sym_hit_t *hit, uint32_t max)
+/* The first n frames of the group. */
+static void look_up(writer_t *w, unsigned n)
 {
-    bool found =
-        f->module && f->module->ref.cache && !f->offset.negative && !f->offset.big &&
-        sal_symcache_lookup(f->module->ref.cache, f->offset.magnitude, hit, w->inlines, max);
+    uint32_t max = w->req->version == 4 ? 0 : FEW_INLINES;
 
-    w->req->n_found += found;
-    return found;
+    sal_symcache_look(w->looks, n);
+    for (unsigned i = 0; i < n; i++) {
+        frame_t *f = &w->frames[i];
+
+        if (w->style->extend_lines) {
+            sal_symcache_extend(&w->looks[i]);
+        }
+        f->found = sal_symcache_see(&w->looks[i], &f->hit, f->inlines, max);
+        w->req->n_found += f->found;
+    }
 }
 
 static void write_offset(writer_t *w, const js_int_t *offset)
@@ -92,20 +106,24 @@ static void write_place(writer_t *w, const sal_sym_frame_t *f)
     }
 }
 
-static void write_inlines(writer_t *w, uint32_t n)
+static void write_inlines(writer_t *w, const sal_sym_frame_t *inlines, uint32_t n)
 {
     out_text(w->out, ",\"inlines\":[");
     for (uint32_t i = 0; i < n; i++) {
         out_text(w->out, i ? ",{\"function\":" : "{\"function\":");
-        out_string(w->out, w->inlines[i].function.s, w->inlines[i].function.len);
-        write_place(w, &w->inlines[i]);
+        out_string(w->out, inlines[i].function.s, inlines[i].function.len);
+        write_place(w, &inlines[i]);
         out_text(w->out, "}");
     }
     out_text(w->out, "]");
 }
 
-static void write_symbol(writer_t *w, const frame_t *f, const sal_sym_hit_t *hit)
+static void write_symbol(writer_t *w, unsigned i)
 {
+    const frame_t *f = &w->frames[i];
+    const sal_sym_hit_t *hit = &f->hit;
+    const sal_sym_frame_t *inlines = f->inlines;
+
     out_text(w->out, ",\"function\":");
     out_string(w->out, hit->outer.function.s, hit->outer.function.len);
     out_text(w->out, ",\"function_offset\":\"");
@@ -120,48 +138,74 @@ static void write_symbol(writer_t *w, const frame_t *f, const sal_sym_hit_t *hit
         out_text(w->out, ",\"multiple\":true");
     }
     write_place(w, &hit->outer);
+    if (hit->n_inlines > FEW_INLINES) {
+        sal_sym_hit_t again;
+
+        sal_symcache_see(&w->looks[i], &again, w->inlines, SAL_SYM_MAX_INLINES);
+        inlines = w->inlines;
+    }
     if (hit->n_inlines) {
-        write_inlines(w, hit->n_inlines);
+        write_inlines(w, inlines, hit->n_inlines);
     }
 }
 
-static void write_frame(writer_t *w, const sal_symbolicate_job_t *job, const char *text,
-                        unsigned index)
+/* Frame i of the group, the index-th of its stack. */
+static void write_frame(writer_t *w, unsigned i, unsigned index)
 {
-    frame_t f = frame_at(w, job, text);
-    const char *shown = f.module ? f.module->shown : "<unknown>";
-    sal_sym_hit_t hit;
+    const frame_t *f = &w->frames[i];
+    const char *shown = f->module ? f->module->shown : "<unknown>";
 
     out_text(w->out, index ? ",{\"frame\":" : "{\"frame\":");
     out_number(w->out, index);
     out_text(w->out, ",\"module\":");
     out_string(w->out, shown, strlen(shown));
     out_text(w->out, ",\"module_offset\":\"");
-    write_offset(w, &f.offset);
+    write_offset(w, &f->offset);
     out_text(w->out, "\"");
-    if (find_symbol(w, &f, &hit, SAL_SYM_MAX_INLINES)) {
-        write_symbol(w, &f, &hit);
+    if (f->found) {
+        write_symbol(w, i);
     }
     out_text(w->out, "}");
 }
 
 /* v4 knows the outer function only, as text. */
-static void write_frame_v4(writer_t *w, const sal_symbolicate_job_t *job, const char *text,
-                           unsigned index)
+static void write_frame_v4(writer_t *w, unsigned i, unsigned index)
 {
-    frame_t f = frame_at(w, job, text);
-    const char *shown = f.module ? f.module->shown : "<unknown>";
-    sal_sym_hit_t hit;
+    const frame_t *f = &w->frames[i];
+    const char *shown = f->module ? f->module->shown : "<unknown>";
 
     out_text(w->out, index ? ",\"" : "\"");
-    if (find_symbol(w, &f, &hit, 0)) {
-        out_inside(w->out, hit.outer.function.s, hit.outer.function.len);
+    if (f->found) {
+        out_inside(w->out, f->hit.outer.function.s, f->hit.outer.function.len);
     } else {
-        write_offset(w, &f.offset);
+        write_offset(w, &f->offset);
     }
     out_text(w->out, " (in ");
     out_inside(w->out, shown, strlen(shown));
     out_text(w->out, ")\"");
+}
+
+/* Groups of frames are looked up at once: that is quicker than one by one. */
+static void write_stack(writer_t *w, const sal_symbolicate_job_t *job, const char *stack)
+{
+    const char *text = js_first(stack);
+    unsigned index = 0;
+
+    while (text && !w->out->deaf) {
+        unsigned n = 0;
+
+        for (; text && n < GROUP; text = js_next(text)) {
+            read_frame(w, job, text, n++);
+        }
+        look_up(w, n);
+        for (unsigned i = 0; i < n; i++, index++) {
+            if (w->req->version == 4) {
+                write_frame_v4(w, i, index);
+            } else {
+                write_frame(w, i, index);
+            }
+        }
+    }
 }
 
 static void write_stacks(writer_t *w, const sal_symbolicate_job_t *job)
@@ -170,17 +214,8 @@ static void write_stacks(writer_t *w, const sal_symbolicate_job_t *job)
 
     out_text(w->out, "[");
     for (const char *stack = js_first(job->stacks); stack; stack = js_next(stack), s++) {
-        unsigned f = 0;
-
         out_text(w->out, s ? ",[" : "[");
-        for (const char *frame = js_first(stack); frame && !w->out->deaf;
-             frame = js_next(frame), f++) {
-            if (w->req->version == 4) {
-                write_frame_v4(w, job, frame, f);
-            } else {
-                write_frame(w, job, frame, f);
-            }
-        }
+        write_stack(w, job, stack);
         out_text(w->out, "]");
     }
     out_text(w->out, "]");

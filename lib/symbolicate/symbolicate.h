@@ -69,6 +69,7 @@ SAL_API void sal_symbolicate_release(sal_symbolicate_request_t *req, sal_supplie
 typedef struct sal_symbolicate_style_t {
     bool extensions; /* function_size, multiple, module_errors */
     bool debug;
+    bool extend_lines; /* over gaps between line records (sal_symcache_extend) */
     apr_time_t begun;
 } sal_symbolicate_style_t;
 

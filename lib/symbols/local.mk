@@ -8,7 +8,7 @@ libsalvage_core_la_SOURCES += lib/symbols/cab.c lib/symbols/cab.h lib/symbols/el
     lib/symbols/symbol_jobs.c lib/symbols/symbol_jobs.h lib/symbols/symbol_made.c \
     lib/symbols/symbol_rows.c lib/symbols/symbol_rows.h lib/symbols/symbol_source.c \
     lib/symbols/symbol_source.h lib/symbols/symbol_store.c lib/symbols/symbol_store.h \
-    lib/symbols/symbol_store_drop.c lib/symbols/symbol_store_private.h lib/symbols/symcache.c \
+    lib/symbols/symbol_store_drop.c lib/symbols/symbol_store_private.h lib/symbols/symcache.c lib/symbols/symcache_look.c lib/symbols/symcache_read.h \
     lib/symbols/symcache.h lib/symbols/symcache_build.c lib/symbols/symcache_build.h \
     lib/symbols/symcache_code.h lib/symbols/symcache_format.h lib/symbols/symcache_inline.c \
     lib/symbols/symcache_merge.c lib/symbols/symcache_part.c lib/symbols/symcache_stack.c \

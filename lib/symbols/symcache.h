@@ -104,6 +104,32 @@ typedef struct sal_sym_hit_t {
 SAL_API bool sal_symcache_lookup(const sal_symcache_t *c, uint64_t address, sal_sym_hit_t *hit,
                                  sal_sym_frame_t *inlines, uint32_t max);
 
+/* One of many lookups: the caller fills in the first two. */
+typedef struct sal_sym_look_t {
+    const sal_symcache_t *cache; /* NULL: nothing is found */
+    uint64_t address;
+    bool found;                               /* something may be known of it */
+    uint32_t chunk, func, file, line, parent; /* opaque */
+} sal_sym_look_t;
+
+/*
+ * sal_symcache_lookup for n addresses, of any symcaches, in three steps: this one for all of them,
+ * then for each, if it is wanted, extend, then see. Some tens at a time take less than half of the
+ * time, in step, for they do not wait for memory one after the other.
+ */
+SAL_API void sal_symcache_look(sal_sym_look_t *looks, size_t n);
+
+/*
+ * An address that no line record covers gets the place in its function that the last record before
+ * it gave, and inlined functions without a line are left out: as readers answer that know only
+ * where a record starts.
+ */
+SAL_API void sal_symcache_extend(sal_sym_look_t *look);
+
+/* As sal_symcache_lookup. The texts are on their way from memory when this returns. */
+SAL_API bool sal_symcache_see(const sal_sym_look_t *look, sal_sym_hit_t *hit,
+                              sal_sym_frame_t *inlines, uint32_t max);
+
 /*
  * Start of the line record that covers the address; where calls are inlined, of the outermost one:
  * what the offset in "file : line + 0x5" counts from. UINT32_MAX if nothing is known.

@@ -8,38 +8,20 @@
  * Symbols come from the process's one supplier, set up from salvage.conf. Every answer, errors too,
  * is JSON: clients take anything else for a passing failure.
  */
-#include "common/web.h"
-#include "symbolicate/symbolicate.h"
+#include "symbolicate_private.h"
 
 #include <ap_mpm.h>
 #include <apr_strings.h>
 #include "base/log.h"
-#include "symbolicate_admit.h"
+#include "symbolicate/symbolicate.h"
 #include "symbolicate_page.h"
 #include "upstream/pipe.h"
-
-module AP_MODULE_DECLARE_DATA symbolicate_module;
 
 #define DEFAULT_MAX_BODY (INT64_C(64) << 20)
 #define DEFAULT_MAX_JOBS 10
 #define DEFAULT_BUILD_WAIT 10
 #define DEFAULT_DISK (INT64_C(20) << 30)
-#define MOST_PLACES 65536
 #define FETCH_WAIT 10 /* seconds for a download before the answer is "pending" */
-
-typedef struct server_conf_t {
-    sal_conf_t *shared;            /* salvage.conf */
-    apr_array_header_t *upstreams; /* const char *: lines of SymbolsUpstream; NULL: none here */
-    symbolicate_limits_t limits;   /* -1: not set */
-    sal_templates_t *templates;    /* NULL: there is no page */
-} server_conf_t;
-
-typedef struct dir_conf_t {
-    const char *base;               /* of the <Location>, no trailing slash */
-    apr_int64_t max_body, max_jobs; /* -1: not set */
-    apr_int64_t build_wait;         /* seconds; -1: not set */
-    int strict_names, extensions;   /* -1: not set */
-} dir_conf_t;
 
 static symbolicate_table_t *under_way; /* of this generation of children; NULL: not counted */
 
@@ -126,7 +108,7 @@ static bool is_endpoint(const char *uri, const char *base)
 }
 
 /* 4 or 5, 0 for a path that is nothing. */
-static int version_of(const request_rec *r, const dir_conf_t *cf)
+static int version_of(const request_rec *r, const symbolicate_dir_t *cf)
 {
     apr_size_t len = strlen(r->uri);
 
@@ -137,7 +119,7 @@ static int version_of(const request_rec *r, const dir_conf_t *cf)
     return r->uri[len - 1] - '0';
 }
 
-static const dir_conf_t *dir_conf(const request_rec *r)
+static const symbolicate_dir_t *dir_conf(const request_rec *r)
 {
     return ap_get_module_config(r->per_dir_config, &symbolicate_module);
 }
@@ -179,19 +161,21 @@ static bool asks_to_wait(request_rec *r)
 }
 
 /* A worker thread of httpd is scarce: it waits for builders and servers only so long. */
-static apr_time_t patience(const request_rec *r, const dir_conf_t *cf)
+static apr_time_t patience(const request_rec *r, const symbolicate_dir_t *cf)
 {
     apr_int64_t seconds = cf->build_wait < 0 ? DEFAULT_BUILD_WAIT : cf->build_wait;
 
     return r->request_time + apr_time_from_sec(seconds) + 1;
 }
 
-static int answer(request_rec *r, const dir_conf_t *cf, sal_symbolicate_request_t *req)
+static int answer(request_rec *r, const symbolicate_dir_t *cf, sal_symbolicate_request_t *req)
 {
     const char *debug = apr_table_get(r->headers_in, "Debug");
     bool strict = cf->strict_names != 0;
-    sal_symbolicate_style_t style = { cf->extensions >= 0 ? cf->extensions != 0 : !strict,
-                                      debug && *debug, r->request_time };
+    sal_symbolicate_style_t style = { .extensions = cf->extensions >= 0 ? cf->extensions : !strict,
+                                      .debug = debug && *debug,
+                                      .extend_lines = cf->extend_lines > 0,
+                                      .begun = r->request_time };
 
     if (!child.supplier) {
         return reply_title(r, HTTP_SERVICE_UNAVAILABLE, "503 Service Unavailable");
@@ -208,7 +192,7 @@ static int answer(request_rec *r, const dir_conf_t *cf, sal_symbolicate_request_
     return OK;
 }
 
-static int post(request_rec *r, const dir_conf_t *cf, int version)
+static int post(request_rec *r, const symbolicate_dir_t *cf, int version)
 {
     sal_symbolicate_limits_t limits = { cf->max_jobs < 0 ? DEFAULT_MAX_JOBS : (int)cf->max_jobs,
                                         cf->strict_names != 0 };
@@ -232,9 +216,10 @@ static int post(request_rec *r, const dir_conf_t *cf, int version)
 }
 
 /* The same within the limits of requests under way. */
-static int post_within(request_rec *r, const dir_conf_t *cf, int version)
+static int post_within(request_rec *r, const symbolicate_dir_t *cf, int version)
 {
-    const server_conf_t *sc = ap_get_module_config(r->server->module_config, &symbolicate_module);
+    const symbolicate_server_t *sc =
+        ap_get_module_config(r->server->module_config, &symbolicate_module);
     int place;
     int rc = symbolicate_enter(&place, under_way, &sc->limits, r);
 
@@ -282,10 +267,12 @@ static bool gather(void *baton, const char *data, apr_size_t size, bool whole)
 
 static const char *try_body(request_rec *r, const char *body, const char **problem)
 {
-    const dir_conf_t *cf = dir_conf(r);
+    const symbolicate_dir_t *cf = dir_conf(r);
     sal_symbolicate_limits_t limits = { 1, false };
     sal_symbolicate_request_t req = { .version = 5 };
-    sal_symbolicate_style_t style = { true, false, r->request_time };
+    sal_symbolicate_style_t style = { .extensions = true,
+                                      .extend_lines = cf->extend_lines > 0,
+                                      .begun = r->request_time };
     apr_array_header_t *text = apr_array_make(r->pool, 4096, 1);
 
     *problem = sal_symbolicate_read(&req, body, strlen(body), &limits, r->pool);
@@ -302,7 +289,8 @@ static const char *try_body(request_rec *r, const char *body, const char **probl
 /* The same within the limits. */
 static const char *try_within(request_rec *r, const char *body, const char **problem)
 {
-    const server_conf_t *sc = ap_get_module_config(r->server->module_config, &symbolicate_module);
+    const symbolicate_server_t *sc =
+        ap_get_module_config(r->server->module_config, &symbolicate_module);
     const char *answer = NULL;
     int place;
     int rc = child.supplier ? symbolicate_enter(&place, under_way, &sc->limits, r)
@@ -321,7 +309,7 @@ static const char *try_within(request_rec *r, const char *body, const char **pro
 
 static int symbolicate_handler(request_rec *r)
 {
-    const dir_conf_t *cf;
+    const symbolicate_dir_t *cf;
     int version;
 
     if (!r->handler || strcmp(r->handler, "symbolicate") != 0) {
@@ -331,7 +319,7 @@ static int symbolicate_handler(request_rec *r)
     set_cors(r);
     version = version_of(r, cf);
     if (r->method_number == M_GET && is_root(r->uri, cf->base)) {
-        const server_conf_t *sc =
+        const symbolicate_server_t *sc =
             ap_get_module_config(r->server->module_config, &symbolicate_module);
 
         if (sc->templates) {
@@ -351,163 +339,13 @@ static int symbolicate_handler(request_rec *r)
     }
 }
 
-/* ---- configuration ---- */
-
-static void *make_server_conf(apr_pool_t *p, server_rec *s)
-{
-    server_conf_t *cf = apr_pcalloc(p, sizeof(*cf));
-
-    (void)s;
-    cf->limits.all = cf->limits.client = -1;
-    return cf;
-}
-
-static void *merge_server_conf(apr_pool_t *p, void *base, void *over)
-{
-    server_conf_t *cf = apr_pmemdup(p, over, sizeof(*cf));
-
-    if (!cf->shared) {
-        cf->shared = ((server_conf_t *)base)->shared;
-    }
-    if (!cf->upstreams) {
-        cf->upstreams = ((server_conf_t *)base)->upstreams;
-    }
-    if (cf->limits.all < 0) {
-        cf->limits.all = ((server_conf_t *)base)->limits.all;
-    }
-    if (cf->limits.client < 0) {
-        cf->limits.client = ((server_conf_t *)base)->limits.client;
-    }
-    return cf;
-}
-
-static void *make_dir_conf(apr_pool_t *p, char *path)
-{
-    dir_conf_t *cf = apr_pcalloc(p, sizeof(*cf));
-    apr_size_t len;
-
-    path = path && *path == '^' ? path + 1 : path; /* <LocationMatch "^/symbolicate/"> */
-    len = path && *path == '/' && !path[strcspn(path, "$()[]{}*+?|\\")] ? strlen(path) : 0;
-    while (len > 0 && path[len - 1] == '/') {
-        len--;
-    }
-    cf->base = len ? apr_pstrmemdup(p, path, len) : NULL;
-    cf->max_body = cf->max_jobs = cf->build_wait = -1;
-    cf->strict_names = cf->extensions = -1;
-    return cf;
-}
-
-static void *merge_dir_conf(apr_pool_t *p, void *base, void *over)
-{
-    dir_conf_t *b = base;
-    dir_conf_t *cf = apr_pmemdup(p, over, sizeof(*cf));
-
-    cf->base = cf->base ? cf->base : b->base;
-    cf->max_body = cf->max_body >= 0 ? cf->max_body : b->max_body;
-    cf->max_jobs = cf->max_jobs >= 0 ? cf->max_jobs : b->max_jobs;
-    cf->build_wait = cf->build_wait >= 0 ? cf->build_wait : b->build_wait;
-    cf->strict_names = cf->strict_names >= 0 ? cf->strict_names : b->strict_names;
-    cf->extensions = cf->extensions >= 0 ? cf->extensions : b->extensions;
-    return cf;
-}
-
-static const char *set_shared(cmd_parms *cmd, void *unused, const char *arg)
-{
-    server_conf_t *cf = ap_get_module_config(cmd->server->module_config, &symbolicate_module);
-
-    (void)unused;
-    return web_read_shared_conf(cmd, arg, &cf->shared);
-}
-
-/* The directive is mod_symbols' too; httpd gives it to both. */
-static const char *add_upstream(cmd_parms *cmd, void *unused, const char *line)
-{
-    server_conf_t *cf = ap_get_module_config(cmd->server->module_config, &symbolicate_module);
-    sal_upstream_server_t server;
-    sal_error_t err;
-
-    (void)unused;
-    if (sal_upstream_server_parse(&server, line, cmd->temp_pool, &err) != APR_SUCCESS) {
-        return apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", err.message, NULL);
-    }
-    if (!cf->upstreams) {
-        cf->upstreams = apr_array_make(cmd->pool, 4, sizeof(const char *));
-    }
-    APR_ARRAY_PUSH(cf->upstreams, const char *) = apr_pstrdup(cmd->pool, line);
-    return NULL;
-}
-
-static const char *set_max_body(cmd_parms *cmd, void *conf, const char *arg)
-{
-    return web_arg_size(cmd, arg, 1024, INT64_C(1) << 30, &((dir_conf_t *)conf)->max_body);
-}
-
-static const char *set_max_jobs(cmd_parms *cmd, void *conf, const char *arg)
-{
-    return web_arg_int(cmd, arg, 1, 10000, &((dir_conf_t *)conf)->max_jobs);
-}
-
-static const char *set_build_wait(cmd_parms *cmd, void *conf, const char *arg)
-{
-    return web_arg_int(cmd, arg, 0, 3600, &((dir_conf_t *)conf)->build_wait);
-}
-
-static const char *set_limit(cmd_parms *cmd, void *unused, const char *arg)
-{
-    server_conf_t *cf = ap_get_module_config(cmd->server->module_config, &symbolicate_module);
-
-    (void)unused;
-    return web_arg_int(cmd, arg, 0, MOST_PLACES, cmd->info ? &cf->limits.client : &cf->limits.all);
-}
-
-static const char *set_strict(cmd_parms *cmd, void *conf, int on)
-{
-    (void)cmd;
-    ((dir_conf_t *)conf)->strict_names = on;
-    return NULL;
-}
-
-static const char *set_extensions(cmd_parms *cmd, void *conf, int on)
-{
-    (void)cmd;
-    ((dir_conf_t *)conf)->extensions = on;
-    return NULL;
-}
-
-static const command_rec symbolicate_commands[] = {
-    AP_INIT_TAKE1("SalvageConfig", set_shared, NULL, RSRC_CONF, "path of salvage.conf"),
-    AP_INIT_RAW_ARGS("SymbolsUpstream", add_upstream, NULL, RSRC_CONF,
-                     "a server that missing symbols are pulled from: URL "
-                     "[layout=tecken|symstore|debuginfod] [ask=sym,pdb,...] [header-file=FILE]"),
-    AP_INIT_TAKE1("SymbolicateMaxBody", set_max_body, NULL, RSRC_CONF | ACCESS_CONF,
-                  "largest accepted request body, e.g. 64M (1k..1G)"),
-    AP_INIT_TAKE1("SymbolicateMaxJobs", set_max_jobs, NULL, RSRC_CONF | ACCESS_CONF,
-                  "most jobs of one request (1..10000)"),
-    AP_INIT_TAKE1("SymbolicateBuildWait", set_build_wait, NULL, RSRC_CONF | ACCESS_CONF,
-                  "seconds that a request waits for symbols that are being prepared (0..3600); "
-                  "default 10"),
-    AP_INIT_TAKE1("SymbolicateMaxInflight", set_limit, NULL, RSRC_CONF,
-                  "most requests under way in all of httpd (1..65536); more are answered 503; "
-                  "default 0: no limit"),
-    AP_INIT_TAKE1("SymbolicateMaxPerClient", set_limit, "", RSRC_CONF,
-                  "most requests under way of one client address (1..65536); more are answered "
-                  "429; default 0: no limit"),
-    AP_INIT_FLAG("SymbolicateStrictNames", set_strict, NULL, RSRC_CONF | ACCESS_CONF,
-                 "on: a module name or id of a wrong form fails the whole request, as upstream; "
-                 "off: it is only not found"),
-    AP_INIT_FLAG("SymbolicateExtensions", set_extensions, NULL, RSRC_CONF | ACCESS_CONF,
-                 "on: function_size, multiple and module_errors in v5 answers; default: the "
-                 "opposite of SymbolicateStrictNames"),
-    { NULL }
-};
-
 /* ---- start-up ---- */
 
 /* The first server with a salvage.conf: the supplier is one a process. */
-static server_conf_t *any_conf(server_rec *s)
+static symbolicate_server_t *any_conf(server_rec *s)
 {
     for (; s; s = s->next) {
-        server_conf_t *cf = ap_get_module_config(s->module_config, &symbolicate_module);
+        symbolicate_server_t *cf = ap_get_module_config(s->module_config, &symbolicate_module);
 
         if (cf->shared) {
             return cf;
@@ -536,7 +374,7 @@ static apr_status_t make_places(apr_pool_t *p, server_rec *s)
     bool clients = false;
 
     for (; s; s = s->next) {
-        server_conf_t *cf = ap_get_module_config(s->module_config, &symbolicate_module);
+        symbolicate_server_t *cf = ap_get_module_config(s->module_config, &symbolicate_module);
 
         cf->limits.all = cf->limits.all < 0 ? 0 : cf->limits.all;
         cf->limits.client = cf->limits.client < 0 ? 0 : cf->limits.client;
@@ -547,7 +385,8 @@ static apr_status_t make_places(apr_pool_t *p, server_rec *s)
         ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &daemons);
         ap_mpm_query(AP_MPMQ_HARD_LIMIT_THREADS, &threads);
         threads = threads > 0 ? threads : 1;
-        daemons = daemons > MOST_PLACES / threads ? MOST_PLACES / threads : daemons;
+        daemons = daemons > SYMBOLICATE_MOST_PLACES / threads ? SYMBOLICATE_MOST_PLACES / threads
+                                                              : daemons;
         most = daemons * threads > most ? daemons * threads : most;
     }
     return most ? symbolicate_table_make(&under_way, (unsigned)most, p) : APR_SUCCESS;
@@ -556,10 +395,10 @@ static apr_status_t make_places(apr_pool_t *p, server_rec *s)
 /* Without templates there is no page, and all else works. */
 static void load_templates(apr_pool_t *p, server_rec *s)
 {
-    const server_conf_t *first = NULL;
+    const symbolicate_server_t *first = NULL;
 
     for (; s; s = s->next) {
-        server_conf_t *cf = ap_get_module_config(s->module_config, &symbolicate_module);
+        symbolicate_server_t *cf = ap_get_module_config(s->module_config, &symbolicate_module);
         sal_error_t err;
 
         if (first && cf->shared == first->shared) {
@@ -579,7 +418,7 @@ static void load_templates(apr_pool_t *p, server_rec *s)
 static int symbolicate_post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
                                    server_rec *s)
 {
-    const server_conf_t *cf = any_conf(s);
+    const symbolicate_server_t *cf = any_conf(s);
     apr_status_t rv;
 
     (void)plog;
@@ -603,7 +442,7 @@ static int symbolicate_post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *
 }
 
 /* Threads of downloads may outlive the child's pools by a moment, so what they use has its own. */
-static const sal_sym_upstream_t *open_upstream(const server_conf_t *cf, server_rec *s,
+static const sal_sym_upstream_t *open_upstream(const symbolicate_server_t *cf, server_rec *s,
                                                apr_pool_t *child_pool)
 {
     const char *const *lines = NULL;
@@ -630,7 +469,7 @@ static const sal_sym_upstream_t *open_upstream(const server_conf_t *cf, server_r
 
 static void symbolicate_child_init(apr_pool_t *p, server_rec *s)
 {
-    const server_conf_t *cf = any_conf(s);
+    const symbolicate_server_t *cf = any_conf(s);
     sal_supplier_opts_t opts = { 0 };
 
     if (!cf) {
@@ -664,7 +503,7 @@ static void symbolicate_hooks(apr_pool_t *p)
     ap_hook_handler(symbolicate_handler, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
-AP_DECLARE_MODULE(symbolicate) = { STANDARD20_MODULE_STUFF, make_dir_conf,
-                                   merge_dir_conf,          make_server_conf,
-                                   merge_server_conf,       symbolicate_commands,
-                                   symbolicate_hooks,       0 };
+AP_DECLARE_MODULE(symbolicate) = { STANDARD20_MODULE_STUFF,  symbolicate_make_dir,
+                                   symbolicate_merge_dir,    symbolicate_make_server,
+                                   symbolicate_merge_server, symbolicate_commands,
+                                   symbolicate_hooks,        0 };

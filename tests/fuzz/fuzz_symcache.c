@@ -50,6 +50,7 @@ static void ask(const sal_symcache_t *c, uint64_t address)
     sal_sym_hit_t hit;
     sal_cfi_t cfi;
     sal_win_t win;
+    sal_sym_look_t looks[2] = { { .cache = c, .address = address }, { .cache = c } };
 
     if (sal_symcache_lookup(c, address, &hit, inlines, SAL_SYM_MAX_INLINES)) {
         eat(hit.outer.function);
@@ -60,6 +61,14 @@ static void ask(const sal_symcache_t *c, uint64_t address)
         }
     }
     sink += sal_symcache_line_base(c, address);
+    sal_symcache_look(looks, 2);
+    sal_symcache_extend(&looks[0]);
+    for (int i = 0; i < 2; i++) {
+        if (sal_symcache_see(&looks[i], &hit, inlines, 2)) {
+            eat(hit.outer.function);
+            eat(hit.outer.file);
+        }
+    }
     if (sal_symcache_cfi(c, address, &cfi)) {
         eat(cfi.init);
         for (uint32_t i = 0; i < cfi.n_deltas && i < 64; i++) {

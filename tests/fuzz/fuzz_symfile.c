@@ -1,10 +1,12 @@
 /*
  * Any bytes as a .sym (plain, gzip, zstd): indexed or refused; what was indexed opens and answers
  * every question about the addresses it covers. Parsing in small pieces gives what parsing at once
- * gives.
+ * gives; a symcache of some addresses answers for them as the whole one.
  */
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <apr_general.h>
 #include <apr_strings.h>
@@ -15,7 +17,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *path;
+static const char *path, *text_path, *part_path;
 
 static void silent(void *baton, sal_log_level_t level, const char *line)
 {
@@ -25,6 +27,8 @@ static void silent(void *baton, sal_log_level_t level, const char *line)
 static void remove_file(void)
 {
     unlink(path);
+    unlink(text_path);
+    unlink(part_path);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -36,6 +40,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     apr_pool_create(&pool, NULL);
     sal_log_sink(silent, NULL);
     path = apr_psprintf(pool, "/tmp/fuzz_symfile.%d.symx", (int)getpid());
+    text_path = apr_pstrcat(pool, path, ".sym", NULL);
+    part_path = apr_pstrcat(pool, path, ".part", NULL);
     atexit(remove_file);
     return 0;
 }
@@ -111,6 +117,61 @@ static void ask(const sal_symcache_t *c, uint64_t address)
     }
 }
 
+static bool same_text(sal_str_t a, sal_str_t b)
+{
+    return a.len == b.len && memcmp(a.s, b.s, a.len) == 0;
+}
+
+static bool same_frame(const sal_sym_frame_t *a, const sal_sym_frame_t *b)
+{
+    return same_text(a->function, b->function) && same_text(a->file, b->file) && a->line == b->line;
+}
+
+static void compare(const sal_symcache_t *whole, const sal_symcache_t *part, uint64_t address)
+{
+    static sal_sym_frame_t a[SAL_SYM_MAX_INLINES], b[SAL_SYM_MAX_INLINES];
+    sal_sym_hit_t one, two;
+    bool found = sal_symcache_lookup(whole, address, &one, a, SAL_SYM_MAX_INLINES);
+
+    if (sal_symcache_lookup(part, address, &two, b, SAL_SYM_MAX_INLINES) != found) {
+        abort();
+    }
+    if (!found) {
+        return;
+    }
+    if (!same_frame(&one.outer, &two.outer) || one.n_inlines != two.n_inlines ||
+        one.function_offset != two.function_offset || one.function_size != two.function_size) {
+        abort();
+    }
+    for (uint32_t i = 0; i < one.n_inlines; i++) {
+        if (!same_frame(&a[i], &b[i])) {
+            abort();
+        }
+    }
+}
+
+static void compare_parts(const sal_symcache_t *whole, const uint8_t *data, size_t size,
+                          apr_pool_t *p)
+{
+    uint64_t offsets[40];
+    sal_symcache_t *part;
+    FILE *f = fopen(text_path, "w");
+
+    if (!f || fwrite(data, 1, size, f) != size || fclose(f) != 0) {
+        return; /* the disk is full */
+    }
+    for (size_t i = 0; i < 40; i++) {
+        offsets[i] = i * 0xd3 + (size % 0xd3);
+    }
+    if (sal_symcache_build_part(part_path, text_path, offsets, 40, p, NULL) != APR_SUCCESS ||
+        sal_symcache_open(&part, part_path, p, NULL) != APR_SUCCESS) {
+        abort();
+    }
+    for (size_t i = 0; i < 40; i++) {
+        compare(whole, part, offsets[i]);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     apr_pool_t *p;
@@ -133,6 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         ask(c, UINT32_MAX);
         ask(c, UINT64_MAX);
+        compare_parts(c, data, size, p);
     }
     apr_pool_destroy(p);
     return 0;

@@ -131,7 +131,7 @@ REFUSED = [
 ]
 
 
-# A private instance may ship with names not checked; these tests are about the strict ones.
+# As shipped names are not checked; these tests are about the strict ones.
 STRICT = '<Location "/strict">\nSetHandler symbolicate\nSymbolicateStrictNames on\n</Location>\n' \
          '<Location "/lenient">\nSetHandler symbolicate\nSymbolicateStrictNames off\n' \
          'SymbolicateMaxBody 100k\nSymbolicateMaxJobs 3\n</Location>\n'
@@ -303,6 +303,68 @@ def test_lenient_names(service):
     assert r.json()["title"] == "please limit number of jobs in a single request to <= 3"
     r = post(service, " " * 110_000, "/lenient/v5")
     assert (r.status_code, r.json()) == (413, {"title": "413 Payload Too Large"})
+
+
+def test_as_shipped(service):
+    """The configuration that is shipped: one bad module does not spoil the rest, and is told of."""
+    r = post(service, job([OUTER, ["[vdso]", "AB"]], [[0, 0x1000], [1, 1]]))
+    assert r.status_code == 200, r.text
+    result = r.json()["results"][0]
+    assert result["stacks"][0][0]["function"] == "A::outer()"
+    assert result["found_modules"] == {f"outer.pdb/{SYM_ID}": True, "[vdso]/AB": False}
+    assert result["module_errors"]["[vdso]/AB"][0]["name"] == "bad_name"
+
+
+GAP_ID = "6A9" * 10 + "F00"
+GAPS = f"""MODULE Linux x86_64 {GAP_ID} gaps.so
+FILE 0 a.c
+FILE 1 b.c
+INLINE_ORIGIN 0 in
+FUNC 1000 100 0 f
+INLINE 0 7 0 0 1040 20
+INLINE 0 8 0 0 1080 10
+1008 8 1 0
+1020 10 2 0
+1040 10 5 1
+FUNC 1100 10 0 none
+FUNC 1110 10 0 last
+1110 8 9 1
+PUBLIC 1200 0 public
+"""
+
+
+def test_line_gaps(service):
+    """Between line records: no line, or with SymbolicateLineGaps the one of the record before."""
+    put(service, "gaps.so", GAP_ID, "gaps.so.sym", GAPS.encode())
+    service.httpd_conf("".join(
+        f'<Location "/{way}">\nSetHandler symbolicate\nSymbolicateLineGaps {way}\n</Location>\n'
+        for way in ("none", "extend")))
+    inlined = [{"function": "in", "file": "b.c", "line": 5}]
+    cases = [  # offset; function and place that none gives, then those of extend
+        (0x1000, ("f", None, None, None), ("f", None, None, None)),  # no record before it
+        (0x1008, ("f", "a.c", 1, None), ("f", "a.c", 1, None)),
+        (0x1010, ("f", None, None, None), ("f", "a.c", 1, None)),
+        (0x101f, ("f", None, None, None), ("f", "a.c", 1, None)),
+        (0x1020, ("f", "a.c", 2, None), ("f", "a.c", 2, None)),
+        (0x103f, ("f", None, None, None), ("f", "a.c", 2, None)),
+        (0x1040, ("f", "a.c", 7, inlined), ("f", "a.c", 7, inlined)),
+        (0x1055, ("f", "a.c", 7, [{"function": "in"}]), ("f", "a.c", 7, None)),
+        (0x1065, ("f", None, None, None), ("f", "a.c", 7, None)),
+        (0x1085, ("f", "a.c", 8, [{"function": "in"}]), ("f", "a.c", 8, None)),
+        (0x10ff, ("f", None, None, None), ("f", "a.c", 8, None)),
+        (0x1105, ("none", None, None, None), ("none", None, None, None)),  # not another's
+        (0x111f, ("last", None, None, None), ("last", "b.c", 9, None)),
+        (0x1150, (None,) * 4, (None,) * 4),
+        (0x1205, ("public", None, None, None), ("public", None, None, None)),
+    ]
+    body = job([["gaps.so", GAP_ID]], [[0, c[0]] for c in cases])
+    for i, way in ((1, "none"), (2, "extend")):
+        got = post(service, body, f"/{way}/v5").json()["results"][0]["stacks"][0]
+        for frame, case in zip(got, cases, strict=True):
+            found = tuple(frame.get(k) for k in ("function", "file", "line", "inlines"))
+            assert found == case[i], (way, hex(case[0]))
+    default = post(service, body).json()["results"][0]["stacks"][0]
+    assert [f.get("line") for f in default] == [c[1][2] for c in cases]
 
 
 def test_debug(service):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares lookups of `salvage symbolicate` with `symbolic`, the library of Sentry and Eliot.
 
-usage: compare_symbolic.py [--salvage FILE] [--limit N] [--verbose] SYM...
+usage: compare_symbolic.py [--salvage FILE] [--line-gaps extend] [--limit N] [--verbose] SYM...
 
 Every offset at which something begins or ends in the text of a .sym, and its neighbours, is looked
 up by both; function, file and line of the whole inline chain are compared. The interpreter must
@@ -91,10 +91,10 @@ class Text:
         return any(a <= offset < a + n for a, n, _ in self.lines[max(0, i - 3):i + 1])
 
 
-def ours(salvage, sym, module, offsets, scratch):
+def ours(options, sym, module, offsets, scratch):
     body = {"memoryMap": [[module[0], module[1]]], "stacks": [[[0, o] for o in offsets]]}
-    done = subprocess.run([salvage, "symbolicate", "--symbols", str(sym), "--symbols-cache",
-                           scratch], input=json.dumps(body), capture_output=True, text=True,
+    done = subprocess.run([options.salvage, "symbolicate", "--symbols", str(sym), "--symbols-cache",
+                           scratch, "--line-gaps", options.line_gaps], input=json.dumps(body), capture_output=True, text=True,
                           check=True)
     answer = json.loads(done.stdout)["results"][0]
     if answer["found_modules"] != {f"{module[0]}/{module[1]}": True}:
@@ -168,7 +168,7 @@ def compare(sym, options, tally, bad):
             reason = str(error).split("\n", maxsplit=1)[0]
             print(f"{sym}: the other refuses the whole file: {reason}")
             return
-        pairs = zip(offsets, ours(options.salvage, sym, text.module, offsets, scratch), others)
+        pairs = zip(offsets, ours(options, sym, text.module, offsets, scratch), others)
         for offset, mine, other in pairs:
             if mine == other:
                 tally["equal"] += 1
@@ -185,6 +185,7 @@ def main():
     top = pathlib.Path(__file__).resolve().parents[2]
     parser.add_argument("--salvage", default=os.environ.get(
         "SALVAGE_BIN", str(top / "build/stage/bin/salvage")))
+    parser.add_argument("--line-gaps", default="none", help="none or extend")
     parser.add_argument("--limit", type=int, default=200_000, help="offsets of one file")
     parser.add_argument("--verbose", action="store_true", help="print explained differences too")
     parser.add_argument("sym", nargs="+", type=pathlib.Path)

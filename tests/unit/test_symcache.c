@@ -146,6 +146,48 @@ static void print_frame(const char *what, sal_str_t name, sal_str_t file, unsign
                 line);
 }
 
+static bool equal_frames(const sal_sym_frame_t *a, const sal_sym_frame_t *b)
+{
+    return a->function.s == b->function.s && a->function.len == b->function.len &&
+           a->file.s == b->file.s && a->file.len == b->file.len && a->line == b->line;
+}
+
+/*
+ * Several at once are answered as each alone. With lines extended an address has the same function,
+ * and a line wherever it had one.
+ */
+static void check_looks(const sal_symcache_t *c, uint64_t x)
+{
+    static sal_sym_frame_t a[ORACLE_MAX_DEPTH], b[ORACLE_MAX_DEPTH];
+    sal_sym_look_t looks[4] = { { .cache = c, .address = x },
+                                { .cache = NULL, .address = x },
+                                { .cache = c, .address = x + 37 },
+                                { .cache = c, .address = x | UINT64_C(1) << 40 } };
+
+    sal_symcache_look(looks, 4);
+    for (int i = 0; i < 4; i++) {
+        sal_sym_hit_t one, many;
+        bool found =
+            looks[i].cache && sal_symcache_lookup(c, looks[i].address, &one, a, ORACLE_MAX_DEPTH);
+
+        assert_int_equal(sal_symcache_see(&looks[i], &many, b, ORACLE_MAX_DEPTH), found);
+        if (!found) {
+            continue;
+        }
+        assert_true(equal_frames(&one.outer, &many.outer) && one.n_inlines == many.n_inlines);
+        for (uint32_t k = 0; k < one.n_inlines && k < ORACLE_MAX_DEPTH; k++) {
+            assert_true(equal_frames(&a[k], &b[k]));
+        }
+        sal_symcache_extend(&looks[i]);
+        assert_true(sal_symcache_see(&looks[i], &many, b, ORACLE_MAX_DEPTH));
+        assert_ptr_equal(one.outer.function.s, many.outer.function.s);
+        assert_true(many.n_inlines <= one.n_inlines);
+        if (one.outer.file.len || one.outer.line) {
+            assert_true(equal_frames(&one.outer, &many.outer));
+        }
+    }
+}
+
 static void check_address(const sal_symcache_t *c, oracle_t *o, uint64_t x, const char *what)
 {
     static sal_sym_frame_t inlines[ORACLE_MAX_DEPTH];
@@ -153,6 +195,7 @@ static void check_address(const sal_symcache_t *c, oracle_t *o, uint64_t x, cons
     sal_sym_hit_t got;
     bool found = sal_symcache_lookup(c, x, &got, inlines, ORACLE_MAX_DEPTH);
 
+    check_looks(c, x);
     oracle_ask(o, x, &want);
     if (found == want.found && (!found || same_hit(&got, inlines, &want))) {
         return;

@@ -58,6 +58,7 @@ static void ask_everything(const sal_symcache_t *c)
     sal_sym_hit_t hit;
     sal_cfi_t cfi;
     sal_win_t win;
+    sal_sym_look_t look;
 
     sal_symcache_info(c, &info);
     sink += (unsigned)strlen(info.debug_file) + (unsigned)strlen(info.code_file);
@@ -69,6 +70,12 @@ static void ask_everything(const sal_symcache_t *c)
             }
         }
         sink += sal_symcache_line_base(c, x);
+        look = (sal_sym_look_t){ .cache = c, .address = x };
+        sal_symcache_look(&look, 1);
+        sal_symcache_extend(&look);
+        if (sal_symcache_see(&look, &hit, inlines, 2)) {
+            sink += eat(hit.outer.function) + eat(hit.outer.file);
+        }
         if (sal_symcache_cfi(c, x, &cfi)) {
             sink += eat(cfi.init);
             for (uint32_t i = 0; i <= cfi.n_deltas && i < 100; i++) {
