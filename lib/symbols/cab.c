@@ -142,6 +142,7 @@ apr_status_t sal_cab_open(sal_cab_t **out, int fd, apr_pool_t *p, sal_error_t *e
 {
     sal_cab_t *cab = apr_pcalloc(p, sizeof(*cab));
     struct stat st;
+    int method;
 
     if (fstat(fd, &st)) {
         return sal_fail_os(err, errno, "cannot look at a cabinet");
@@ -157,8 +158,12 @@ apr_status_t sal_cab_open(sal_cab_t **out, int fd, apr_pool_t *p, sal_error_t *e
         return sal_fail(err, APR_ENOMEM, "no memory to unpack a cabinet");
     }
     cab->cabinet = cab->unpacker->open(cab->unpacker, "in");
-    if (!cab->cabinet || !cab->cabinet->files) {
+    if (!cab->cabinet || !cab->cabinet->files || !cab->cabinet->files->folder) {
         return sal_fail(err, SAL_E_MALFORMED, "no cabinet, or one without a file");
+    }
+    method = MSCABD_COMP_METHOD(cab->cabinet->files->folder->comp_type);
+    if (method != MSCAB_COMP_NONE && method != MSCAB_COMP_MSZIP && method != MSCAB_COMP_LZX) {
+        return sal_fail(err, SAL_E_UNSUPPORTED, "the cabinet is packed by method %d", method);
     }
     *out = cab;
     return APR_SUCCESS;

@@ -1,6 +1,6 @@
 /*
- * Cabinets of one file, as symbol servers keep them (xul.pd_): MSZIP, LZX and Quantum, by
- * libmspack.
+ * Cabinets of one file, as symbol servers keep them (xul.pd_): stored, MSZIP and LZX, by libmspack.
+ * Quantum is refused: no symbol tool writes it, and its decoder is one more door.
  *
  * Input may be hostile: what is unpacked is as long as the cabinet says, 4 GiB at most, and goes to
  * a sink piece by piece. Built without libmspack every call answers SAL_E_UNSUPPORTED.
@@ -13,7 +13,10 @@
 
 typedef struct sal_cab_t sal_cab_t;
 
-/* Opens the cabinet in fd, which stays the caller's. SAL_E_MALFORMED: none, or without a file. */
+/*
+ * Opens the cabinet in fd, which stays the caller's. SAL_E_MALFORMED: none, or without a file;
+ * SAL_E_UNSUPPORTED: packed by another method.
+ */
 SAL_API apr_status_t sal_cab_open(sal_cab_t **out, int fd, apr_pool_t *p, sal_error_t *err);
 
 /* Length of its first file, unpacked. */

@@ -1,7 +1,9 @@
 """Microsoft's symbol stores: requests as WinDbg, Visual Studio and dotnet-symbol send them."""
+import http.client
 import random
 import subprocess
 
+import cab
 import pytest
 import requests
 from elf import Program, have
@@ -69,6 +71,55 @@ def test_plain_form_of_a_cabinet(stack, tmp_path, name, packed_name, options):
     assert (head.status, head.getheader("Content-Length")) == (200, str(len(data)))
     tag = {"If-None-Match": r.getheader("ETag")}
     assert raw_get(stack, path, {**WINDBG, **tag}).status == 304
+
+
+V, A, U = cab.VERBATIM, cab.ALIGNED, cab.UNCOMPRESSED
+MIXED = [(U, 40001), (V, 50000), (V, 1000), (U, 7), (A, 20000), (U, 2000), (V, 0)]
+
+
+def functions(n=6000):
+    rand = random.Random(n)
+    return b"".join(b"FUNC %x %x 0 name_%d\n" % (rand.getrandbits(20), rand.getrandbits(8), i % 97)
+                    for i in range(n))
+
+
+@pytest.mark.parametrize("blocks", [[(V, 0)], [(A, 0)], [(U, 0)], MIXED],
+                         ids=["verbatim", "aligned", "uncompressed", "mixed"])
+def test_lzx(stack, blocks):
+    """As `symstore /compress` and makecab pack: blocks of all kinds, across the frames."""
+    debug_id, data = new_id(), functions()
+    packed = cab.lzx_cab("x.pdb", data, blocks)
+    put(stack, {f"x.pdb/{debug_id}/x.pd_": packed})
+    r = raw_get(stack, f"/symbols/x.pdb/{debug_id}/x.pdb", WINDBG)
+    assert (r.status, r.body, r.getheader("Content-Length")) == (200, data, str(len(data)))
+    assert follow(stack, f"/symbols/x.pdb/{debug_id}/x.pd_").body == packed
+
+
+def test_damaged_lzx(stack):
+    """A wrong checksum, and a tree that is none under a right one."""
+    debug_id, data = new_id(), functions()
+    packed = bytearray(cab.lzx_cab("c.pdb", data, [(V, 0)]))
+    packed[-100] ^= 1
+    frames = cab.Lzx(data).write([(V, 0)])
+    frames[0] = frames[0][:4] + bytes(len(frames[0]) - 4)
+    put(stack, {f"c.pdb/{debug_id}/c.pd_": bytes(packed),
+                f"t.pdb/{debug_id}/t.pd_": cab.cab("t.pdb", data, frames, cab.LZX)})
+    stack.error_log.expect("SAL2021")
+    for name in ("c", "t"):
+        try:
+            r = raw_get(stack, f"/symbols/{name}.pdb/{debug_id}/{name}.pdb", WINDBG)
+            assert r.status == 502
+        except http.client.IncompleteRead:
+            assert name == "c"          # its last frame is the broken one
+
+
+def test_quantum_is_refused(stack):
+    """Not unpacked, and no damage either: the client asks for the packed form next."""
+    debug_id = new_id()
+    packed = cab.cab("q.pdb", bytes(999), [random.Random(2).randbytes(500)], cab.QUANTUM)
+    put(stack, {f"q.pdb/{debug_id}/q.pd_": packed})
+    assert raw_get(stack, f"/symbols/q.pdb/{debug_id}/q.pdb", WINDBG).status == 404
+    assert follow(stack, f"/symbols/q.pdb/{debug_id}/q.pd_").body == packed
 
 
 def test_packed_form_only_if_stored_so(stack):
