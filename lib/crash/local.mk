@@ -42,6 +42,9 @@ tests_unit_test_crash_store_LDADD = $(UNIT_LIBS)
 tests_unit_test_pending_SOURCES = tests/unit/test_pending.c tests/unit/temp_dir.h \
     tests/unit/db_fixture.c tests/unit/db_fixture.h
 tests_unit_test_pending_LDADD = $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/test_products
+tests_unit_test_products_SOURCES = tests/unit/test_products.c
+tests_unit_test_products_LDADD = $(UNIT_LIBS)
 tests_unit_test_throttle_SOURCES = tests/unit/test_throttle.c
 tests_unit_test_throttle_LDADD = $(UNIT_LIBS)
 endif

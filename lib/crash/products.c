@@ -12,6 +12,7 @@
 #include "base/text.h"
 
 #define FILE_MAX (1 << 20)
+#define BAD_TEXT "a control character, no UTF-8, or over 255 bytes"
 
 /* ---- the file ---- */
 
@@ -61,6 +62,9 @@ static apr_status_t malformed(const reader_t *r, const char *what, sal_error_t *
 
 static apr_status_t read_product(reader_t *r, const char *name, sal_error_t *err)
 {
+    if (!text_ok(name)) {
+        return malformed(r, BAD_TEXT, err);
+    }
     for (int i = 0; i < r->products->nelts; i++) {
         if (!strcmp(APR_ARRAY_IDX(r->products, i, sal_product_t).name, name)) {
             return malformed(r, "this product is there already", err);
@@ -91,6 +95,9 @@ static apr_status_t read_detail(reader_t *r, char *text, sal_error_t *err)
     if (!into || !*value) {
         return malformed(r, "indented lines are `package NAME` or `version PATTERN`", err);
     }
+    if (!text_ok(value)) {
+        return malformed(r, BAD_TEXT, err);
+    }
     APR_ARRAY_PUSH(into, const char *) = value;
     return APR_SUCCESS;
 }
@@ -105,9 +112,6 @@ static apr_status_t read_line(reader_t *r, char *line, sal_error_t *err)
     }
     if (!*text || *text == '#') {
         return APR_SUCCESS;
-    }
-    if (!text_ok(text)) {
-        return malformed(r, "a control character, no UTF-8, or over 255 bytes", err);
     }
     return indented ? read_detail(r, text, err) : read_product(r, text, err);
 }

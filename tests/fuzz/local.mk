@@ -13,6 +13,7 @@ FUZZ_TARGETS = tests/fuzz/fuzz_books_filter \
     tests/fuzz/fuzz_microdump \
     tests/fuzz/fuzz_minidump \
     tests/fuzz/fuzz_multipart \
+    tests/fuzz/fuzz_products \
     tests/fuzz/fuzz_query \
     tests/fuzz/fuzz_report \
     tests/fuzz/fuzz_signature \
@@ -63,6 +64,9 @@ tests_fuzz_fuzz_minidump_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_multipart_SOURCES = tests/fuzz/fuzz_multipart.c tests/fuzz/fuzz_collect.h $(FUZZ_MAIN)
 tests_fuzz_fuzz_multipart_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_multipart_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_products_SOURCES = tests/fuzz/fuzz_products.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_products_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_products_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_query_SOURCES = tests/fuzz/fuzz_query.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_query_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_query_LDFLAGS = $(FUZZ_LINK)
