@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <apr_strings.h>
 #include <util_varbuf.h>
 
@@ -67,16 +68,18 @@ static void add_labels(web_metrics_t *m, va_list labels)
 void web_metrics_sample(web_metrics_t *m, const char *suffix, double value, ...)
 {
     va_list labels;
+    char text[40];
 
     add(m, m->family);
     add(m, suffix);
     va_start(labels, value);
     add_labels(m, labels);
     va_end(labels);
-    /* Whole numbers as such: counters are 64 bits, and %g would round them. */
-    add(m, floor(value) == value && fabs(value) < 9e15
-               ? apr_psprintf(m->r->pool, " %" APR_INT64_T_FMT "\n", (apr_int64_t)value)
-               : apr_psprintf(m->r->pool, " %.9g\n", value));
+    /* Whole numbers as such: counters are 64 bits, and %g would round them. APR's %g leaves out the
+       zero before the point, which the format does not allow for. */
+    snprintf(text, sizeof(text),
+             floor(value) == value && fabs(value) < 9e15 ? " %.0f\n" : " %.9g\n", value);
+    add(m, text);
 }
 
 void web_metrics_one(web_metrics_t *m, const char *name, const char *type, const char *help,
