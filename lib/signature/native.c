@@ -31,12 +31,11 @@ static bool text_of(sig_run_t *r, str_t *out, const json_t *v, const char *what)
 /* The path inside a "vcs:root:path:revision", behind a drive letter, or absolute; else empty. */
 static str_t source_name(str_t file)
 {
+    const char *at = file.s, *end = file.s + file.n;
     size_t colon[4], n = 0;
 
-    for (size_t i = 0; i < file.n && n < 4; i++) {
-        if (file.s[i] == ':') {
-            colon[n++] = i;
-        }
+    while (n < 4 && at < end && (at = memchr(at, ':', (size_t)(end - at))) != NULL) {
+        colon[n++] = (size_t)(at++ - file.s);
     }
     if (n == 3) {
         return sig_sub(file, colon[1] + 1, colon[2]);
@@ -197,9 +196,9 @@ static bool normalize_frame(sig_run_t *r, frame_t *f)
         return false;
     }
     source = source_name(file);
-    function = rust_134(r, source, function);
     if (function.n && sig_ends(source, STR(".rs"))) {
         f->how = "Rust function";
+        function = rust_134(r, source, function);
         return sig_normalize_rust(r, &f->text, function, f->line);
     }
     if (function.n) {

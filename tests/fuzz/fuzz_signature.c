@@ -1,6 +1,8 @@
 /*
  * Crash data of any shape must give a signature: printable, at most 255 characters, in linear time.
- * A first byte of 'f' takes the rest as the name of one function instead of as JSON.
+ * A first byte of 'f' takes the rest as the name of one function instead of as JSON. One of 'l'
+ * takes it as a signature list and, as its last line, a frame: the list, sorted for quick matching,
+ * must find the entry that PCRE2 finds first when it is asked about each in turn.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,7 +12,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "signature/ping.h"
-#include "signature/signature.h"
+#include "signature/sig_private.h"
 
 static sal_siglists_t *lists;
 
@@ -69,6 +71,67 @@ static void explain(const json_t *data, apr_pool_t *p)
     json_decref(why);
 }
 
+/* The first entry that matches, asked alone; SIZE_MAX: none. False: a limit was reached. */
+static bool plain_match(size_t *found, const sig_list_t *list, str_t text, apr_pool_t *p)
+{
+    pcre2_match_data *match = pcre2_match_data_create(4, NULL);
+    pcre2_match_context *limits = pcre2_match_context_create(NULL);
+    char why[200];
+    int rc = PCRE2_ERROR_NOMATCH;
+
+    pcre2_set_match_limit(limits, 20000);
+    for (*found = 0; *found < list->n && rc == PCRE2_ERROR_NOMATCH; *found += rc < 0) {
+        str_t group = sig_cat(p, STR("(?:"), list->entry[*found], STR(")"));
+        pcre2_code *code = sig_compile(group, PCRE2_ANCHORED, why, sizeof(why), p);
+
+        rc = pcre2_match(code, (PCRE2_SPTR)text.s, text.n, 0, 0, match, limits);
+    }
+    *found = *found == list->n ? SIZE_MAX : *found;
+    pcre2_match_data_free(match);
+    pcre2_match_context_free(limits);
+    return rc >= 0 || rc == PCRE2_ERROR_NOMATCH;
+}
+
+/* Lines of the text are entries, the last is the frame. */
+static str_t split(sig_list_t *list, const char *text, apr_pool_t *p)
+{
+    size_t n = strlen(text);
+
+    list->entry = apr_palloc(p, (n + 1) * sizeof(*list->entry));
+    list->index = apr_pcalloc(p, (n + 1) * sizeof(*list->index));
+    for (;;) {
+        const char *end = strchr(text, '\n');
+
+        if (!end) {
+            return (str_t){ text, strlen(text) };
+        }
+        if (end > text) {
+            list->entry[list->n++] = (str_t){ text, (size_t)(end - text) };
+        }
+        text = end + 1;
+    }
+}
+
+static void match_list(const char *text, apr_pool_t *p)
+{
+    sig_list_t list = { .file = "list" };
+    sig_run_t r = { .p = p, .rule = "fuzz" };
+    str_t frame = split(&list, text, p);
+    sig_match_t by;
+    size_t found;
+
+    if (sig_list_build(&list, "", p, NULL) != APR_SUCCESS) {
+        return;
+    }
+    if (sig_list_match(&r, &list, frame, &by) != (by.list != NULL)) {
+        abort();
+    }
+    if (plain_match(&found, &list, frame, p) && r.notes.n == 0 && found != by.entry) {
+        abort();
+    }
+    sig_match_free(&r);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     apr_pool_t *p;
@@ -76,7 +139,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_t *in, *converted;
 
     apr_pool_create(&p, NULL);
-    if ((in = crash_data(data, size, p)) != NULL) {
+    if (size && data[0] == 'l') {
+        match_list(sal_utf8_clean((const char *)data + 1, size - 1, p), p);
+    } else if ((in = crash_data(data, size, p)) != NULL) {
         sal_signature_make(&out, in, lists, p);
         for (const char *s = out.signature; *s; s++) {
             if (*s < ' ' || *s > '~') {
