@@ -325,8 +325,9 @@ static bool thread_frames(sig_run_t *r, const json_t **frames)
     const json_t *v;
 
     *frames = NULL;
-    if (!sig_find_thread(r)) {
-        return false;
+    sig_find_thread(r);
+    if (r->thread && !json_is_object(r->thread)) {
+        return sig_failed(r, "thread is not an object");
     }
     v = r->of_thread[THREAD_FRAMES];
     if (!v || json_is_array(v) || (!sig_truthy(v) && (json_is_object(v) || json_is_string(v)))) {

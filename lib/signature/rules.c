@@ -149,7 +149,7 @@ int64_t sig_crashing_thread(const sig_run_t *r)
     }
 }
 
-bool sig_find_thread(sig_run_t *r)
+void sig_find_thread(sig_run_t *r)
 {
     static const str_t keys[THREAD_COUNT] = {
         [THREAD_FRAMES] = STR("frames"), [THREAD_LAST_ERROR] = STR("last_error_value")
@@ -158,7 +158,7 @@ bool sig_find_thread(sig_run_t *r)
     int64_t n;
 
     if (r->has_thread) {
-        return true;
+        return;
     }
     n = sig_crashing_thread(r);
     if (json_is_array(threads)) {
@@ -167,13 +167,9 @@ bool sig_find_thread(sig_run_t *r)
     } else if (json_is_object(threads)) {
         found = json_object_get(threads, apr_psprintf(r->p, "%" APR_INT64_T_FMT, n));
     }
-    if (found && !json_is_object(found)) {
-        return sig_failed(r, "thread is not an object");
-    }
     r->thread = found;
     sig_members(r->of_thread, found, keys, THREAD_COUNT);
     r->has_thread = true;
-    return true;
 }
 
 apr_pool_t *sig_scratch(sig_run_t *r, size_t n)
@@ -286,8 +282,9 @@ static bool is_oom(sig_run_t *r, bool *oom)
         *oom = true;
         return true;
     }
-    if (!sig_find_thread(r)) {
-        return false;
+    sig_find_thread(r);
+    if (sig_truthy(r->thread) && !json_is_object(r->thread)) {
+        return sig_failed(r, "thread is not an object");
     }
     last = r->of_thread[THREAD_LAST_ERROR];
     *oom = text_is(last, STR("ERROR_COMMITMENT_LIMIT")) ||
@@ -311,9 +308,6 @@ static bool oom_size(sig_run_t *r, int64_t *size)
         *size = d >= 9e18 ? INT64_MAX : d <= -9e18 ? INT64_MIN : (int64_t)d;
         return true;
     }
-    if (!json_is_integer(v) && !json_is_boolean(v)) {
-        return sig_failed(r, "oom_allocation_size is not a number");
-    }
     *size = json_is_integer(v) ? json_integer_value(v) : json_is_true(v);
     return true;
 }
@@ -334,7 +328,7 @@ static bool rule_oom(sig_run_t *r)
         prepend(r, STR("OOM | large | "));
         return true;
     }
-    if (!v || json_is_null(v)) {
+    if (!v || json_is_null(v) || json_is_array(v) || json_is_object(v)) {
         prepend(r, STR("OOM | unknown | "));
         return true;
     }

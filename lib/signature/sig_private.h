@@ -130,8 +130,8 @@ const json_t *sig_member(const json_t *v, const char *key);
 /* Reads the members key[0..n) of an object in one pass; NULL: not there. */
 void sig_members(const json_t **out, const json_t *object, const str_t *key, size_t n);
 int64_t sig_crashing_thread(const sig_run_t *r);
-/* r->thread, once it is known; all NULL if there is none. Fails if it is no object. */
-bool sig_find_thread(sig_run_t *r);
+/* Looks up r->thread, which may be no object, and its members. */
+void sig_find_thread(sig_run_t *r);
 /* Fills in lists->oom and lists->watchdog. */
 void sig_rule_marks(sal_siglists_t *lists);
 
