@@ -48,4 +48,4 @@ tests_unit_test_products_LDADD = $(UNIT_LIBS)
 tests_unit_test_throttle_SOURCES = tests/unit/test_throttle.c
 tests_unit_test_throttle_LDADD = $(UNIT_LIBS)
 endif
-EXTRA_DIST += docs/durability.md docs/operations.md docs/collector.md docs/messages.d/collect.md
+EXTRA_DIST += docs/durability.md docs/operations.md docs/collector.md docs/throttling.md docs/messages.d/collect.md
