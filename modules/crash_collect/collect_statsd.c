@@ -125,7 +125,8 @@ const char *collect_set_statsd(cmd_parms *cmd, void *unused, const char *arg)
     apr_port_t port;
 
     (void)unused;
-    if (apr_parse_addr_port(&host, &scope, &port, arg, cmd->temp_pool) != APR_SUCCESS || !host) {
+    if (apr_parse_addr_port(&host, &scope, &port, arg, cmd->temp_pool) != APR_SUCCESS || !host ||
+        !*host) {
         return apr_psprintf(cmd->pool, "%s: \"%s\" is not host:port", cmd->cmd->name, arg);
     }
     collect_server(cmd->server)->metrics.statsd = arg;
