@@ -163,6 +163,11 @@ static apr_status_t expire_pings(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_e
     return rv;
 }
 
+static apr_status_t expire_hints(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    return sal_hint_expire(&k->settings->hints, db, p, err);
+}
+
 static void take_signals(keeper_t *k)
 {
     for (int n; (n = signals_take(k->signals)) != 0;) {
@@ -227,7 +232,8 @@ int housekeeper_run(const settings_t *s)
                          { tidy_symbols, 86400, 0 },
                          { make_days, 3600, 0 },
                          { sweep_days, 3600, 0 },
-                         { expire_pings, 86400, 0 } };
+                         { expire_pings, 86400, 0 },
+                         { expire_hints, 3600, 0 } };
     int n = (int)(sizeof(chores) / sizeof(chores[0]));
 
     apr_pool_create(&k.pool, NULL);

@@ -19,6 +19,7 @@
 #include "process/process.h"
 #include "queue/queue.h"
 #include "books/retention.h"
+#include "hint/hint.h"
 #include "ping/ping_store.h"
 #include "symbols/supplier.h"
 #include "upstream/pipe.h"
@@ -44,9 +45,10 @@ typedef struct settings_t {
     sal_crash_store_t *store;
     sal_supplier_t *supplier;
     const sal_conf_t *conf;
-    bool upstream;                  /* some server may be asked for symbols */
-    int fetch_time;                 /* seconds that a dump may wait for servers */
-    sal_symbol_store_t *symbols;    /* NULL: not configured */
+    bool upstream;               /* some server may be asked for symbols */
+    int fetch_time;              /* seconds that a dump may wait for servers */
+    sal_symbol_store_t *symbols; /* NULL: not configured */
+    sal_hint_rules_t hints;
     apr_array_header_t *ping_rules; /* of the sample of crash pings */
     int ping_keep;                  /* days */
     apr_array_header_t *keep;       /* sal_keep_rule_t: how long symbols stay */

@@ -43,6 +43,7 @@ static void read_numbers(settings_t *s, const sal_conf_t *conf, int workers)
     s->dump_timeout = in_range(sal_conf_int(conf, "dump-timeout", DUMP_TIMEOUT), 1, 86400);
     s->dump_memory = (apr_uint64_t)sal_conf_int(conf, "dump-memory", DUMP_MEMORY);
     s->drain = DRAIN;
+    sal_hint_rules(&s->hints, conf, s->pool);
     s->ping_keep = in_range(sal_conf_int(conf, "ping-keep", PING_KEEP) / 86400, 1, 36500);
 }
 

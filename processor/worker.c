@@ -299,6 +299,25 @@ static void log_end(const worker_t *w, outcome_t outcome, apr_status_t rv, const
     }
 }
 
+/* What the crash tells its client. A hint that is lost is no loss: nothing is tried again. */
+static void note_hint(worker_t *w, const json_t *doc, apr_pool_t *p)
+{
+    sal_db_t *db = link_get(&w->link, w->pool);
+    const char *kind = NULL;
+    sal_error_t err;
+
+    if (!w->settings->hints.on || !db) {
+        return;
+    }
+    if (sal_hint_note(&kind, w->job->crash_id, doc, &w->settings->hints, db, p, &err) !=
+        APR_SUCCESS) {
+        sal_log(SAL_LOG_WARNING, 5095, "%s: no hint could be noted: %s", w->job->crash_id,
+                err.message);
+    } else if (kind) {
+        sal_log(SAL_LOG_INFO, 5096, "%s: a hint for its client: %s", w->job->crash_id, kind);
+    }
+}
+
 static void run_job(worker_t *w, const sal_job_t *job, apr_pool_t *p)
 {
     sal_error_t err = { .message = "" };
@@ -314,6 +333,9 @@ static void run_job(worker_t *w, const sal_job_t *job, apr_pool_t *p)
     reason = apr_pstrdup(p, err.message);
     rv = end_job(w, outcome, doc, p, &err);
     log_end(w, outcome, rv, &err, reason, apr_time_now() - start);
+    if (rv == APR_SUCCESS && outcome == PASS_DONE) {
+        note_hint(w, doc, p);
+    }
     json_decref(doc);
     w->job = NULL;
 }

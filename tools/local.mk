@@ -34,6 +34,7 @@ salvage_tools_LDADD = libdumpsyms.la libsalvage_core.la $(APR_LIBS) $(JANSSON_LI
 salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
     tools/cmd_db.c \
     tools/cmd_grant.c \
+    tools/cmd_hint.c \
     tools/cmd_product.c \
     tools/cmd_ping.c \
     tools/cmd_ledger.c \

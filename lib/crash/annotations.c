@@ -431,6 +431,9 @@ json_t *sal_annotations_raw(const sal_annotations_t *a, const char *id, const sa
     if (meta->address) {
         json_object_set_new(m, "address", json_string(meta->address));
     }
+    if (meta->client) {
+        json_object_set_new(m, "client", json_string(meta->client));
+    }
     json_object_set_new(raw, "uuid", json_string(id));
     json_object_set_new(raw, "submitted_timestamp", json_string(sal_time_iso(meta->submitted, p)));
     json_object_set_new(raw, "version", json_integer(2));

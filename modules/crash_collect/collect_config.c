@@ -82,6 +82,7 @@ void *collect_make_dir(apr_pool_t *p, char *dir)
     collect_throttle_init(&d->throttle, NULL);
     collect_dialect_make(&d->dialect);
     collect_ping_make(&d->ping);
+    collect_hint_make(&d->hint);
     return d;
 }
 
@@ -101,6 +102,7 @@ void *collect_merge_dir(apr_pool_t *p, void *base, void *add)
     d->version_file = a->version_file ? a->version_file : b->version_file;
     collect_limits_merge(p, &d->limits, &b->limits, &a->limits);
     collect_ping_merge(&d->ping, &b->ping, &a->ping, p);
+    collect_hint_merge(&d->hint, &b->hint, &a->hint);
     return d;
 }
 
@@ -218,5 +220,6 @@ const command_rec collect_directives[] = {
     AP_INIT_TAKE1("CrashVersionFile", set_version_file, NULL, RSRC_CONF | ACCESS_CONF,
                   "version.json of the deployment, for /__version__"),
     COLLECT_METRICS_DIRECTIVES COLLECT_LIMITS_DIRECTIVES COLLECT_LEDGER_DIRECTIVES
-        COLLECT_HEALTH_DIRECTIVES COLLECT_PING_DIRECTIVES{ NULL, { NULL }, NULL, 0, TAKE1, NULL }
+        COLLECT_HEALTH_DIRECTIVES COLLECT_PING_DIRECTIVES COLLECT_HINT_DIRECTIVES{
+            NULL, { NULL }, NULL, 0, TAKE1, NULL }
 };

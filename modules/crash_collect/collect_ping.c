@@ -323,10 +323,14 @@ static int take_in(ping_req_t *q)
 int collect_ping_handler(request_rec *r, const char *path)
 {
     ping_req_t q = { .r = r, .conf = &collect_dir(r)->ping };
-    apr_status_t rv = sal_ping_path(&q.path, path, r->pool, &q.err);
     apr_interval_time_t wait;
+    apr_status_t rv;
     int rc;
 
+    if (!strncmp(path, "hint/", 5) && !strchr(path + 5, '/')) {
+        return collect_hint_poll(r, path + 5);
+    }
+    rv = sal_ping_path(&q.path, path, r->pool, &q.err);
     if (rv != APR_SUCCESS) {
         return refuse(r, rv == SAL_E_TOOBIG ? HTTP_REQUEST_URI_TOO_LARGE : HTTP_NOT_FOUND,
                       q.err.message);

@@ -15,6 +15,7 @@
 #include "collect_limits.h"
 #include "collect_metrics.h"
 #include "collect_throttle.h"
+#include "collect_hint.h"
 #include "collect_ping.h"
 
 /* One salvage.conf: shared by all servers that read it. The store is each child's own. */
@@ -50,6 +51,7 @@ typedef struct collect_dir_t {
     const char *version_file;
     collect_limits_dir_t limits;
     collect_ping_t ping;
+    collect_hint_t hint;
 } collect_dir_t;
 
 extern module AP_MODULE_DECLARE_DATA crash_collect_module;

@@ -88,6 +88,7 @@ static int store(collect_report_t *q)
     apr_time_t begun;
     apr_status_t rv;
 
+    meta.client = collect_hint_client(q);
     sal_annotations_remove(sal_intake_annotations(q->intake), collect_removed(q->dir));
     meta.compressed = q->gzip;
     meta.payload_size = q->wire_size;
@@ -107,6 +108,7 @@ static int store(collect_report_t *q)
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, q->r, "SAL1010: %s: matched by %s; returned %s%s",
                   q->id, q->verdict.rule, sal_throttle_name(q->verdict.result),
                   rv == SAL_E_EXISTS ? "; stored before" : "");
+    collect_hint_lines(q, meta.client);
     return collect_accept(q);
 }
 

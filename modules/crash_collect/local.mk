@@ -14,7 +14,8 @@ mod_crash_collect_la_SOURCES += modules/crash_collect/collect_metrics.c \
     modules/crash_collect/collect_limits.c modules/crash_collect/collect_limits.h \
     modules/crash_collect/collect_ledger.c modules/crash_collect/collect_ledger.h \
     modules/crash_collect/collect_health.h
-mod_crash_collect_la_SOURCES += modules/crash_collect/collect_ping.c \
+mod_crash_collect_la_SOURCES += modules/crash_collect/collect_hint.c \
+    modules/crash_collect/collect_hint.h modules/crash_collect/collect_ping.c \
     modules/crash_collect/collect_ping.h
 mod_crash_collect_la_CPPFLAGS = $(WEB_CPPFLAGS) -DSALVAGE_VERSION='"$(PACKAGE_VERSION)"'
 mod_crash_collect_la_LIBADD = $(WEB_LIBS)

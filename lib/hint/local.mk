@@ -1,0 +1,2 @@
+# lib/hint
+libsalvage_core_la_SOURCES += lib/hint/hint.c lib/hint/hint.h
