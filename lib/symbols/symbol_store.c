@@ -464,7 +464,9 @@ apr_status_t sal_symbol_temp_commit(sal_symbol_temp_t *temp, const char *sha256,
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if (link(temp->path, blob)) {
+    if (renameat2(AT_FDCWD, temp->path, AT_FDCWD, blob, RENAME_NOREPLACE) == 0) {
+        temp->path = NULL; /* one step instead of a link and an end to the old name */
+    } else if (link(temp->path, blob)) {
         /* Retention leaves alone what was touched lately (symbol_store_drop.c). */
         if (errno != EEXIST ||
             (utimensat(AT_FDCWD, blob, NULL, 0) && link(temp->path, blob) && errno != EEXIST)) {

@@ -144,7 +144,9 @@ static apr_status_t stage_spooled(sal_upload_stream_t *s, sal_upload_zip_t *zip,
                                   sal_error_t *err)
 {
     sal_sym_header_t header = { 0 };
+    const void *body;
     apr_status_t rv;
+    size_t size;
 
     *e = (sal_upload_entry_t){ .offset = UINT64_MAX, .flags = SAL_UPLOAD_FILE };
     sal_upload_stager_limit(s->stager, m->size, 0);
@@ -160,7 +162,8 @@ static apr_status_t stage_spooled(sal_upload_stream_t *s, sal_upload_zip_t *zip,
         return rv;
     }
     e->flags |= sal_upload_is_liar(&header, m->name, s->scratch) ? SAL_UPLOAD_LIAR : 0;
-    if ((rv = sal_upload_log_add(s->log, e, m->name, &header, err)) != APR_SUCCESS) {
+    body = sal_upload_stager_body(s->stager, &size);
+    if ((rv = sal_upload_log_add(s->log, e, m->name, &header, body, size, err)) != APR_SUCCESS) {
         return rv;
     }
     s->unpacked += e->size;
@@ -196,7 +199,7 @@ static apr_status_t spooled_ignored(sal_upload_stream_t *s, const char *name, sa
                              .flags = SAL_UPLOAD_IGNORED,
                              .listed = s->mark.pass };
 
-    return sal_upload_log_add(s->log, &e, name, NULL, err);
+    return sal_upload_log_add(s->log, &e, name, NULL, NULL, 0, err);
 }
 
 /* The names of what was staged from the front, to be found by them. */

@@ -86,7 +86,8 @@ static apr_status_t put_text(sal_upload_log_t *log, const char *text, size_t siz
 }
 
 apr_status_t sal_upload_log_add(sal_upload_log_t *log, sal_upload_entry_t *e, const char *name,
-                                const sal_sym_header_t *header, sal_error_t *err)
+                                const sal_sym_header_t *header, const void *body,
+                                apr_size_t body_len, sal_error_t *err)
 {
     apr_size_t header_len = 0;
     const char *packed = sal_upload_header_pack(header, &header_len, log->scratch);
@@ -95,8 +96,10 @@ apr_status_t sal_upload_log_add(sal_upload_log_t *log, sal_upload_entry_t *e, co
     e->texts = log->text_size;
     e->name_len = (uint32_t)strlen(name);
     e->header_len = (uint32_t)header_len;
+    e->body_len = (uint32_t)body_len;
     if ((rv = put_text(log, name, e->name_len, err)) == APR_SUCCESS &&
         (rv = put_text(log, packed, header_len, err)) == APR_SUCCESS &&
+        (rv = put_text(log, body, body_len, err)) == APR_SUCCESS &&
         (rv = sal_upload_log_put(log, log->count, e, err)) == APR_SUCCESS) {
         log->count++;
     }
@@ -168,6 +171,11 @@ void sal_upload_log_header(sal_upload_log_t *log, const sal_upload_entry_t *e,
     const char *data = text_at(log, e->texts + e->name_len, e->header_len, p);
 
     sal_upload_header_unpack(out, data, data ? e->header_len : 0, p);
+}
+
+const char *sal_upload_log_body(sal_upload_log_t *log, const sal_upload_entry_t *e, apr_pool_t *p)
+{
+    return text_at(log, e->texts + e->name_len + e->header_len, e->body_len, p);
 }
 
 /* ---- the header of a .sym as bytes ---- */

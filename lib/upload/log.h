@@ -30,9 +30,10 @@ enum { SAL_UPLOAD_TEMP_NAME = 16 };
 typedef struct sal_upload_entry_t {
     uint64_t offset; /* of the local header in the archive */
     uint64_t size, packed, stored_size;
-    uint64_t texts; /* where its texts begin: the name, then the header of a .sym */
+    uint64_t texts; /* where its texts begin: the name, the header of a .sym, a small body */
     uint32_t name_len, header_len, crc, flags;
     uint32_t listed;                   /* number of the pass that found it listed; 0: none */
+    uint32_t body_len;                 /* of the stored form kept here; 0: it is in temp */
     char temp[SAL_UPLOAD_TEMP_NAME];   /* its file in ROOT/tmp, "" if there is none */
     unsigned char md5[16], sha256[32]; /* of the original */
     unsigned char stored_sha256[32];   /* of the stored form */
@@ -51,10 +52,14 @@ SAL_API apr_status_t sal_upload_log_open(sal_upload_log_t **out, int entries_fd,
 SAL_API uint32_t sal_upload_log_count(const sal_upload_log_t *log);
 SAL_API uint64_t sal_upload_log_text_size(const sal_upload_log_t *log);
 
-/* Appends; e's texts, name_len and header_len are filled in. header may be NULL. */
+/*
+ * Appends; e's texts, name_len, header_len and body_len are filled in. header may be NULL. body:
+ * the stored form of a small file, which then needs no file of its own until it is published; NULL
+ * none.
+ */
 SAL_API apr_status_t sal_upload_log_add(sal_upload_log_t *log, sal_upload_entry_t *e,
                                         const char *name, const sal_sym_header_t *header,
-                                        sal_error_t *err);
+                                        const void *body, apr_size_t body_len, sal_error_t *err);
 
 SAL_API apr_status_t sal_upload_log_get(sal_upload_log_t *log, uint32_t i, sal_upload_entry_t *e,
                                         sal_error_t *err);
@@ -71,6 +76,10 @@ SAL_API const char *sal_upload_log_name(sal_upload_log_t *log, const sal_upload_
                                         apr_pool_t *p);
 SAL_API void sal_upload_log_header(sal_upload_log_t *log, const sal_upload_entry_t *e,
                                    sal_sym_header_t *out, apr_pool_t *p);
+
+/* body_len bytes in p; NULL if they cannot be read. */
+SAL_API const char *sal_upload_log_body(sal_upload_log_t *log, const sal_upload_entry_t *e,
+                                        apr_pool_t *p);
 
 /* The header as one run of NUL-terminated texts, and back; an unreadable header is no bytes. */
 SAL_API const char *sal_upload_header_pack(const sal_sym_header_t *h, apr_size_t *size,

@@ -13,7 +13,12 @@
 #include "base/file.h"
 #include "upload/digest.h"
 
-enum { OUT_SIZE = 262144, DEFLATE_LEVEL = 6 };
+enum {
+    OUT_SIZE = 262144,
+    DEFLATE_LEVEL = 6,
+    SMALL = 16384,            /* stored bytes that need no file before they are published */
+    SMALL_PACKED = 4 * SMALL, /* nor would one be adopted by a retry */
+};
 
 static const uint64_t ratio_floor = 1 << 20; /* small files may pack as well as they like */
 
@@ -26,10 +31,10 @@ struct sal_upload_stager_t {
     EVP_MD_CTX *stored;
     z_stream inflater, deflater;
     bool has_inflater, has_deflater;
-    bool is_sym, deflated, deflating, ended;
+    bool is_sym, deflated, deflating, ended, keep_small;
     uint64_t size, packed, stored_size, limit;
     uint32_t ratio;
-    size_t out_used, head_len;
+    size_t out_used, head_len, body;
     char head[SAL_SYM_HEADER_BYTES];
     unsigned char *out, *pack;
 };
@@ -72,12 +77,27 @@ apr_status_t sal_upload_stager_make(sal_upload_stager_t **out, sal_symbol_store_
     return APR_SUCCESS;
 }
 
+void sal_upload_stager_keep_small(sal_upload_stager_t *st)
+{
+    st->keep_small = true;
+}
+
+const void *sal_upload_stager_body(const sal_upload_stager_t *st, size_t *size)
+{
+    *size = st->body;
+    return st->body ? st->out : NULL;
+}
+
 /* ---- writing ---- */
 
 static apr_status_t flush(sal_upload_stager_t *st, sal_error_t *err)
 {
     apr_status_t rv = APR_SUCCESS;
 
+    if (!st->temp && (rv = sal_symbol_temp_begin_as(&st->temp, st->store, st->prefix, st->file_pool,
+                                                    err)) != APR_SUCCESS) {
+        return rv;
+    }
     if (st->out_used) {
         rv = sal_fd_write_all(sal_symbol_temp_fd(st->temp), st->out, st->out_used);
         EVP_DigestUpdate(st->stored, st->out, st->out_used);
@@ -156,16 +176,14 @@ apr_status_t sal_upload_stager_begin(sal_upload_stager_t *st, const char *leaf, 
     st->deflating = st->is_sym && !deflated;
     st->ended = false;
     st->size = st->packed = st->stored_size = 0;
-    st->out_used = st->head_len = 0;
+    st->out_used = st->head_len = st->body = 0;
     inflateReset(&st->inflater);
     if (!EVP_DigestInit_ex(st->stored, EVP_sha256(), NULL)) {
         return sal_fail(err, APR_EGENERAL, "SHA-256 is switched off in OpenSSL");
     }
     if ((rv = sal_digest_begin(st->digest, err)) != APR_SUCCESS ||
         (st->deflating &&
-         (rv = begin_deflating(st, apr_pool_parent_get(st->file_pool), err)) != APR_SUCCESS) ||
-        (rv = sal_symbol_temp_begin_as(&st->temp, st->store, st->prefix, st->file_pool, err)) !=
-            APR_SUCCESS) {
+         (rv = begin_deflating(st, apr_pool_parent_get(st->file_pool), err)) != APR_SUCCESS)) {
         return rv;
     }
     return st->is_sym ? write_stored(st, gzip_head, sizeof(gzip_head), err) : APR_SUCCESS;
@@ -290,6 +308,24 @@ static apr_status_t gzip_trailer(sal_upload_stager_t *st, uint32_t crc, sal_erro
     return write_stored(st, tail, sizeof(tail), err);
 }
 
+/* To its file, or kept where it is: an archive has up to 100,000 members, most of them small. */
+static apr_status_t end_stored(sal_upload_stager_t *st, sal_upload_entry_t *e, sal_error_t *err)
+{
+    apr_status_t rv;
+
+    if (st->keep_small && !st->temp && st->out_used && st->out_used <= SMALL &&
+        st->packed <= SMALL_PACKED) {
+        EVP_DigestUpdate(st->stored, st->out, st->out_used);
+        st->stored_size = st->body = st->out_used;
+        e->temp[0] = '\0';
+        return APR_SUCCESS;
+    }
+    if ((rv = flush(st, err)) == APR_SUCCESS) {
+        apr_cpystrn(e->temp, sal_symbol_temp_release(st->temp, st->file_pool), sizeof(e->temp));
+    }
+    return rv;
+}
+
 apr_status_t sal_upload_stager_end(sal_upload_stager_t *st, sal_upload_entry_t *e,
                                    sal_sym_header_t *header, apr_pool_t *p, sal_error_t *err)
 {
@@ -303,7 +339,7 @@ apr_status_t sal_upload_stager_end(sal_upload_stager_t *st, sal_upload_entry_t *
     if (rv == APR_SUCCESS && st->is_sym) {
         rv = gzip_trailer(st, digests.crc, err);
     }
-    if (rv != APR_SUCCESS || (rv = flush(st, err)) != APR_SUCCESS) {
+    if (rv != APR_SUCCESS || (rv = end_stored(st, e, err)) != APR_SUCCESS) {
         return rv;
     }
     EVP_DigestFinal_ex(st->stored, e->stored_sha256, NULL);
@@ -318,7 +354,6 @@ apr_status_t sal_upload_stager_end(sal_upload_stager_t *st, sal_upload_entry_t *
     if (st->is_sym) {
         sal_sym_header_read(header, st->head, st->head_len, p);
     }
-    apr_cpystrn(e->temp, sal_symbol_temp_release(st->temp, st->file_pool), sizeof(e->temp));
     st->temp = NULL;
     apr_pool_clear(st->file_pool);
     return APR_SUCCESS;

@@ -18,6 +18,15 @@ typedef struct sal_upload_stager_t sal_upload_stager_t;
 SAL_API apr_status_t sal_upload_stager_make(sal_upload_stager_t **out, sal_symbol_store_t *store,
                                             char prefix, apr_pool_t *p, sal_error_t *err);
 
+/*
+ * Small files that are ended from now on get no temporary file: their stored form is given by
+ * sal_upload_stager_body, until the next one is begun.
+ */
+SAL_API void sal_upload_stager_keep_small(sal_upload_stager_t *st);
+
+/* The stored form of the file that was ended last; NULL: it is in its temporary file. */
+SAL_API const void *sal_upload_stager_body(const sal_upload_stager_t *st, size_t *size);
+
 /* Begins a file; one that was begun before and not ended is dropped. leaf decides its form. */
 SAL_API apr_status_t sal_upload_stager_begin(sal_upload_stager_t *st, const char *leaf,
                                              bool deflated, sal_error_t *err);
@@ -36,7 +45,8 @@ SAL_API void sal_upload_stager_limit(sal_upload_stager_t *st, uint64_t size, uin
 
 /*
  * All bytes were fed: fills sizes, digests, crc, temp and the DEFLATED flag of *e, and *header
- * (made in p; all NULL unless the file is a readable .sym). The temporary file is the caller's.
+ * (made in p; all NULL unless the file is a readable .sym). The temporary file is the caller's;
+ * temp is "" where there is none.
  */
 SAL_API apr_status_t sal_upload_stager_end(sal_upload_stager_t *st, sal_upload_entry_t *e,
                                            sal_sym_header_t *header, apr_pool_t *p,

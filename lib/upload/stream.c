@@ -46,6 +46,7 @@ apr_status_t sal_upload_stream_make(sal_upload_stream_t **out, const sal_upload_
     if (rv != APR_SUCCESS) {
         return rv;
     }
+    sal_upload_stager_keep_small(s->stager);
     s->adopt = sal_adopt_make(opts->store, opts->token_id, p);
     SHA256_Init(&s->sha);
     if (from) {
@@ -177,7 +178,11 @@ static apr_status_t check_sizes(sal_upload_stream_t *s, sal_error_t *err)
 
 static apr_status_t end_member(sal_upload_stream_t *s, sal_error_t *err)
 {
-    apr_status_t rv = sal_upload_log_add(s->log, &s->entry, s->name, &s->header, err);
+    size_t size = 0;
+    const void *body = s->staged && (s->entry.flags & SAL_UPLOAD_FILE)
+                           ? sal_upload_stager_body(s->stager, &size)
+                           : NULL;
+    apr_status_t rv = sal_upload_log_add(s->log, &s->entry, s->name, &s->header, body, size, err);
 
     if (rv == APR_SUCCESS && (s->entry.flags & SAL_UPLOAD_FILE) &&
         !(s->entry.flags & SAL_UPLOAD_ADOPTED)) {
@@ -216,12 +221,19 @@ static apr_status_t end_staged(sal_upload_stream_t *s, sal_error_t *err)
     return rv;
 }
 
+static void drop_temp(sal_upload_stream_t *s)
+{
+    if (*s->entry.temp) {
+        sal_symbol_temp_drop(sal_symbol_temp_take(s->opts.store, s->entry.temp, s->scratch));
+        s->entry.temp[0] = '\0';
+    }
+}
+
 /* Drops the file of a member that is read only to find its end. */
 static void drop_unwanted(sal_upload_stream_t *s)
 {
-    if (*s->entry.temp && !(s->entry.flags & SAL_UPLOAD_FILE)) {
-        sal_symbol_temp_drop(sal_symbol_temp_take(s->opts.store, s->entry.temp, s->scratch));
-        s->entry.temp[0] = '\0';
+    if (!(s->entry.flags & SAL_UPLOAD_FILE)) {
+        drop_temp(s);
     }
 }
 
@@ -237,7 +249,7 @@ static apr_status_t end_known(sal_upload_stream_t *s, sal_error_t *err)
         rv = end_staged(s, err);
         if (rv == APR_SUCCESS &&
             (s->entry.size != s->claimed || s->entry.crc != s->claimed_crc || ended != deflated)) {
-            sal_symbol_temp_drop(sal_symbol_temp_take(s->opts.store, s->entry.temp, s->scratch));
+            drop_temp(s);
             rv = sal_upload_bad_crc(s->name, s->scratch, err);
         }
     }
@@ -371,7 +383,7 @@ static apr_status_t end_described(sal_upload_stream_t *s, size_t n, sal_error_t 
     }
     if (crc != s->entry.crc || (wide ? s->entry.packed : (uint32_t)s->entry.packed) != packed ||
         (wide ? s->entry.size : (uint32_t)s->entry.size) != size) {
-        sal_symbol_temp_drop(sal_symbol_temp_take(s->opts.store, s->entry.temp, s->scratch));
+        drop_temp(s);
         return sal_upload_bad_crc(s->name, s->scratch, err);
     }
     drop_unwanted(s);

@@ -160,7 +160,7 @@ apr_status_t sal_upload_take(sal_upload_t *up, const char *key, int fd, sal_pack
         return damaged(err);
     }
     if ((rv = sal_upload_stager_end(r.stager, e, header, up->pool, err)) == APR_SUCCESS) {
-        rv = sal_upload_log_add(up->log, e, key, header, err);
+        rv = sal_upload_log_add(up->log, e, key, header, NULL, 0, err);
     }
     up->totals.unpacked += e->size;
     return rv == APR_SUCCESS && !trailer_fits(&r, e) ? damaged(err) : rv;

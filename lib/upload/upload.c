@@ -11,6 +11,7 @@
 
 #include <apr_strings.h>
 
+#include "base/file.h"
 #include "base/text.h"
 
 const char *sal_upload_kind(const char *leaf)
@@ -232,19 +233,50 @@ static const char *blob_name(const sal_upload_entry_t *e, apr_pool_t *p)
     return sha;
 }
 
+/* A small file that the store lacks gets its temporary file only now. */
+static apr_status_t write_small(sal_upload_t *up, uint32_t i, sal_upload_entry_t *e, apr_pool_t *p,
+                                sal_error_t *err)
+{
+    const char *body = sal_upload_log_body(up->log, e, p);
+    sal_symbol_temp_t *temp;
+    apr_status_t rv;
+
+    if (!body) {
+        return sal_fail(err, APR_EGENERAL, "the list of an upload is damaged");
+    }
+    rv = sal_symbol_temp_begin_as(&temp, up->store, up->lasting ? 's' : 'w', p, err);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if ((rv = sal_fd_write_all(sal_symbol_temp_fd(temp), body, e->body_len)) != APR_SUCCESS) {
+        return sal_fail_os(err, rv, "cannot write to the symbol store");
+    }
+    e->body_len = 0;
+    apr_cpystrn(e->temp, sal_symbol_temp_release(temp, p), sizeof(e->temp));
+    if ((rv = sal_upload_log_put(up->log, i, e, err)) != APR_SUCCESS) {
+        sal_symbol_temp_drop(sal_symbol_temp_take(up->store, e->temp, p));
+    }
+    return rv;
+}
+
 static apr_status_t seal(sal_upload_t *up, uint32_t i, sal_upload_entry_t *e, void *sync,
                          apr_pool_t *p, sal_error_t *err)
 {
     sal_symbol_temp_t *temp;
     apr_status_t rv;
 
-    if ((e->flags & SAL_UPLOAD_SKIPPED) || !*e->temp) {
+    if (e->flags & SAL_UPLOAD_SKIPPED) {
+        return APR_SUCCESS;
+    }
+    if (e->body_len && (rv = write_small(up, i, e, p, err)) != APR_SUCCESS) {
+        return rv;
+    }
+    if (!*e->temp) {
         return APR_SUCCESS;
     }
     temp = sal_symbol_temp_take(up->store, e->temp, p);
     rv = sal_symbol_temp_seal(temp, blob_name(e, p), *(bool *)sync, err);
     sal_symbol_temp_release(temp, p);
-    (void)i;
     return rv;
 }
 
