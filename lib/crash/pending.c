@@ -278,17 +278,41 @@ static void sweep_entry(sweep_t *s, const char *id)
     s->n++;
 }
 
-/* A named temporary file (".ID.tmp") that nobody holds is what a killed process left. */
-static void reap_temp(sal_crash_store_t *store, const char *name)
+/* True if the crash of a temporary name has got its final name, and that alone. */
+static bool is_named(sal_crash_store_t *store, const char *id, const struct stat *temp)
+{
+    char path[12 + SAL_CRASH_ID_LEN + 6], dir[12];
+    struct stat st;
+
+    sal_crash_dir_of(dir, id);
+    snprintf(path, sizeof(path), "%s/%s.zip", dir, id);
+    return fstatat(store->crash_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           st.st_ino == temp->st_ino && st.st_dev == temp->st_dev;
+}
+
+/*
+ * A named temporary file (".ID.tmp") that nobody holds is what a killed process left. One that was
+ * killed between its two names becomes an entry like any other, and true is returned.
+ */
+static bool reap_temp(sal_crash_store_t *store, const char *name, char id[SAL_CRASH_ID_LEN + 1])
 {
     int fd = openat(store->pending_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    bool kept = false;
+    struct stat st;
 
-    if (fd >= 0) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    if (fd < 0) {
+        return false;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0) {
+        apr_cpystrn(id, name + 1, SAL_CRASH_ID_LEN + 1);
+        if (st.st_nlink > 1 && sal_crash_id_valid(id) && is_named(store, id, &st)) {
+            kept = renameat(store->pending_fd, name, store->pending_fd, id) == 0;
+        } else {
             unlinkat(store->pending_fd, name, 0);
         }
-        close(fd);
     }
+    close(fd);
+    return kept;
 }
 
 static bool old_enough(sal_crash_store_t *store, const char *name, int min_age)
@@ -310,7 +334,11 @@ static apr_status_t sweep_list(sweep_t *s, DIR *dir, int min_age, sal_error_t *e
             continue;
         }
         if (e->d_name[0] == '.') {
-            reap_temp(s->store, e->d_name);
+            char id[SAL_CRASH_ID_LEN + 1];
+
+            if (reap_temp(s->store, e->d_name, id)) {
+                sweep_entry(s, id);
+            }
         } else if (!sal_crash_id_valid(e->d_name)) {
             put_aside(s, e->d_name, "its name is no crash id");
         } else {

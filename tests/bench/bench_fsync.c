@@ -65,7 +65,7 @@ int main(int argc, char **argv)
     for (long i = 0; i < n; i++) {
         pthread_create(&threads[i], NULL, submit, (void *)(size_t)i);
     }
-    sleep((unsigned)strtoul(argv[4], NULL, 10));
+    usleep((useconds_t)(strtod(argv[4], NULL) * 1e6));
     stop = 1;
     for (long i = 0; i < n; i++) {
         pthread_join(threads[i], NULL);

@@ -21,4 +21,4 @@ EXTRA_DIST += tests/bench/bench.py tests/bench/figures.py tests/bench/post.lua t
 EXTRA_DIST += tests/bench/bench_service.py tests/bench/bench_download.py
 EXTRA_DIST += tests/bench/bench_stackwalk.py
 EXTRA_DIST += tests/bench/bench_dumpsyms.py
-EXTRA_DIST += tests/bench/bench_upload.py
+EXTRA_DIST += tests/bench/bench_upload.py tests/bench/bench_collect.py

@@ -439,6 +439,11 @@ int main(int argc, char **argv)
         return 1;
     }
     sal_crash_store_min_free(l.store, 0);
+    if (!strcmp(argv[1], "put") && syncs == ALL_SYNCS &&
+        sal_crash_days_ahead(l.store, apr_time_now(), &err) != APR_SUCCESS) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
     if (named) {
         l.store->fs.unnamed = false;
     }
