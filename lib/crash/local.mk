@@ -2,7 +2,7 @@
 libsalvage_core_la_SOURCES += lib/crash/crash_id.c lib/crash/crash_id.h lib/crash/multipart.c \
     lib/crash/multipart.h lib/crash/form_type.c lib/crash/form_type.h \
     lib/crash/envelope.c lib/crash/envelope.h lib/crash/msgpack.c lib/crash/msgpack.h \
-    lib/crash/sentry.c lib/crash/sentry.h lib/crash/part_header.c lib/crash/part_header.h lib/crash/inflate.c \
+    lib/crash/sentry.c lib/crash/sentry.h lib/crash/unpack.c lib/crash/unpack.h lib/crash/part_header.c lib/crash/part_header.h lib/crash/inflate.c \
     lib/crash/inflate.h lib/crash/extra_json.c lib/crash/extra_json.h lib/crash/annotations.c \
     lib/crash/annotations.h lib/crash/throttle.c lib/crash/throttle.h \
     lib/crash/python_text.c lib/crash/python_text.h lib/crash/products.c lib/crash/products.h \
@@ -23,7 +23,8 @@ tests_unit_test_ledger_SOURCES = tests/unit/test_ledger.c tests/unit/db_fixture.
     tests/unit/db_fixture.h
 tests_unit_test_ledger_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_crash_id tests/unit/test_inflate tests/unit/test_multipart \
-    tests/unit/test_intake tests/unit/test_crash_store tests/unit/test_pending \
+    tests/unit/test_intake tests/unit/test_form_type tests/unit/test_sentry \
+    tests/unit/test_unpack tests/unit/test_crash_store tests/unit/test_pending \
     tests/unit/test_throttle tests/unit/test_crash_faults tests/unit/test_container
 tests_unit_test_crash_faults_SOURCES = tests/unit/test_crash_faults.c tests/unit/temp_dir.h
 tests_unit_test_crash_faults_LDADD = $(UNIT_LIBS)
@@ -35,6 +36,12 @@ tests_unit_test_inflate_SOURCES = tests/unit/test_inflate.c
 tests_unit_test_inflate_LDADD = $(UNIT_LIBS)
 tests_unit_test_multipart_SOURCES = tests/unit/test_multipart.c
 tests_unit_test_multipart_LDADD = $(UNIT_LIBS)
+tests_unit_test_form_type_SOURCES = tests/unit/test_form_type.c
+tests_unit_test_form_type_LDADD = $(UNIT_LIBS)
+tests_unit_test_sentry_SOURCES = tests/unit/test_sentry.c
+tests_unit_test_sentry_LDADD = $(UNIT_LIBS)
+tests_unit_test_unpack_SOURCES = tests/unit/test_unpack.c
+tests_unit_test_unpack_LDADD = $(UNIT_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS)
 tests_unit_test_intake_SOURCES = tests/unit/test_intake.c tests/unit/temp_dir.h
 tests_unit_test_intake_LDADD = $(UNIT_LIBS)
 tests_unit_test_crash_store_SOURCES = tests/unit/test_crash_store.c tests/unit/temp_dir.h

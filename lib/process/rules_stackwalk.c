@@ -3,6 +3,7 @@
  * ends the pass.
  */
 #include "config.h"
+#include "crash/unpack.h"
 #include "process/rule.h"
 
 #include <string.h>
@@ -122,18 +123,35 @@ static void store_empty(pass_t *pass, json_t *out, const char *name)
     rule_note(pass, "MinidumpStackwalkRule: %s is empty--skipping minidump processing", name);
 }
 
+/* Reads a dump, and unpacks one that its client had compressed. */
+static apr_status_t read_dump(sal_span_t *dump, pass_t *pass, const char *name, apr_pool_t *p,
+                              sal_error_t *err)
+{
+    apr_uint64_t max = pass->opts->max_dump ? pass->opts->max_dump : DUMP_MAX;
+    apr_status_t rv = pass->source->dump(dump, name, max, pass->source->baton, p, err);
+    const char *with = rv == APR_SUCCESS ? sal_packed_with(dump->data, dump->size) : NULL;
+
+    if (!with) {
+        return rv;
+    }
+    rv = sal_unpack(dump, *dump, max, p, err);
+    if (rv == APR_SUCCESS) {
+        rule_note(pass, "MinidumpStackwalkRule: %s was compressed with %s", name, with);
+    }
+    return rv;
+}
+
 /* Reads and walks one dump. False: the pass must not go on (pass->fatal). */
 static bool walk_dump(pass_t *pass, json_t *out, const char *name)
 {
     sal_walk_result_t walk = { .status = "unknown error", .log = "" };
-    apr_uint64_t max = pass->opts->max_dump ? pass->opts->max_dump : DUMP_MAX;
     sal_error_t err = { .message = "" };
     sal_span_t dump;
     apr_pool_t *p;
     apr_status_t rv;
 
     apr_pool_create(&p, pass->p);
-    rv = pass->source->dump(&dump, name, max, pass->source->baton, p, &err);
+    rv = read_dump(&dump, pass, name, p, &err);
     if (rv == SAL_E_MALFORMED || rv == SAL_E_TOOBIG || APR_STATUS_IS_ENOENT(rv)) {
         /* the crash report itself is damaged: say so, as the walker would of such a file */
         walk.exit_code = 1;
