@@ -75,6 +75,7 @@ typedef struct sal_raw_meta_t {
     apr_off_t payload_size; /* on the wire */
     const char *user_agent; /* NULL if the header was absent */
     const char *throttle_rule;
+    bool overwrite;         /* a stored crash of the same id is replaced */
     const char *address;    /* of the client, already cut; NULL: not to be kept */
     const char *client;     /* keyed hash of its id (lib/hint); NULL: unknown */
     json_t *dump_checksums; /* name -> SHA-256, borrowed */

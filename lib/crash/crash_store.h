@@ -53,6 +53,8 @@ SAL_API apr_status_t sal_crash_begin(sal_crash_writer_t **out, sal_crash_store_t
                                      apr_time_t now, apr_pool_t *p, sal_error_t *err);
 /* The id to commit under, unless the client is allowed to bring its own: its directory is open. */
 SAL_API const char *sal_crash_proposed_id(const sal_crash_writer_t *w);
+/* Lets the commit replace a crash that has its id; it then returns APR_SUCCESS. */
+SAL_API void sal_crash_allow_overwrite(sal_crash_writer_t *w);
 /* Dumps stream in one after the other; each is compressed and hashed as it comes. */
 SAL_API apr_status_t sal_crash_dump_begin(sal_crash_writer_t *w, const char *name,
                                           sal_error_t *err);

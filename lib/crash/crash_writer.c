@@ -26,6 +26,7 @@ struct sal_crash_writer_t {
     EVP_MD_CTX *sha;
     json_t *dumps;    /* name -> {"size", "sha256"} */
     const char *name; /* of the dump being written, or NULL */
+    bool overwrite;
     apr_uint64_t size;
     bool begun;  /* the dump has its entry: a block of it was written */
     char *block; /* bytes that wait for being compressed together */
@@ -105,6 +106,11 @@ apr_status_t sal_crash_begin(sal_crash_writer_t **out, sal_crash_store_t *store,
 const char *sal_crash_proposed_id(const sal_crash_writer_t *w)
 {
     return w->id;
+}
+
+void sal_crash_allow_overwrite(sal_crash_writer_t *w)
+{
+    w->overwrite = true;
 }
 
 /* ---- dumps ---- */
@@ -275,6 +281,28 @@ static apr_status_t write_rest(sal_crash_writer_t *w, const json_t *raw)
     return sal_container_finish(&w->zip);
 }
 
+/*
+ * Puts the synced file in the place of a stored one: a reader sees the one or the other. The name
+ * it has meanwhile is one that sweeps take for a temporary file.
+ */
+static apr_status_t replace(sal_crash_writer_t *w, int dir_fd, const char *final)
+{
+    int pending = w->store->pending_fd;
+    const char *next = apr_psprintf(w->pool, ".%s.new", w->id);
+    apr_status_t rv;
+
+    if (w->temp[0]) {
+        rv = linkat(pending, w->temp, pending, next, 0) == 0 ? APR_SUCCESS : errno;
+    } else {
+        rv = sal_fs_link(w->fd, pending, next);
+    }
+    if (rv == APR_SUCCESS && renameat(pending, next, dir_fd, final) != 0) {
+        rv = errno;
+        unlinkat(pending, next, 0);
+    }
+    return rv;
+}
+
 /* Names the synced file in both places. EEXIST of the final name is reported, not returned. */
 static apr_status_t name_file(sal_crash_writer_t *w, int dir_fd, const char *id, bool *existed)
 {
@@ -285,7 +313,10 @@ static apr_status_t name_file(sal_crash_writer_t *w, int dir_fd, const char *id,
     if (w->temp[0]) {
         rv = linkat(pending, w->temp, dir_fd, final, 0) == 0 ? APR_SUCCESS : errno;
         *existed = rv == EEXIST;
-        if (rv != APR_SUCCESS && !*existed) {
+        if (*existed && w->overwrite) {
+            rv = replace(w, dir_fd, final);
+        }
+        if (rv != APR_SUCCESS && rv != EEXIST) {
             return rv;
         }
         if (renameat(pending, w->temp, pending, id) != 0) {
@@ -300,6 +331,9 @@ static apr_status_t name_file(sal_crash_writer_t *w, int dir_fd, const char *id,
     }
     rv = sal_fs_link(w->fd, dir_fd, final);
     *existed = rv == EEXIST;
+    if (*existed && w->overwrite) {
+        return replace(w, dir_fd, final);
+    }
     return *existed ? APR_SUCCESS : rv;
 }
 
@@ -377,5 +411,6 @@ apr_status_t sal_crash_commit(sal_crash_writer_t *w, const char *id, const json_
     if (rv != APR_SUCCESS) {
         return sal_fail_os(err, rv, "crash store %s: %s", w->store->fs.root, id);
     }
-    return existed ? sal_fail(err, SAL_E_EXISTS, "%s was stored before", id) : APR_SUCCESS;
+    return existed && !w->overwrite ? sal_fail(err, SAL_E_EXISTS, "%s was stored before", id)
+                                    : APR_SUCCESS;
 }

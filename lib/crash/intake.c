@@ -684,6 +684,9 @@ apr_status_t sal_intake_commit(sal_intake_t *in, const char *id, sal_raw_meta_t 
     if (rv != APR_SUCCESS) {
         return rv;
     }
+    if (meta->overwrite) {
+        sal_crash_allow_overwrite(in->writer);
+    }
     meta->dump_checksums = in->checksums;
     meta->submitted = in->now;
     raw = sal_annotations_raw(in->annotations, id, meta, in->pool);

@@ -24,6 +24,7 @@ typedef struct collect_report_t {
     apr_off_t wire_size;
     sal_verdict_t verdict; /* rule is NULL until the throttler has spoken */
     const char *id;
+    int overwrite;     /* the client's id may replace a stored crash */
     const char *lines; /* further lines of the reply, each ending in LF; "" */
     sal_error_t err;   /* what was wrong, in words */
 } collect_report_t;

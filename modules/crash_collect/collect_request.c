@@ -95,6 +95,7 @@ static int store(collect_report_t *q)
     meta.user_agent = apr_table_get(q->r->headers_in, "User-Agent");
     meta.throttle_rule = q->verdict.rule;
     meta.address = collect_kept_address(q);
+    meta.overwrite = q->overwrite;
     begun = apr_time_now();
     rv = sal_intake_commit(q->intake, q->id, &meta, &q->err);
     collect_observe(COLLECT_SAVE_TIME, NULL, apr_time_now() - begun);

@@ -88,5 +88,6 @@ int collect_read_uuid(collect_report_t *q, int *rc)
         return 0;
     }
     q->id = apr_pstrdup(q->r->pool, uuid);
+    q->overwrite = q->dir->overwrite == 1;
     return 1;
 }
