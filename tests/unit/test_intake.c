@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <malloc.h>
+#include <zlib.h>
 #include <apr_general.h>
 #include <apr_strings.h>
 #include "base/json.h"
@@ -155,7 +157,66 @@ static const case_t cases[] = {
     GOOD("a dump that only begins like a form",
          TEXT("a", "1") DUMP("f", "--not a form\r\nat all") DUMP("g", "--") END,
          "{\"a\":{\"a\":\"1\"},\"d\":{\"f\":\"--not a form\\r\\nat all\",\"g\":\"--\"}}"),
+    BAD("truncated in the middle of a part", TEXT("a", "1") D DISP "\"b\"\r\n\r\nx",
+        SAL_FAULT_STRUCTURE),
+    BAD("LF line ends", "--" B "\n" DISP "\"a\"\n\n1\n--" B "--\n", SAL_FAULT_STRUCTURE),
+    BAD("Content-Transfer-Encoding",
+        TEXT("a", "1") D DISP "b\r\nContent-Transfer-Encoding: base64"
+                              "\r\n\r\nMQ==\r\n" END,
+        SAL_FAULT_STRUCTURE),
+    GOOD("Content-Transfer-Encoding: binary",
+         D DISP "b\r\ncontent-transfer-encoding: Binary\r\n\r\n1\r\n" END, "{\"a\":{\"b\":\"1\"}}"),
+    GOOD("preamble, padding, epilogue",
+         "hello--" B " \t\r\n" DISP "a\r\n\r\n1\r\n" END "epilogue " TEXT("b", "2") END,
+         "{\"a\":{\"a\":\"1\"}}"),
+    GOOD("headers of other names and without a space behind the colon are read over",
+         D "X-Other: y\r\nContent-Type:application/json\r\n" DISP "a\r\n\r\n1\r\n" END,
+         "{\"a\":{\"a\":\"1\"}}"),
+    GOOD("parameter names in any case, backslashes literal",
+         D "Content-Disposition: form-data; NAME=\"a\\b\\\"c\"\r\n\r\n1\r\n" END,
+         "{\"a\":{\"a\\\\b\\\"c\":\"1\"}}"),
+    GOOD("filename* wins over filename",
+         TEXT("a", "1") D DISP "\"f\"; filename=\"\"; filename*=utf-8''x%20y\r\n\r\n2\r\n" END,
+         "{\"a\":{\"a\":\"1\"},\"d\":{\"f\":\"2\"},\"n\":[\"unknown content type: f "
+         "text/plain\"]}"),
+    BAD("filename* in an unknown charset",
+        TEXT("a", "1") D DISP "\"f\"; filename*=klingon''x\r\n\r\n2\r\n" END, SAL_FAULT_STRUCTURE),
+    BAD("file name is not UTF-8", TEXT("a", "1") PART("f", "\xff", "x/y", "2") END,
+        SAL_FAULT_STRUCTURE),
+    GOOD("text/html is a dump",
+         TEXT("a", "1") D DISP "\"f\"\r\nContent-Type: text/html\r\n\r\n2\r\n" END,
+         "{\"a\":{\"a\":\"1\"},\"d\":{\"f\":\"2\"},\"n\":[\"unknown content type: f text/html\"]}"),
+    GOOD("the unsanitised name is noted", TEXT("a", "1") PART("f-g", "x", "x/y", "2") END,
+         "{\"a\":{\"a\":\"1\"},\"d\":{\"fg\":\"2\"},\"n\":[\"unknown content type: f-g x/y\"]}"),
+    GOOD("Application/JSON in any case",
+         PART("extra", "x", "Application/JSON; charset=utf-8", "{\"a\":\"1\"}") END,
+         "{\"a\":{\"a\":\"1\"}}"),
+    GOOD("Python's names of charsets",
+         D DISP "b\r\nContent-Type: text/plain; charset=latin-1\r\n\r\n\xe4\r\n" END,
+         "{\"a\":{\"b\":\"\xc3\xa4\"}}"),
+    GOOD("PMDM is the magic of the other byte order",
+         TEXT("a", "1") DUMP("upload_file_minidump", "PMDM") END,
+         "{\"a\":{\"a\":\"1\"},\"d\":{\"upload_file_minidump\":\"PMDM\"}}"),
+    GOOD("a dump compressed with gzip",
+         TEXT("a", "1") DUMP("upload_file_minidump", "\x1f\x8b?") END,
+         "{\"a\":{\"a\":\"1\"},\"d\":{\"upload_file_minidump\":\"\\u001f\xef\xbf\xbd?\"},"
+         "\"n\":[\"dump compressed with gzip: upload_file_minidump\"]}"),
+    GOOD("two files without a line break between them",
+         TEXT("a", "1") D DISP "\"upload_file_minidump\"; filename=x\r\nContent-Type: "
+                               "application/octet-stream\r\n\r\nMDMPx" DUMP("log", "l") END,
+         "{\"a\":{\"a\":\"1\"},\"d\":{\"upload_file_minidump\":\"MDMPx\",\"log\":\"l\"},"
+         "\"n\":[\"delimiter without line break\"]}"),
+    GOOD("a delimiter inside a dump must end its line", TEXT("a", "1") DUMP("f", "x--" B "y") END,
+         "{\"a\":{\"a\":\"1\"},\"d\":{\"f\":\"x--" B "y\"}}"),
     /* ---- 3.3: JSON ---- */
+    BAD("Infinity", JSON("{\"a\":-Infinity}") END, SAL_FAULT_JSON),
+    BAD("single quotes", JSON("{'a':'1'}") END, SAL_FAULT_JSON),
+    BAD("UTF-32", JSON("{\0\0\0}\0\0\0") END, SAL_FAULT_JSON),
+    BAD("JSON number", JSON("7") END, SAL_FAULT_JSON_VALUE),
+    BAD("JSON true", JSON(" true ") END, SAL_FAULT_JSON_VALUE),
+    GOOD("plain fields before JSON are gone", TEXT("b", "0") JSON("{\"a\":\"1\"}") END,
+         "{\"a\":{\"a\":\"1\"},\"n\":[\"includes annotations in both json-encoded extra and "
+         "formdata parts\"]}"),
     BAD("JSON syntax", JSON("{") END, SAL_FAULT_JSON),
     BAD("empty JSON", JSON("") END, SAL_FAULT_JSON),
     BAD("control character", JSON("{\"a\":\"\n\"}") END, SAL_FAULT_JSON),
@@ -396,6 +457,72 @@ static void test_dump_limit(void **state)
     json_decref(got);
 }
 
+/* ---- memory ---- */
+
+static size_t in_use(void)
+{
+    struct mallinfo2 m = mallinfo2();
+
+    return m.uordblks + m.hblkhd;
+}
+
+/* 20 MiB that do not compress, as gzip made of stored blocks. */
+static char *gzip_of_noise(size_t *size)
+{
+    static const char head[] =
+        TEXT("a", "1") D DISP "\"upload_file_minidump\"; filename=x\r\n\r\nMDMP";
+    size_t n = (size_t)20 << 20, room = n + n / 1000 + 1024;
+    char *plain = malloc(n), *packed = malloc(room);
+    z_stream z = { 0 };
+
+    memcpy(plain, head, sizeof(head));
+    for (size_t i = sizeof(head) - 1; i < n; i++) {
+        plain[i] = (char)(rand() >> 7);
+    }
+    deflateInit2(&z, 1, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
+    z.next_in = (Bytef *)plain;
+    z.avail_in = (uInt)n;
+    z.next_out = (Bytef *)packed;
+    z.avail_out = (uInt)room;
+    deflate(&z, Z_FINISH);
+    *size = z.total_out;
+    deflateEnd(&z);
+    free(plain);
+    return packed;
+}
+
+/* One report of 20 MB in flight holds at most 128 KiB, whatever came before it. */
+static void test_memory(void **state)
+{
+    sal_intake_limits_t limits = SAL_INTAKE_LIMITS;
+    size_t size, before, held = 0;
+    char *body = gzip_of_noise(&size);
+    sal_error_t err;
+
+    (void)state;
+    for (int round = 0; round < 2; round++) { /* in the first, what threads share is made */
+        sal_intake_t *in;
+        apr_pool_t *p;
+
+        before = in_use();
+        apr_pool_create(&p, NULL);
+        assert_int_equal(sal_intake_make(&in, store, B, true, apr_time_now(), &limits, p, &err),
+                         APR_SUCCESS);
+        held = 0;
+        for (size_t at = 0; at < size / 2; at += 8000) {
+            size_t now;
+
+            assert_int_equal(sal_intake_feed(in, body + at, 8000, &err), APR_SUCCESS);
+            now = in_use() - before;
+            held = now > held ? now : held;
+        }
+        apr_pool_destroy(p);
+    }
+    printf("a report of 20 MB in flight holds %zu KiB\n", held / 1024);
+    free(body);
+    assert_in_range(held, 1, 128 * 1024);
+}
+
 /* The query names the product where the form does not; the first value wins. */
 static const char *query(void *baton, const char *name)
 {
@@ -418,10 +545,9 @@ static void test_query(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_json_bounds),
-        cmocka_unit_test(test_dump_limit),
-        cmocka_unit_test(test_query),
+        cmocka_unit_test(test_cases),      cmocka_unit_test(test_json_bounds),
+        cmocka_unit_test(test_dump_limit), cmocka_unit_test(test_query),
+        cmocka_unit_test(test_memory),
     };
     sal_error_t err;
     int failed;
