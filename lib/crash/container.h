@@ -14,7 +14,7 @@
 #include "base/error.h"
 
 /* Gathers what is small; what does not fit is written past it, not through it. */
-#define SAL_CONTAINER_BUF 16384
+#define SAL_CONTAINER_BUF 8192
 
 typedef struct sal_container_t {
     int fd;

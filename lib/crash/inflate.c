@@ -7,7 +7,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#define PIECE 16384
+#define PIECE 4096
 #define MAGIC_LEN 3
 
 typedef enum { IN_MEMBER, BETWEEN, JUNK } state_t;

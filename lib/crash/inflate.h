@@ -11,7 +11,7 @@
 
 typedef struct sal_inflate_t sal_inflate_t;
 
-/* Gets the inflated bytes in pieces of at most 16 KiB; a failure ends the stream. */
+/* Gets the inflated bytes in pieces of at most 4 KiB; a failure ends the stream. */
 typedef apr_status_t (*sal_inflate_sink)(void *baton, const char *data, apr_size_t size,
                                          sal_error_t *err);
 

@@ -636,7 +636,7 @@ apr_status_t sal_intake_finish(sal_intake_t *in, sal_error_t *err)
         return classify(in, rv);
     }
     sal_annotations_end(in->annotations);
-    if ((in->form || in->envelope) && sal_annotations_count(in->annotations) == 0) {
+    if (in->form && sal_annotations_count(in->annotations) == 0) {
         in->fault = SAL_FAULT_NO_ANNOTATIONS;
         return sal_fail(err, SAL_E_MALFORMED, "the form has no annotations");
     }

@@ -51,8 +51,8 @@ SAL_API apr_status_t sal_intake_make(sal_intake_t **out, sal_crash_store_t *stor
                                      sal_error_t *err);
 
 /*
- * Bodies that are no form: the whole body one dump, or one of Sentry's envelopes. A dump alone
- * needs no annotations.
+ * Bodies that are no form: the whole body one dump, or one of Sentry's envelopes. These
+ * need no annotations; an envelope need not even hold a dump.
  */
 typedef enum { SAL_BODY_DUMP, SAL_BODY_ENVELOPE } sal_body_t;
 SAL_API apr_status_t sal_intake_make_other(sal_intake_t **out, sal_crash_store_t *store,

@@ -1,7 +1,7 @@
 /*
  * An incremental multipart/form-data parser: bytes are pushed in, events come out.
  *
- * Constant memory (17 KiB), one pass, no look-back. What it takes and refuses
+ * Constant memory (9 KiB), one pass, no look-back. What it takes and refuses
  * stands in docs/collector.md; in short, the grammar of Mozilla's collector, and a delimiter
  * without a line break before it (Breakpad on Windows and macOS) where the boundary is long enough
  * to be no accident. The same input gives the same events however it is cut into pieces, except

@@ -12,7 +12,7 @@
 #include <pthread.h>
 #include "base/error.h"
 
-#define SAL_PRESS_BLOCK 65536
+#define SAL_PRESS_BLOCK 49152 /* with it a report in flight stays below 128 KiB */
 
 typedef struct sal_presses_t {
     pthread_mutex_t lock;

@@ -72,6 +72,15 @@ static int is_authorised(const collect_report_t *q)
            token_fits(header + 7, q->dir->token);
 }
 
+/* Grammar and date; and no NUL, at which the check would end. */
+static int is_valid(const collect_report_t *q, const char *uuid)
+{
+    const json_t *all = sal_annotations_values(sal_intake_annotations(q->intake));
+
+    return json_string_length(json_object_get(all, "uuid")) == SAL_CRASH_ID_LEN &&
+           sal_crash_id_valid(uuid);
+}
+
 int collect_read_uuid(collect_report_t *q, int *rc)
 {
     const char *uuid = sal_annotations_get(sal_intake_annotations(q->intake), "uuid");
@@ -83,7 +92,7 @@ int collect_read_uuid(collect_report_t *q, int *rc)
         *rc = collect_refuse(q->r, REFUSED_TOKEN);
         return 0;
     }
-    if (!sal_crash_id_valid(uuid)) {
+    if (!is_valid(q, uuid)) {
         *rc = collect_refuse(q->r, REFUSED_UUID);
         return 0;
     }

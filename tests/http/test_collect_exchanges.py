@@ -154,3 +154,84 @@ def test_no_full_path_is_kept(stack):
         for name in zip_file.namelist():
             assert b"Jane" not in zip_file.read(name)
     assert "Jane Doe" not in (stack.dir / "logs" / "error_log").read_text(errors="replace")
+
+
+# ---- salvage submit speaks as they do ----
+
+# dialect: its path if any, annotations that come of ProductName=Demo Version=1.2 Comments=x
+DIALECTS = {
+    "plain": ("", {"Comments": "x"}, []),
+    "breakpad-linux": ("", {"prod": "Demo", "comments": "x"}, ["dialect: google"]),
+    "breakpad-windows": ("", {"prod": "Demo"}, ["delimiter without line break", "dialect: google"]),
+    "breakpad-mac": ("", {"prod": "Demo"}, ["delimiter without line break", "dialect: google"]),
+    "crashpad": ("", {"prod": "Demo"}, unknown(MAIN, "log") + ["dialect: google"]),
+    "electron": ("", {"_productName": "Demo", "prod": "Electron"},
+                 unknown(MAIN, "log") + ["dialect: google", "dialect: electron"]),
+    "firefox": ("", {"Comments": "x"}, []),
+    "sentry": ("", {}, ["dialect: sentry"]),
+    "sentry-envelope": ("", {}, ["dialect: sentry"]),
+    "mini-breakpad": ("", {"prod": "Demo"}, ["dialect: google"]),
+    "breakpad-google": ("/cr/report", {"prod": "Demo"}, ["dialect: google"]),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_submit_dialects(stack, tmp_path, dialect):
+    path, annotations, notes = DIALECTS[dialect]
+    (tmp_path / "crash.dmp").write_bytes(made.DUMP)
+    log = b"a log"      # one that ended in a line break would lose it where no other follows
+    (tmp_path / "log.txt").write_bytes(log)
+    done = stack.salvage("submit", "--server", stack.url + path, "--dialect",
+                         "breakpad-linux" if path else dialect, "-a", "ProductName=Demo",
+                         "-a", "Version=1.2", "-a", "Comments=x", "-d", tmp_path / "crash.dmp",
+                         "-d", f"log={tmp_path / 'log.txt'}")
+    assert CRASH_ID.match(done.stdout)
+    crash_id = done.stdout.strip()[len("CrashID=bp-"):]
+    raw = raw_crash(stack, crash_id)
+    want = dict(annotations, ProductName="Demo", Version="1.2")
+    assert want.items() <= {k: v for k, v in raw.items() if isinstance(v, str)}.items()
+    assert raw["metadata"]["collector_notes"] == notes
+    assert dump(stack, crash_id) == made.DUMP and dump(stack, crash_id, "log") == log
+    packed = dialect in ("crashpad", "electron")
+    assert raw["metadata"]["payload_compressed"] == ("1" if packed else "0")
+    assert raw["metadata"]["payload"] == ("json" if dialect == "firefox" else "multipart")
+
+
+def test_submit_many(stack, tmp_path):
+    (tmp_path / "crash.dmp").write_bytes(made.DUMP)
+    done = stack.salvage("submit", "--server", stack.url, "-a", "ProductName=Demo", "-d",
+                         tmp_path / "crash.dmp", "--count", "30", "--jobs", "4", "--dialect",
+                         "crashpad")
+    lines = done.stdout.splitlines()
+    assert len(set(lines)) == 30 and done.stderr == "30 accepted, 0 failed\n"
+    assert all(dump(stack, line[len("CrashID=bp-"):]) == made.DUMP for line in lines[::10])
+
+
+def test_submit_own_id(stack):
+    uuid = "2e2bb258-cbbf-4589-a673-34f800160918"
+    args = ["submit", "--server", stack.url, "-a", "a=1", "--uuid", uuid]
+    done = stack.salvage(*args, "--token", TOKEN)
+    assert done.stdout == f"CrashID=bp-{uuid}\n"
+    done = stack.salvage(*args, check=False)
+    assert done.returncode == 1 and "401 Discarded=unauthorized_uuid" in done.stderr
+
+
+@pytest.mark.parametrize("args,words", [
+    (["--dialect", "klingon"], "none of plain, breakpad-linux"), (["--count", "0"], "not a number"),
+    (["--jobs", "1000"], "not a number in 1..256"), (["--uuid", "x", "--count", "2"], "sent once"),
+    (["file"], "not an option")])
+def test_submit_usage(stack, args, words):
+    done = stack.salvage("submit", "--server", stack.url, "-a", "a=1", *args, check=False)
+    assert done.returncode == 2 and words in done.stderr and done.stdout == ""
+
+
+def test_compressed_dump_is_processed(stack, top):
+    """The processor unpacks it; the store keeps what came."""
+    plain = (top / "tests/data/crashes/crasher_cpp.dmp").read_bytes()
+    packed = made.gzip.compress(plain)
+    crash_id = stack.submit(dump=packed)
+    processed = stack.wait_processed(crash_id)
+    assert processed["mdsw_status_string"] == "OK"
+    assert processed["json_dump"]["crash_info"]["type"].startswith("SIG")
+    assert f"MinidumpStackwalkRule: {MAIN} was compressed with gzip" in processed["processor_notes"]
+    assert dump(stack, crash_id) == packed

@@ -400,7 +400,7 @@ def test_token_forms(stack, header):
     refused(answer, 401, "Discarded=unauthorized_uuid")
 
 
-@pytest.mark.parametrize("tail", ["\n", "\x00", " "])
+@pytest.mark.parametrize("tail", ["\n", "\x00", " "], ids=["LF", "NUL", "blank"])
 def test_uuid_with_something_behind_it(stack, tail):
     body = form(part("a", "1"), part("uuid", "de1bb258-cbbf-4589-a673-34f800160918" + tail))
     r = post(stack, body, **BEARER)
