@@ -10,7 +10,7 @@
 #include "crash/part_header.h"
 
 #define WINDOW (SAL_PART_HEADER_MAX + 512) /* a header block and what may be a delimiter */
-#define LAX_BOUNDARY_MIN 16 /* shorter ones may well occur in a dump */
+#define LAX_BOUNDARY_MIN 16                /* shorter ones may well occur in a dump */
 
 typedef enum { PREAMBLE, AFTER_DELIMITER, PADDING, HEADERS, BODY, DONE, BROKEN } state_t;
 
