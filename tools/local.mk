@@ -65,3 +65,4 @@ dist_man_MANS += docs/man/salvage.1 docs/man/salvage-db.1 docs/man/salvage-queue
 dist_man_MANS += docs/man/salvage-symbolicate.1 docs/man/salvage-submit.1 docs/man/salvage-sweep.1
 dist_man_MANS += docs/man/salvage-product.1 docs/man/salvage-throttle.1
 dist_man_MANS += docs/man/salvage-symbols.1 docs/man/salvage-grant.1
+dist_man_MANS += docs/man/salvage-ping.1 docs/man/salvage-hint.1

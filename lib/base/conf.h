@@ -17,6 +17,9 @@
  *        -per-dump         where to, how much, how long: docs/symbols.md "Upstream servers"
  *        symbols-keep      (list) how long symbols stay (lib/books/retention.h)
  *        siglists          directory of signature lists
+ *        ping-keep, ping-sample (list)   crash pings: docs/pings.md
+ *        hints, hint-bit-flip, hint-places, hint-window, hint-period, hint-text-hardware,
+ *        hint-text-unrelated, hint-text-fixed   docs/hints.md
  *        sign-in-url, sign-out-url   where people are authenticated
  *        store-unsafe-fs   on|off: accept a file system whose promises are not known
  *        templates, htdocs directories of the pages

@@ -14,6 +14,7 @@ FUZZ_TARGETS = tests/fuzz/fuzz_books_filter \
     tests/fuzz/fuzz_minidump \
     tests/fuzz/fuzz_multipart \
     tests/fuzz/fuzz_products \
+    tests/fuzz/fuzz_ping \
     tests/fuzz/fuzz_query \
     tests/fuzz/fuzz_report \
     tests/fuzz/fuzz_signature \
@@ -115,3 +116,6 @@ tests_fuzz_fuzz_sentry_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_guard_SOURCES = tests/fuzz/fuzz_guard.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_guard_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_guard_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_ping_SOURCES = tests/fuzz/fuzz_ping.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_ping_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_ping_LDFLAGS = $(FUZZ_LINK)
