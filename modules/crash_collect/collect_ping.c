@@ -120,8 +120,21 @@ static const char *known_product(const char *app)
     return app;
 }
 
+/* Without a list of apps the products that may send crashes count: CrashProducts. */
+static const char *listed_product(request_rec *r, const char *app)
+{
+    const char *product = known_product(app);
+    collect_question_t ask = { .dir = &collect_dir(r)->throttle,
+                               .site = collect_server(r->server)->site,
+                               .r = r,
+                               .pool = r->pool };
+    const sal_products_t *list = collect_products(&ask);
+
+    return !list->n || sal_products_find(list, product) ? product : NULL;
+}
+
 /* The product of an app, or NULL if pings of it are not taken. */
-static const char *product_of(const collect_ping_t *c, const char *app)
+static const char *product_of(request_rec *r, const collect_ping_t *c, const char *app)
 {
     for (int i = 0; c->apps && i < c->apps->nelts; i++) {
         const collect_ping_app_t *a = &APR_ARRAY_IDX(c->apps, i, collect_ping_app_t);
@@ -130,7 +143,7 @@ static const char *product_of(const collect_ping_t *c, const char *app)
             return a->product && strcasecmp(a->name, "any") ? a->product : known_product(app);
         }
     }
-    return c->apps ? NULL : known_product(app);
+    return c->apps ? NULL : listed_product(r, app);
 }
 
 /* ---- replies ---- */
@@ -338,7 +351,7 @@ int collect_ping_handler(request_rec *r, const char *path)
     if (r->method_number != M_POST) {
         return collect_method(r, r->method_number == M_OPTIONS ? "POST" : "POST, OPTIONS");
     }
-    q.product = product_of(q.conf, q.path.app);
+    q.product = product_of(r, q.conf, q.path.app);
     if (!q.product) {
         return refuse(r, HTTP_NOT_FOUND, "pings of this app are not taken");
     }

@@ -248,6 +248,18 @@ def test_apps(stack):
     assert row(stack, document)["product"] == "Two"
 
 
+def test_products(stack):
+    """Without a list of apps, the products that may send crashes may send pings."""
+    path = stack.dir / "products.txt"
+    path.write_text("Firefox\nDemo\n")
+    path.chmod(0o644)
+    stack.httpd_conf(f'<Location "/submit">\nCrashProducts {path}\n</Location>\n')
+    for path, body, status in ((pings.glean_path(app="firefox-desktop"), pings.glean(), 200),
+                               (pings.telemetry_path(app="Demo"), pings.telemetry(), 200),
+                               (pings.glean_path(app="other"), pings.glean(), 404)):
+        assert post(stack, path, body).status_code == status, path
+
+
 def test_settings(stack):
     stack.httpd_conf('<Location "/submit">\nCrashPingApps any\nCrashPingRemove something_new\n'
                      'CrashPingMaxBody 4k\nCrashPingMaxInflated 8k\n</Location>\n')
