@@ -162,7 +162,8 @@ def test_no_full_path_is_kept(stack):
 DIALECTS = {
     "plain": ("", {"Comments": "x"}, []),
     "breakpad-linux": ("", {"prod": "Demo", "comments": "x"}, ["dialect: google"]),
-    "breakpad-windows": ("", {"prod": "Demo"}, ["delimiter without line break", "dialect: google"]),
+    "breakpad-windows": ("", {"prod": "Demo"},
+                         2 * ["delimiter without line break"] + ["dialect: google"]),
     "breakpad-mac": ("", {"prod": "Demo"}, ["delimiter without line break", "dialect: google"]),
     "crashpad": ("", {"prod": "Demo"}, unknown(MAIN, "log") + ["dialect: google"]),
     "electron": ("", {"_productName": "Demo", "prod": "Electron"},

@@ -243,7 +243,7 @@ def sentry_envelope():
 
 def stage_submitter():
     b = "01659896d5dc42cabd7f3d8a3dcdd3bb"
-    extra = dict(EXTRA, uuid="de1bb258-cbbf-4589-a673-34f800160918")
+    extra = dict(EXTRA, uuid="57a6e5ab-cbbf-4589-a673-34f800160918")
     body = (f'--{b}\r\nContent-Disposition: form-data; name="extra"\r\n'
             f"Content-Type: application/json\r\n\r\n{json.dumps(extra)}\r\n").encode()
     body += file(b, "upload_file_minidump", "file.dump", DUMP) + end(b)
