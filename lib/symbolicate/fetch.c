@@ -87,7 +87,6 @@ static void fetch_one(sal_symbolicate_module_t *m, const sal_symbolicate_request
     sal_sym_module_t names = { .debug_file = m->name, .debug_id = m->id };
     bool few = until && m->n_frames <= PART_MAX;
     apr_time_t head_start = apr_time_now() + HEAD_START;
-    sal_symcache_info_t info;
 
     sal_supplier_get_until(&m->ref, supplier, &names,
                            few && head_start < until ? head_start : until, p);
@@ -97,20 +96,45 @@ static void fetch_one(sal_symbolicate_module_t *m, const sal_symbolicate_request
     if (m->ref.pending && few) { /* there is no text here yet */
         sal_supplier_get_until(&m->ref, supplier, &names, until, p);
     }
+}
+
+/* Frames show the file that has the code, where the symbols name it. */
+static void name_one(sal_symbolicate_module_t *m)
+{
+    sal_symcache_info_t info;
+
     if (m->ref.state == SAL_SYM_FOUND) {
         sal_symcache_info(m->ref.cache, &info);
         m->shown = info.code_file[0] ? info.code_file : m->name;
     }
 }
 
+/* What is ready at once, and the beginning of what is not: several are prepared at a time. */
+static void begin_one(sal_symbolicate_module_t *m, sal_supplier_t *supplier, apr_pool_t *p)
+{
+    sal_sym_module_t names = { .debug_file = m->name, .debug_id = m->id };
+
+    sal_supplier_get_until(&m->ref, supplier, &names, 1, p);
+}
+
 void sal_symbolicate_fetch(sal_symbolicate_request_t *req, sal_supplier_t *supplier,
                            apr_time_t until, apr_pool_t *p)
 {
+    for (int i = 0; until && i < req->modules->nelts; i++) {
+        sal_symbolicate_module_t *m = module_of(req, (uint32_t)i);
+
+        if (m->used && m->lookable) {
+            begin_one(m, supplier, p);
+        }
+    }
     for (int i = 0; i < req->modules->nelts; i++) {
         sal_symbolicate_module_t *m = module_of(req, (uint32_t)i);
 
         if (m->used && m->lookable) {
-            fetch_one(m, req, supplier, until, p);
+            if (!until || m->ref.pending) {
+                fetch_one(m, req, supplier, until, p);
+            }
+            name_one(m);
         }
     }
 }

@@ -2,7 +2,8 @@
 libsalvage_core_la_SOURCES += lib/symbols/cab.c lib/symbols/cab.h lib/symbols/elf_id.c lib/symbols/gunzip.c lib/symbols/gunzip.h \
     lib/symbols/module_id.c lib/symbols/module_id.h lib/symbols/object_id.c \
     lib/symbols/object_id.h lib/symbols/object_private.h lib/symbols/packed_elf.c lib/symbols/supplier.c \
-    lib/symbols/supplier.h lib/symbols/supplier_source.c lib/symbols/supplier_source.h \
+    lib/symbols/supplier.h lib/symbols/supplier_search.c lib/symbols/supplier_source.c \
+    lib/symbols/supplier_source.h lib/symbols/supplier_table.c lib/symbols/supplier_table.h \
     lib/symbols/sym_header.c lib/symbols/sym_header.h lib/symbols/symbol_gzip.c \
     lib/symbols/symbol_gzip.h lib/symbols/symbol_index.c lib/symbols/symbol_index.h \
     lib/symbols/symbol_jobs.c lib/symbols/symbol_jobs.h lib/symbols/symbol_made.c \
@@ -17,13 +18,18 @@ libsalvage_core_la_SOURCES += lib/symbols/cab.c lib/symbols/cab.h lib/symbols/el
 
 if WITH_CMOCKA
 check_PROGRAMS += tests/unit/test_symcache tests/unit/test_symcache_damage \
-    tests/unit/test_symfile tests/unit/test_supplier tests/unit/test_symbol_store \
+    tests/unit/test_symfile tests/unit/test_supplier tests/unit/test_supplier_wait \
+    tests/unit/test_symbol_store \
     tests/unit/test_object_id
 tests_unit_test_symcache_damage_SOURCES = tests/unit/test_symcache_damage.c
 tests_unit_test_symcache_damage_LDADD = $(UNIT_LIBS) $(XXHASH_LIBS)
 tests_unit_test_symfile_SOURCES = tests/unit/test_symfile.c
 tests_unit_test_symfile_LDADD = $(UNIT_LIBS)
-tests_unit_test_supplier_SOURCES = tests/unit/test_supplier.c
+tests_unit_test_supplier_SOURCES = tests/unit/test_supplier.c tests/unit/supplier_room.c \
+    tests/unit/supplier_room.h
+tests_unit_test_supplier_wait_SOURCES = tests/unit/test_supplier_wait.c tests/unit/supplier_room.c \
+    tests/unit/supplier_room.h
+tests_unit_test_supplier_wait_LDADD = $(UNIT_LIBS)
 tests_unit_test_supplier_LDADD = $(UNIT_LIBS) $(ZLIB_LIBS)
 tests_unit_test_symcache_SOURCES = tests/unit/test_symcache.c tests/unit/sym_oracle.c \
     tests/unit/sym_oracle.h

@@ -1,9 +1,5 @@
 /*
- * The table of mapped symcaches: who has what, who builds, what is given up when there is too much.
- *
- * One mutex guards all of it; nothing under it does I/O but unmapping. A module is an entry; what
- * is mapped is a map of its own, so that a source that was replaced can be mapped anew while the
- * old map is still in use. An entry that is being filled is `busy`: others wait on the condition.
+ * The table of mapped symcaches at work: who looks, who waits, who is told what.
  */
 #include "symbols/supplier.h"
 
@@ -13,167 +9,12 @@
 #include <unistd.h>
 #include <apr_strings.h>
 #include <apr_time.h>
-#include <xxhash.h>
 #include "base/file.h"
-#include "symbols/supplier_source.h"
+#include "symbols/supplier_table.h"
 
-enum { BUCKETS = 4096, MAX_ENTRIES = 100000, RECHECK_SECONDS = 5, TRIM_SECONDS = 60 };
+enum { RECHECK_SECONDS = 5, TRIM_SECONDS = 60, MAX_FILLERS = 8 };
 enum { NEGATIVE_LOCAL = 2, NEGATIVE_ASKED = 60, CORRUPT_SECONDS = 60, PENDING_SECONDS = 1 };
 #define DEFAULT_MAX_MAPPED (UINT64_C(64) << 30)
-
-typedef struct entry_t entry_t;
-
-typedef struct map_t {
-    entry_t *entry; /* NULL: no longer the entry's current map */
-    const sal_symcache_t *cache;
-    apr_pool_t *pool; /* holds the mapping */
-    uint64_t size, stamp;
-    uint32_t refs;
-} map_t;
-
-struct entry_t {
-    entry_t *next;          /* in the bucket */
-    entry_t *newer, *older; /* by last use */
-    uint64_t hash;
-    sal_sym_state_t state;
-    bool busy, filled;
-    uint32_t waiting;   /* threads that hold a pointer to the entry */
-    apr_time_t checked; /* when the source was last looked at */
-    apr_time_t failed;  /* of CORRUPT: when it was found out, and of what state */
-    uint64_t failed_stamp;
-    map_t *map; /* of FOUND */
-    bool unreachable, pending;
-    apr_interval_time_t built; /* how long that took; 0: told, or not built */
-    char reason[200];
-    size_t name_len;
-    char key[]; /* name, NUL, id, NUL */
-};
-
-struct sal_supplier_t {
-    supply_place_t place;
-    uint64_t max_mapped;
-    apr_time_t negative;
-    pthread_mutex_t lock;
-    pthread_cond_t filled;
-    entry_t *buckets[BUCKETS];
-    entry_t *newest, *oldest;
-    apr_time_t trimmed; /* when the folder was last held against its bound */
-    unsigned fillers;   /* threads that look at a source for others */
-    sal_supplier_stats_t stats;
-};
-
-static const char *entry_id(const entry_t *e)
-{
-    return e->key + e->name_len + 1;
-}
-
-static void unlink_use(sal_supplier_t *s, entry_t *e)
-{
-    *(e->newer ? &e->newer->older : &s->newest) = e->older;
-    *(e->older ? &e->older->newer : &s->oldest) = e->newer;
-}
-
-static void link_newest(sal_supplier_t *s, entry_t *e)
-{
-    e->newer = NULL;
-    e->older = s->newest;
-    *(s->newest ? &s->newest->newer : &s->oldest) = e;
-    s->newest = e;
-}
-
-static uint64_t key_hash(const supply_key_t *key)
-{
-    return XXH3_64bits_withSeed(key->id, strlen(key->id),
-                                XXH3_64bits(key->name, strlen(key->name)));
-}
-
-static void map_free(sal_supplier_t *s, map_t *m)
-{
-    s->stats.mapped_bytes -= m->size;
-    apr_pool_destroy(m->pool);
-    free(m);
-}
-
-/* The entry's map is no longer the current one; it goes with its last reference. */
-static void drop_map(sal_supplier_t *s, entry_t *e)
-{
-    map_t *m = e->map;
-
-    e->map = NULL;
-    if (m) {
-        m->entry = NULL;
-        if (m->refs == 0) {
-            map_free(s, m);
-        }
-    }
-}
-
-static void entry_free(sal_supplier_t *s, entry_t *e)
-{
-    entry_t **at = &s->buckets[e->hash % BUCKETS];
-
-    while (*at != e) {
-        at = &(*at)->next;
-    }
-    *at = e->next;
-    unlink_use(s, e);
-    drop_map(s, e);
-    s->stats.entries--;
-    free(e);
-}
-
-static bool idle(const entry_t *e)
-{
-    return !e->busy && e->waiting == 0 && (!e->map || e->map->refs == 0);
-}
-
-/* Gives up what was not used for longest until the bounds hold. */
-static void evict(sal_supplier_t *s)
-{
-    entry_t *e = s->oldest;
-
-    while (e && (s->stats.mapped_bytes > s->max_mapped || s->stats.entries > MAX_ENTRIES)) {
-        entry_t *newer = e->newer;
-
-        if (idle(e) && (e->map || s->stats.entries > MAX_ENTRIES)) {
-            s->stats.evictions += e->map != NULL;
-            entry_free(s, e);
-        }
-        e = newer;
-    }
-}
-
-static entry_t *find_entry(sal_supplier_t *s, const supply_key_t *key, uint64_t hash)
-{
-    entry_t *e = s->buckets[hash % BUCKETS];
-
-    while (e && (e->hash != hash || strcmp(e->key, key->name) != 0 ||
-                 strcmp(entry_id(e), key->id) != 0)) {
-        e = e->next;
-    }
-    return e;
-}
-
-static entry_t *add_entry(sal_supplier_t *s, const supply_key_t *key, uint64_t hash)
-{
-    size_t name_len = strlen(key->name);
-    size_t id_len = strlen(key->id);
-    entry_t *e = calloc(1, sizeof(*e) + name_len + id_len + 2);
-
-    if (!e) {
-        return NULL;
-    }
-    e->hash = hash;
-    e->name_len = name_len;
-    memcpy(e->key, key->name, name_len + 1);
-    memcpy(e->key + name_len + 1, key->id, id_len + 1);
-    e->next = s->buckets[hash % BUCKETS];
-    s->buckets[hash % BUCKETS] = e;
-    link_newest(s, e);
-    s->stats.entries++;
-    evict(s);
-    return e;
-}
 
 /* Adopts what a look at the source brought; under the lock. */
 static void settle(sal_supplier_t *s, entry_t *e, const supply_result_t *r, apr_pool_t *pool)
@@ -191,7 +32,7 @@ static void settle(sal_supplier_t *s, entry_t *e, const supply_result_t *r, apr_
     if (r->state == SAL_SYM_FOUND) {
         m = calloc(1, sizeof(*m));
     }
-    drop_map(s, e);
+    supply_drop_map(s, e);
     if (m) {
         sal_symcache_info(r->cache, &info);
         *m = (map_t){ e, r->cache, pool, info.file_size, r->stamp, 0 };
@@ -228,8 +69,10 @@ static uint64_t known_stamp(const entry_t *e)
  * does not: they go on with the map there is. True if the symcache was built; whoever takes the
  * entry next is told.
  */
-static bool look(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_pool_t *p)
+static bool look(sal_supplier_t *s, entry_t *e, const supply_key_t *key, bool in_thread,
+                 apr_pool_t *p)
 {
+    supply_place_t place = s->place;
     supply_result_t r;
     apr_pool_t *map_pool = NULL;
     apr_pool_t *scratch;
@@ -242,7 +85,8 @@ static bool look(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_poo
     pthread_mutex_unlock(&s->lock);
     apr_pool_create_unmanaged_ex(&map_pool, NULL, NULL);
     apr_pool_create(&scratch, p);
-    supply_module(&r, &s->place, key, have, map_pool, scratch);
+    place.in_turn = in_thread;
+    supply_module(&r, &place, key, have, map_pool, scratch);
     apr_pool_destroy(scratch);
     pthread_mutex_lock(&s->lock);
     e->waiting--;
@@ -251,6 +95,35 @@ static bool look(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_poo
     e->busy = false;
     pthread_cond_broadcast(&s->filled);
     return r.built;
+}
+
+/*
+ * The same, if it takes neither a build nor a server: the symcache is there, or there is no text
+ * and nobody else to ask. Needs no thread; leaves the entry as it was if it takes more.
+ */
+static void look_at_hand(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_pool_t *p)
+{
+    supply_result_t r;
+    apr_pool_t *map_pool = NULL;
+    apr_pool_t *scratch;
+    bool known;
+
+    e->busy = true;
+    e->waiting++;
+    pthread_mutex_unlock(&s->lock);
+    apr_pool_create_unmanaged_ex(&map_pool, NULL, NULL);
+    apr_pool_create(&scratch, p);
+    known = supply_at_hand(&r, &s->place, key, map_pool, scratch);
+    apr_pool_destroy(scratch);
+    pthread_mutex_lock(&s->lock);
+    e->waiting--;
+    e->busy = false;
+    if (known) {
+        settle(s, e, &r, map_pool);
+    } else {
+        apr_pool_destroy(map_pool);
+    }
+    pthread_cond_broadcast(&s->filled);
 }
 
 /* Only builds make the folder grow, so who built looks after its size; at most once a minute. */
@@ -292,13 +165,6 @@ typedef struct filler_t {
     apr_pool_t *pool;
 } filler_t;
 
-static unsigned max_fillers(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN) / 2;
-
-    return n > 1 ? (unsigned)n : 1;
-}
-
 static void *fill(void *baton)
 {
     filler_t *f = baton;
@@ -306,7 +172,7 @@ static void *fill(void *baton)
     bool built;
 
     pthread_mutex_lock(&s->lock);
-    built = look(s, f->e, &f->key, f->pool);
+    built = look(s, f->e, &f->key, true, f->pool);
     f->e->waiting--;
     pthread_mutex_unlock(&s->lock);
     if (built) {
@@ -327,7 +193,7 @@ static bool start_filler(sal_supplier_t *s, entry_t *e, const supply_key_t *key)
     filler_t *f;
     pthread_t thread;
 
-    if (s->fillers >= max_fillers()) {
+    if (s->fillers >= MAX_FILLERS) {
         return false;
     }
     apr_pool_create_unmanaged_ex(&pool, NULL, NULL);
@@ -376,14 +242,21 @@ static bool wait_filled(sal_supplier_t *s, entry_t *e, apr_time_t until)
 static bool settle_entry(sal_supplier_t *s, entry_t *e, const supply_key_t *key, apr_time_t until,
                          apr_pool_t *p)
 {
+    bool tried = false;
+
     for (;;) {
         if (!e->busy) {
             if (fresh(s, e)) {
                 return true;
             }
             if (!until || e->map) {
-                look(s, e, key, p);
+                look(s, e, key, false, p);
                 return true;
+            }
+            if (!tried) {
+                tried = true;
+                look_at_hand(s, e, key, p);
+                continue;
             }
             start_filler(s, e, key); /* or wait until there is room for one */
         }
@@ -397,10 +270,10 @@ static bool settle_entry(sal_supplier_t *s, entry_t *e, const supply_key_t *key,
 static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, apr_time_t until, bool *late,
                           apr_pool_t *p)
 {
-    uint64_t hash = key_hash(key);
-    entry_t *e = find_entry(s, key, hash);
+    uint64_t hash = supply_key_hash(key);
+    entry_t *e = supply_find_entry(s, key, hash);
 
-    if (!e && !(e = add_entry(s, key, hash))) {
+    if (!e && !(e = supply_add_entry(s, key, hash))) {
         return NULL;
     }
     s->stats.lookups++;
@@ -409,8 +282,8 @@ static entry_t *get_entry(sal_supplier_t *s, const supply_key_t *key, apr_time_t
     } else {
         *late = !settle_entry(s, e, key, until, p);
     }
-    unlink_use(s, e);
-    link_newest(s, e);
+    supply_unlink_use(s, e);
+    supply_link_newest(s, e);
     return e;
 }
 
@@ -436,7 +309,7 @@ static void get_by_key(sal_sym_ref_t *ref, sal_supplier_t *s, const supply_key_t
         ref->built = e->built != 0;
         ref->parsing = e->built;
         e->built = 0;
-        evict(s);
+        supply_evict(s);
     } else {
         ref->state = e->state;
         ref->unreachable = e->unreachable;
@@ -504,6 +377,26 @@ static void adopt_part(sal_sym_ref_t *ref, sal_supplier_t *s, const supply_resul
     ref->entry = m;
 }
 
+/* At most as many passes as there are processors: who comes later does better to wait. */
+static bool enter_part(sal_supplier_t *s)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    bool room;
+
+    pthread_mutex_lock(&s->lock);
+    room = s->parts < (n > 1 ? (unsigned)n : 1);
+    s->parts += room;
+    pthread_mutex_unlock(&s->lock);
+    return room;
+}
+
+static void leave_part(sal_supplier_t *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->parts--;
+    pthread_mutex_unlock(&s->lock);
+}
+
 void sal_supplier_get_part(sal_sym_ref_t *ref, sal_supplier_t *s, const sal_sym_module_t *module,
                            const uint64_t *offsets, size_t n, apr_pool_t *p)
 {
@@ -513,13 +406,14 @@ void sal_supplier_get_part(sal_sym_ref_t *ref, sal_supplier_t *s, const sal_sym_
     supply_result_t r;
     supply_key_t key;
 
-    if (!key_of(&found, &key, s, module, p)) {
+    if (!key_of(&found, &key, s, module, p) || !enter_part(s)) {
         return;
     }
     apr_pool_create_unmanaged_ex(&map_pool, NULL, NULL);
     apr_pool_create(&scratch, p);
     supply_part(&r, &s->place, &key, offsets, n, map_pool, scratch);
     apr_pool_destroy(scratch);
+    leave_part(s);
     if (r.state == SAL_SYM_FOUND) {
         *ref = found;
         adopt_part(ref, s, &r, map_pool);
@@ -555,9 +449,9 @@ void sal_supplier_release(sal_supplier_t *s, sal_sym_ref_t *ref)
     pthread_mutex_lock(&s->lock);
     m->refs--;
     if (!m->entry && m->refs == 0) {
-        map_free(s, m);
+        supply_map_free(s, m);
     } else {
-        evict(s);
+        supply_evict(s);
     }
     pthread_mutex_unlock(&s->lock);
 }
@@ -582,7 +476,7 @@ static apr_status_t supplier_free(void *data)
         if (s->oldest->map) { /* whoever still holds it is mistaken: the supplier is gone */
             s->oldest->map->refs = 0;
         }
-        entry_free(s, s->oldest);
+        supply_entry_free(s, s->oldest);
     }
     pthread_cond_destroy(&s->filled);
     pthread_mutex_destroy(&s->lock);

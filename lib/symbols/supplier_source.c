@@ -91,147 +91,9 @@ const char *supply_symcache_path(const supply_place_t *place, const supply_key_t
                         (unsigned)(h & 0xff), encode_name(key->name, p), key->id);
 }
 
-static bool is_file(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
-}
-
-/* DIR/leaf, or compressed beside it. */
-static const char *find_leaf(const char *dir, const char *leaf, apr_pool_t *p)
-{
-    static const char *const endings[] = { "", ".gz", ".zst" };
-
-    for (int i = 0; i < 3; i++) {
-        const char *path = apr_pstrcat(p, dir, "/", leaf, endings[i], NULL);
-
-        if (is_file(path)) {
-            return path;
-        }
-    }
-    return NULL;
-}
-
-static const char *change_case(const char *s, bool up, apr_pool_t *p)
-{
-    char *out = apr_pstrdup(p, s);
-
-    for (char *c = out; *c; c++) {
-        if (up && *c >= 'a' && *c <= 'z') {
-            *c = (char)(*c - 'a' + 'A');
-        } else if (!up && *c >= 'A' && *c <= 'Z') {
-            *c = (char)(*c - 'A' + 'a');
-        }
-    }
-    return out;
-}
-
-static const char *find_in_tree(const char *root, const supply_key_t *key, apr_pool_t *p)
-{
-    const char *ids[] = { key->id, key->sent_id, change_case(key->id, true, p),
-                          change_case(key->id, false, p) };
-    const char *dir = apr_pstrcat(p, root, "/", key->name, NULL);
-    const char *leaf = sal_symbols_leaf(key->name, p);
-    struct stat st;
-
-    if (stat(dir, &st) != 0) {
-        return NULL;
-    }
-    for (int i = 0; i < 4; i++) {
-        const char *path = find_leaf(apr_pstrcat(p, dir, "/", ids[i], NULL), leaf, p);
-
-        if (path) {
-            return path;
-        }
-    }
-    return NULL;
-}
-
-typedef struct peek_t {
-    const char *id;
-    bool same;
-} peek_t;
-
-static apr_status_t peek_module(void *baton, const sal_symrec_t *rec)
-{
-    peek_t *peek = baton;
-    char id[SUPPLY_ID_MAX];
-
-    if (rec->kind == SAL_SYMREC_MODULE && rec->id.len < sizeof(id)) {
-        memcpy(id, rec->id.s, rec->id.len);
-        id[rec->id.len] = '\0';
-        peek->same = sal_debug_id_same(id, peek->id);
-    }
-    return APR_EOF; /* the first record decides */
-}
-
-/* A symbols path may name one .sym file; it counts for the module it says it is of. */
-static bool file_is_for(const char *path, const supply_key_t *key, apr_pool_t *p)
-{
-    peek_t peek = { key->id, false };
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd >= 0) {
-        sal_symfile_read_fd(sal_symfile_make(peek_module, &peek, p), fd, path, NULL, NULL);
-        close(fd);
-    }
-    return peek.same;
-}
-
-bool supply_is_url(const char *path)
-{
-    return strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0;
-}
-
-static bool lacks(const char *s)
-{
-    return !s || !*s;
-}
-
-bool supply_identify(sal_sym_module_t *module, bool *unreachable, const supply_place_t *place,
-                     apr_pool_t *p)
-{
-    static const char *const all[] = { "", NULL };
-    const sal_sym_upstream_t *up = place->opts.upstream;
-    const char *const *servers = place->any_url ? place->opts.paths : all;
-
-    if (!up || (!lacks(module->debug_file) && !lacks(module->debug_id)) ||
-        lacks(module->code_file) || lacks(module->code_id)) {
-        return false;
-    }
-    for (; *servers; servers++) {
-        apr_status_t rv = APR_ENOENT;
-
-        if (!**servers || supply_is_url(*servers)) {
-            rv = up->identify(&module->debug_file, &module->debug_id, **servers ? *servers : NULL,
-                              module, up->baton, p, NULL);
-        }
-        if (rv == APR_SUCCESS) {
-            return true;
-        }
-        *unreachable = *unreachable || (rv != APR_ENOENT && rv != APR_EINVAL);
-    }
-    return false;
-}
-
-/* One search: what it is for, where it has got to, what came of it. */
-typedef struct search_t {
-    const supply_place_t *place;
-    const supply_key_t *key;
-    supply_result_t *out;
-    apr_pool_t *map_pool, *p;
-    const char *path; /* of the text, once found */
-    bool done;        /* path or out->cache is set */
-    bool tried_cache; /* a symcache of what a server gave was looked for */
-    bool at_once;     /* servers are not asked */
-    char reason[200]; /* of a server that could not answer */
-} search_t;
-
 /* Opens a symcache if it is there and `fits`; the pool holds it then. */
-static bool open_symcache(supply_result_t *out, const char *path, apr_pool_t *map_pool,
-                          bool (*fits)(const sal_symcache_t *c, const void *baton),
-                          const void *baton)
+bool supply_open(supply_result_t *out, const char *path, apr_pool_t *map_pool,
+                 bool (*fits)(const sal_symcache_t *c, const void *baton), const void *baton)
 {
     sal_symcache_t *cache;
     apr_pool_t *trial;
@@ -246,123 +108,14 @@ static bool open_symcache(supply_result_t *out, const char *path, apr_pool_t *ma
     return true;
 }
 
-static bool is_of_server(const sal_symcache_t *c, const void *baton)
-{
-    const supply_key_t *key = baton;
-    sal_symcache_info_t info;
-
-    sal_symcache_info(c, &info);
-    return info.url && *info.url && sal_debug_id_same(info.debug_id, key->id);
-}
-
 /* Tells whoever clears old symcaches that this one is in use; at most once an hour. */
-static void touch(const char *path)
+void supply_touch(const char *path)
 {
     struct stat st;
 
     if (stat(path, &st) == 0 && st.st_mtime < time(NULL) - TOUCH_SECONDS) {
         (void)!utimensat(AT_FDCWD, path, NULL, 0);
     }
-}
-
-static sal_sym_module_t module_of(const supply_key_t *key)
-{
-    return (sal_sym_module_t){ key->name, key->id, key->code_file, key->code_id, key->code_path };
-}
-
-/* What was fetched once need not be fetched again: not even its text need be there any more. */
-static void ask_server(search_t *s, const char *server)
-{
-    const sal_sym_upstream_t *up = s->place->opts.upstream;
-    sal_sym_module_t module = module_of(s->key);
-    sal_error_t err = { 0 };
-    apr_status_t rv;
-
-    if (!s->tried_cache) {
-        const char *path = supply_symcache_path(s->place, s->key, s->p);
-
-        s->tried_cache = true;
-        s->done = open_symcache(s->out, path, s->map_pool, is_of_server, s->key);
-        if (s->done) {
-            touch(path);
-            return;
-        }
-    }
-    rv = up->get(&s->path, server, &module, up->baton, s->p, &err);
-    if (rv == APR_SUCCESS) {
-        s->done = true;
-    } else if (rv != APR_ENOENT && rv != APR_EINVAL && !s->reason[0]) {
-        apr_cpystrn(s->reason, err.message[0] ? err.message : "no answer", sizeof(s->reason));
-    }
-    s->out->pending = s->out->pending || rv == SAL_E_BUSY;
-}
-
-static void search_path(search_t *s, const char *path)
-{
-    struct stat st;
-
-    if (s->place->opts.upstream && supply_is_url(path)) {
-        if (!s->at_once) {
-            ask_server(s, path);
-        }
-        return;
-    }
-    if (stat(path, &st) != 0) {
-        return;
-    }
-    if (S_ISDIR(st.st_mode)) {
-        s->path = find_in_tree(path, s->key, s->p);
-    } else if (S_ISREG(st.st_mode) && file_is_for(path, s->key, s->p)) {
-        s->path = path;
-    }
-    s->done = s->path != NULL;
-}
-
-static void search_store(search_t *s)
-{
-    const char *leaf = sal_symbols_leaf(s->key->name, s->p);
-    bool gzipped;
-
-    s->done =
-        s->place->store && sal_symbol_store_find(&s->path, &gzipped, s->place->store, s->key->name,
-                                                 s->key->id, leaf, true, s->p, NULL) == APR_SUCCESS;
-}
-
-/* The text of the module's symbols, or a symcache that needs none; else the reason in out. */
-static const char *find_source(search_t *s)
-{
-    const sal_supplier_opts_t *o = &s->place->opts;
-    sal_error_t err = { .message = "not found" };
-    apr_status_t rv = APR_ENOENT;
-
-    search_store(s);
-    for (const char *const *path = o->paths; !s->done && path && *path; path++) {
-        search_path(s, *path);
-    }
-    if (!s->done && o->find) {
-        rv = o->find(&s->path, s->key->name, s->key->id, o->find_baton, s->p, &err);
-        s->done = rv == APR_SUCCESS;
-    }
-    if (!s->done && o->upstream && !s->place->any_url && !s->at_once) {
-        ask_server(s, NULL);
-    }
-    if (!s->done && o->make) {
-        sal_sym_module_t module = module_of(s->key);
-
-        rv = o->make(&s->path, &module, o->make_baton, s->p, &err);
-        s->done = rv == APR_SUCCESS;
-    }
-    if (s->done) {
-        return s->path;
-    }
-    s->out->state = SAL_SYM_MISSING;
-    s->out->unreachable = s->reason[0] != '\0';
-    apr_cpystrn(s->out->reason,
-                s->reason[0]               ? s->reason
-                : APR_STATUS_IS_ENOENT(rv) ? "not found"
-                                           : err.message,
-                sizeof(s->out->reason));
-    return NULL;
 }
 
 static bool has_stamp(const sal_symcache_t *c, const void *baton)
@@ -373,7 +126,7 @@ static bool has_stamp(const sal_symcache_t *c, const void *baton)
 /* Opens the symcache if it is there and was made from this state of the source. */
 static bool adopt(supply_result_t *out, const char *path, uint64_t stamp, apr_pool_t *map_pool)
 {
-    return open_symcache(out, path, map_pool, has_stamp, &stamp);
+    return supply_open(out, path, map_pool, has_stamp, &stamp);
 }
 
 /* What a builder that was killed left behind; its rename never came. */
@@ -529,17 +282,58 @@ static void build_locked(supply_result_t *out, const char *path, const char *sou
     }
 }
 
+static int open_turn(const supply_place_t *place, long i, apr_pool_t *p)
+{
+    const char *name = apr_psprintf(p, "%s/build.%ld.lock", place->opts.symcache_dir, i);
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    struct stat st;
+
+    if (fd >= 0 && stat(place->opts.symcache_dir, &st) == 0 && st.st_mode & S_IWGRP) {
+        (void)!fchmod(fd, 0664); /* its maker's only; then it is so already */
+    }
+    return fd;
+}
+
+/*
+ * Of the threads of all processes at most half as many build as there are processors; a descriptor
+ * that keeps the turn, or -1. Who gets a turn already has the lock of its symcache, so nobody waits
+ * for one with a turn in hand.
+ */
+static int take_turn(const supply_place_t *place, apr_pool_t *p)
+{
+    static unsigned next;
+    long turns = sysconf(_SC_NPROCESSORS_ONLN) / 2;
+    int fd;
+
+    turns = turns > 1 ? turns : 1;
+    for (long i = 0; i < turns; i++) {
+        fd = open_turn(place, i, p);
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0) {
+            return fd;
+        }
+        close(fd);
+    }
+    fd = open_turn(place, __atomic_add_fetch(&next, 1, __ATOMIC_RELAXED) % turns, p);
+    while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR) {
+    }
+    return fd;
+}
+
 static void build(supply_result_t *out, const supply_place_t *place, const char *path,
                   const char *source, apr_pool_t *map_pool, apr_pool_t *scratch)
 {
     sal_error_t err = { 0 };
-    int fd;
+    int fd, turn;
 
     if (lock_file(&fd, place->opts.symcache_dir, path, scratch, &err) != APR_SUCCESS) {
         build_aside(out, source, &err, map_pool, scratch);
         return;
     }
+    turn = place->in_turn ? take_turn(place, scratch) : -1;
     build_locked(out, path, source, map_pool, scratch);
+    if (turn >= 0) {
+        close(turn);
+    }
     close(fd);
 }
 
@@ -569,7 +363,7 @@ void supply_module(supply_result_t *out, const supply_place_t *place, const supp
                    uint64_t have, apr_pool_t *map_pool, apr_pool_t *scratch)
 {
     const char *path = supply_symcache_path(place, key, scratch);
-    search_t search = {
+    supply_search_t search = {
         .place = place, .key = key, .out = out, .map_pool = map_pool, .p = scratch
     };
     const char *source;
@@ -578,7 +372,7 @@ void supply_module(supply_result_t *out, const supply_place_t *place, const supp
 
     memset(out, 0, sizeof(*out));
     out->state = SAL_SYM_FOUND;
-    source = find_source(&search);
+    source = supply_find(&search);
     if (settled_without_text(out, have)) {
         return;
     }
@@ -593,13 +387,40 @@ void supply_module(supply_result_t *out, const supply_place_t *place, const supp
         return;
     }
     if (adopt(out, path, stamp, map_pool)) {
-        touch(path);
+        supply_touch(path);
     } else {
         build(out, place, path, source, map_pool, scratch);
     }
     if (out->state == SAL_SYM_FOUND) {
         check_identity(out, key);
     }
+}
+
+bool supply_at_hand(supply_result_t *out, const supply_place_t *place, const supply_key_t *key,
+                    apr_pool_t *map_pool, apr_pool_t *scratch)
+{
+    supply_search_t search = {
+        .place = place, .key = key, .out = out, .map_pool = map_pool, .p = scratch, .at_hand = true
+    };
+    const char *path = supply_symcache_path(place, key, scratch);
+    const char *source;
+    struct stat st;
+
+    memset(out, 0, sizeof(*out));
+    out->state = SAL_SYM_FOUND;
+    source = supply_find(&search);
+    if (search.skipped) {
+        return false;
+    }
+    if (settled_without_text(out, 0)) {
+        return true;
+    }
+    if (stat(source, &st) != 0 || !adopt(out, path, sal_symcache_stamp_of(&st), map_pool)) {
+        return false;
+    }
+    supply_touch(path);
+    check_identity(out, key);
+    return true;
 }
 
 static bool fits_any(const sal_symcache_t *c, const void *baton)
@@ -613,7 +434,7 @@ void supply_part(supply_result_t *out, const supply_place_t *place, const supply
                  const uint64_t *offsets, size_t n, apr_pool_t *map_pool, apr_pool_t *scratch)
 {
     static unsigned number;
-    search_t search = {
+    supply_search_t search = {
         .place = place, .key = key, .out = out, .map_pool = map_pool, .p = scratch, .at_once = true
     };
     const char *path =
@@ -624,12 +445,12 @@ void supply_part(supply_result_t *out, const supply_place_t *place, const supply
 
     memset(out, 0, sizeof(*out));
     out->state = SAL_SYM_FOUND;
-    source = find_source(&search);
+    source = supply_find(&search);
     if (settled_without_text(out, 0)) {
         return;
     }
     if (sal_symcache_build_part(path, source, offsets, n, scratch, &err) != APR_SUCCESS ||
-        !open_symcache(out, path, map_pool, fits_any, NULL)) {
+        !supply_open(out, path, map_pool, fits_any, NULL)) {
         out->state = SAL_SYM_CORRUPT;
         apr_cpystrn(out->reason, err.message, sizeof(out->reason));
     }

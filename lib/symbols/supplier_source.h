@@ -29,6 +29,7 @@ typedef struct supply_place_t { /* where things are looked for; immutable, share
     sal_supplier_opts_t opts;
     sal_symbol_store_t *store; /* NULL: none */
     bool any_url;              /* some path is a server's URL */
+    bool in_turn;              /* of builders in threads only so many are at it on a host */
 } supply_place_t;
 
 typedef struct supply_result_t {
@@ -41,6 +42,31 @@ typedef struct supply_result_t {
     bool pending;     /* ...yet */
     char reason[200];
 } supply_result_t;
+
+/* One search: what it is for, where it has got to, what came of it. */
+typedef struct supply_search_t {
+    const supply_place_t *place;
+    const supply_key_t *key;
+    supply_result_t *out;
+    apr_pool_t *map_pool, *p;
+    const char *path; /* of the text, once found */
+    bool done;        /* path or out->cache is set */
+    bool tried_cache; /* a symcache of what a server gave was looked for */
+    bool at_once;     /* servers are not asked */
+    bool at_hand;     /* the search ends where somebody would have to be asked... */
+    bool skipped;     /* ...which is where it ended */
+    char reason[200]; /* of a server that could not answer */
+} supply_search_t;
+
+/* The text of the module's symbols, or a symcache that needs none; else the reason in out. */
+const char *supply_find(supply_search_t *s);
+
+/* Opens a symcache if it is there and `fits`; the pool holds it then. */
+bool supply_open(supply_result_t *out, const char *path, apr_pool_t *map_pool,
+                 bool (*fits)(const sal_symcache_t *c, const void *baton), const void *baton);
+
+/* Tells whoever clears old symcaches that this one is in use; at most once an hour. */
+void supply_touch(const char *path);
 
 /* True for a path that is a server's URL. */
 bool supply_is_url(const char *path);
@@ -69,6 +95,13 @@ const char *supply_symcache_path(const supply_place_t *place, const supply_key_t
  */
 void supply_module(supply_result_t *out, const supply_place_t *place, const supply_key_t *key,
                    uint64_t have, apr_pool_t *map_pool, apr_pool_t *scratch);
+
+/*
+ * The same if it takes neither a build nor a question to somebody else; false: it takes more, or
+ * who could be asked was not.
+ */
+bool supply_at_hand(supply_result_t *out, const supply_place_t *place, const supply_key_t *key,
+                    apr_pool_t *map_pool, apr_pool_t *scratch);
 
 /*
  * The same for some addresses only: of a file that is gone when this returns, but for its map. Asks

@@ -220,7 +220,7 @@ static bool begins(const char *line, size_t len, const char *with)
 {
     size_t n = strlen(with);
 
-    return len > n && memcmp(line, with, n) == 0;
+    return len >= n && memcmp(line, with, n) == 0;
 }
 
 static apr_status_t on_line(void *baton, const char *line, size_t len)
@@ -233,8 +233,11 @@ static apr_status_t on_line(void *baton, const char *line, size_t len)
             return on_symbol(part, line, len);
         }
         break;
-    case 'P':
-        return on_symbol(part, line, len);
+    case 'P': /* another word is a damaged line, and ends no block */
+        if (begins(line, len, "PUBLIC")) {
+            return on_symbol(part, line, len);
+        }
+        break;
     case 'S':
         return APR_SUCCESS;
     default:

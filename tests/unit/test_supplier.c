@@ -8,7 +8,6 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <glob.h>
 #include <pthread.h>
 #include <signal.h>
@@ -26,64 +25,11 @@
 #include <apr_time.h>
 #include "base/file.h"
 #include "base/log.h"
+#include "supplier_room.h"
 #include "symbols/supplier.h"
 
-#define ID "C3B913878AFB017237A4A08B325905C70"
-
 static apr_pool_t *pool;
-static char dir[] = "/tmp/test_supplier.XXXXXX";
-
-static const char *in_dir(const char *name)
-{
-    return apr_pstrcat(pool, dir, "/", name, NULL);
-}
-
-/* DIR/tree/NAME/ID/leaf with functions named after `tag`, about `functions` of them. */
-static const char *put_symbols(const char *name, const char *id, const char *tag, int functions)
-{
-    const char *folder = apr_psprintf(pool, "%s/tree/%s/%s", dir, name, id);
-    const char *path = apr_psprintf(pool, "%s/%s.sym", folder, name);
-    FILE *f;
-
-    assert_int_equal(sal_dir_make(folder, 0755, 0, pool, NULL), APR_SUCCESS);
-    f = fopen(apr_pstrcat(pool, path, ".new", NULL), "w");
-    assert_non_null(f);
-    fprintf(f, "MODULE Linux x86_64 %s %s\nFILE 0 a.c\n", id, name);
-    for (int i = 0; i < functions; i++) {
-        fprintf(f, "FUNC %x 10 0 %s_%d\n%x 8 %d 0\n%x 8 %d 0\n", 0x1000 + i * 16, tag, i,
-                0x1000 + i * 16, i + 1, 0x1008 + i * 16, i + 2);
-    }
-    fclose(f);
-    assert_int_equal(rename(apr_pstrcat(pool, path, ".new", NULL), path), 0);
-    return path;
-}
-
-static sal_supplier_t *make(const char *symcache, apr_uint64_t max_mapped, apr_pool_t *p)
-{
-    const char **paths = apr_pcalloc(p, 2 * sizeof(*paths));
-    sal_supplier_opts_t opts = {
-        .symcache_dir = symcache, .paths = paths, .max_mapped = max_mapped, .negative_seconds = 1
-    };
-    sal_supplier_t *s;
-    sal_error_t err;
-
-    paths[0] = in_dir("tree");
-    if (sal_supplier_make(&s, &opts, p, &err) != APR_SUCCESS) {
-        fail_msg("%s", err.message);
-    }
-    return s;
-}
-
-/* Name of the function at 0x1000, or "" without symbols. */
-static const char *first_function(const sal_sym_ref_t *ref)
-{
-    sal_sym_hit_t hit;
-
-    if (!ref->cache || !sal_symcache_lookup(ref->cache, 0x1000, &hit, NULL, 0)) {
-        return "";
-    }
-    return apr_pstrmemdup(pool, hit.outer.function.s, hit.outer.function.len);
-}
+static const char *dir;
 
 typedef struct asker_t {
     sal_supplier_t *s;
@@ -186,15 +132,6 @@ static void many_processes_one_build(void **state)
         builds += WEXITSTATUS(status);
     }
     assert_int_equal(builds, 1);
-}
-
-static size_t count_files(const char *pattern)
-{
-    glob_t g = { 0 };
-    size_t n = glob(apr_pstrcat(pool, dir, "/", pattern, NULL), 0, NULL, &g) == 0 ? g.gl_pathc : 0;
-
-    globfree(&g);
-    return n;
 }
 
 /* Killed at many points of its work, a builder leaves a state from which the next one succeeds. */
@@ -509,165 +446,6 @@ static void the_folder_is_trimmed(void **state)
     assert_int_not_equal(access(apr_pstrcat(pool, root, "/v4/bb/y/USED.symx", NULL), F_OK), 0);
 }
 
-/* Takes the lock that builders of a module's symcache take, in `cache`; a descriptor. */
-static int hold_builders(const char *cache, const char *name)
-{
-    glob_t g = { 0 };
-    sal_supplier_t *s;
-    sal_sym_ref_t ref;
-    apr_pool_t *p;
-    int fd;
-
-    apr_pool_create(&p, pool);
-    s = make(cache, 0, p); /* builds once, so that the lock is there */
-    sal_supplier_get(&ref, s, name, ID, p);
-    assert_int_equal(ref.state, SAL_SYM_FOUND);
-    sal_supplier_release(s, &ref);
-    apr_pool_destroy(p);
-    assert_int_equal(glob(apr_psprintf(pool, "%s/v*/*/%s/*.symx.lock", cache, name), 0, NULL, &g),
-                     0);
-    fd = open(g.gl_pathv[0], O_RDWR | O_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_int_equal(flock(fd, LOCK_EX), 0);
-    *strrchr(g.gl_pathv[0], '.') = '\0';
-    assert_int_equal(unlink(g.gl_pathv[0]), 0);
-    globfree(&g);
-    return fd;
-}
-
-/* Waiting ends when it shall; the build goes on, and one call is told of it. */
-static void waiting_has_an_end(void **state)
-{
-    sal_sym_module_t module = { .debug_file = "slow.so", .debug_id = ID };
-    apr_time_t begun;
-    sal_sym_ref_t ref;
-    sal_supplier_t *s;
-    apr_pool_t *p;
-    int fd;
-
-    (void)state;
-    put_symbols("slow.so", ID, "slow", 100);
-    fd = hold_builders(in_dir("cache11"), "slow.so");
-    apr_pool_create(&p, pool);
-    s = make(in_dir("cache11"), 0, p);
-    for (int ms = 0; ms <= 200; ms += 100) {
-        begun = apr_time_now();
-        sal_supplier_get_until(&ref, s, &module, begun + apr_time_from_msec(ms) + 1, p);
-        assert_int_equal(ref.state, SAL_SYM_MISSING);
-        assert_true(ref.pending);
-        assert_false(ref.unreachable);
-        assert_non_null(ref.reason);
-        assert_in_range(apr_time_now() - begun, ms * 1000, ms * 1000 + 2000000);
-        sal_supplier_release(s, &ref);
-    }
-    flock(fd, LOCK_UN);
-    sal_supplier_get_until(&ref, s, &module, apr_time_now() + apr_time_from_sec(30), p);
-    assert_string_equal(first_function(&ref), "slow_0");
-    assert_true(ref.built);
-    assert_true(ref.parsing >= apr_time_from_msec(200));
-    assert_false(ref.pending || ref.part);
-    sal_supplier_release(s, &ref);
-    sal_supplier_get_until(&ref, s, &module, apr_time_now() + 1,
-                           p); /* mapped: nothing to wait for */
-    assert_string_equal(first_function(&ref), "slow_0");
-    assert_false(ref.built);
-    assert_int_equal(ref.parsing, 0);
-    sal_supplier_release(s, &ref);
-    module.debug_file = "absent.so"; /* not being there is soon known */
-    sal_supplier_get_until(&ref, s, &module, apr_time_now() + apr_time_from_sec(30), p);
-    assert_int_equal(ref.state, SAL_SYM_MISSING);
-    assert_false(ref.pending);
-    apr_pool_destroy(p);
-    close(fd);
-}
-
-static void same_answers(const sal_sym_ref_t *part, const sal_sym_ref_t *whole, uint64_t offset)
-{
-    sal_sym_hit_t a = { 0 }, b = { 0 };
-    bool found = sal_symcache_lookup(whole->cache, offset, &b, NULL, 0);
-
-    assert_int_equal(sal_symcache_lookup(part->cache, offset, &a, NULL, 0), found);
-    assert_int_equal(a.outer.function.len, b.outer.function.len);
-    assert_memory_equal(a.outer.function.s ? a.outer.function.s : "",
-                        b.outer.function.s ? b.outer.function.s : "", a.outer.function.len);
-    assert_int_equal(a.outer.line, b.outer.line);
-    assert_int_equal(a.function_offset, b.function_offset);
-    assert_int_equal(a.function_size, b.function_size);
-}
-
-/* Few addresses of a module that another builds: the same answers, of a file that nobody sees. */
-static void part_of_a_module(void **state)
-{
-    static const uint64_t offsets[] = { 0,      0xfff,  0x1000, 0x1009,
-                                        0x1010, 0x163f, 0x1640, UINT64_C(0x100001000) };
-    enum { N = sizeof(offsets) / sizeof(offsets[0]) };
-    sal_sym_module_t module = { .debug_file = "part.so", .debug_id = ID };
-    sal_supplier_stats_t stats, after;
-    sal_sym_ref_t part, whole;
-    sal_supplier_t *s;
-    apr_pool_t *p;
-    int fd;
-
-    (void)state;
-    put_symbols("part.so", ID, "part", 100);
-    fd = hold_builders(in_dir("cache12"), "part.so");
-    apr_pool_create(&p, pool);
-    s = make(in_dir("cache12"), 0, p);
-    sal_supplier_get_until(&part, s, &module, apr_time_now() + 1, p);
-    assert_true(part.pending);
-    sal_supplier_get_part(&part, s, &module, offsets, N, p);
-    assert_int_equal(part.state, SAL_SYM_FOUND);
-    assert_true(part.part);
-    assert_false(part.pending || part.built);
-    assert_true(part.parsing > 0);
-    assert_string_equal(first_function(&part), "part_0");
-    assert_int_equal(count_files("cache12/part.*"), 0);
-    assert_int_equal(count_files("cache12/v*/*/*/*.symx"), 0);
-    flock(fd, LOCK_UN);
-    sal_supplier_get_until(&whole, s, &module, apr_time_now() + apr_time_from_sec(30), p);
-    assert_int_equal(whole.state, SAL_SYM_FOUND);
-    for (size_t i = 0; i < N; i++) {
-        same_answers(&part, &whole, offsets[i]);
-    }
-    sal_supplier_release(s, &whole);
-    sal_supplier_stats(s, &stats);
-    assert_int_equal(stats.entries, 1); /* a part is none of them, but it counts as mapped */
-    sal_supplier_release(s, &part);
-    sal_supplier_stats(s, &after);
-    assert_in_range(after.mapped_bytes, 1, stats.mapped_bytes - 1);
-    apr_pool_destroy(p);
-    close(fd);
-}
-
-/* What a part cannot be made of: no text leaves things as they were, a bad one is told. */
-static void part_of_nothing(void **state)
-{
-    static const uint64_t offset = 0x1000;
-    sal_sym_module_t module = { .debug_file = "nothing.so", .debug_id = ID };
-    sal_sym_ref_t ref = { .state = SAL_SYM_MISSING, .pending = true, .reason = "as it was" };
-    sal_supplier_t *s;
-    apr_pool_t *p;
-    FILE *f;
-
-    (void)state;
-    apr_pool_create(&p, pool);
-    s = make(in_dir("cache13"), 0, p);
-    sal_supplier_get_part(&ref, s, &module, &offset, 1, p);
-    assert_int_equal(ref.state, SAL_SYM_MISSING);
-    assert_true(ref.pending);
-    assert_string_equal(ref.reason, "as it was");
-    f = fopen(put_symbols("nothing.so", ID, "f", 1), "w");
-    fprintf(f, "<html>no symbols today</html>\n");
-    fclose(f);
-    sal_supplier_get_part(&ref, s, &module, &offset, 1, p);
-    assert_int_equal(ref.state, SAL_SYM_CORRUPT);
-    assert_false(ref.pending);
-    assert_null(ref.cache);
-    assert_int_equal(count_files("cache13/part.*"), 0);
-    sal_supplier_release(s, &ref);
-    apr_pool_destroy(p);
-}
-
 typedef struct reader_t {
     sal_supplier_t *s;
     int first;
@@ -736,25 +514,15 @@ static void eviction_while_reading(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    apr_initialize();
-    apr_pool_create(&pool, NULL);
-    sal_log_threshold(SAL_LOG_ERROR);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
+    pool = room_open();
+    dir = in_dir("");
+    return pool ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    apr_pool_destroy(pool);
-    return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return room_close();
 }
 
 int main(void)
@@ -771,9 +539,6 @@ int main(void)
         cmocka_unit_test(the_bound_holds),
         cmocka_unit_test(a_folder_that_cannot_be_written),
         cmocka_unit_test(the_folder_is_trimmed),
-        cmocka_unit_test(waiting_has_an_end),
-        cmocka_unit_test(part_of_a_module),
-        cmocka_unit_test(part_of_nothing),
         cmocka_unit_test(eviction_while_reading),
     };
 
