@@ -197,7 +197,7 @@ static apr_status_t connect_db(collect_keeper_t *k, sal_error_t *err)
 static void complain(collect_keeper_t *k, apr_status_t rv, const sal_error_t *err)
 {
     if (rv != APR_SUCCESS && !k->complained) {
-        sal_log(SAL_LOG_WARNING, 1025, "ledger rows cannot be written: %s", err->message);
+        sal_log(SAL_LOG_NOTICE, 1025, "ledger rows cannot be written: %s", err->message);
     } else if (rv == APR_SUCCESS && k->complained) {
         sal_log(SAL_LOG_NOTICE, 1026, "ledger rows are written again");
     }
