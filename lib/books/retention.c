@@ -74,6 +74,9 @@ static void which_filters(books_sql_t *q, const sal_symbols_which_t *w, int64_t 
         books_sql_part(q, "lower(f.debug_file || '/' || f.debug_id || '/' || f.leaf)", w->key,
                        false);
     }
+    if (w->file) {
+        number(q, "f.id = ", w->file, "::bigint");
+    }
     if (w->upload) {
         number(q, "f.upload_id = ", w->upload, "::bigint");
     }
@@ -306,6 +309,52 @@ apr_status_t sal_symbols_delete(sal_symbols_gone_t *out, const sal_symbols_which
 
     *out = (sal_symbols_gone_t){ 0 };
     return go_through(&c, &w, db, p, err);
+}
+
+/* What is meant, as one would write it: "product=Demo version=1.0". */
+static const char *which_text(const sal_symbols_which_t *w, apr_pool_t *p)
+{
+    const struct {
+        const char *name, *value;
+    } texts[] = { { "product=", w->product },
+                  { "version=", w->version },
+                  { "channel=", w->channel },
+                  { "build=", w->build },
+                  { "key=", w->key },
+                  { "upload=", w->upload ? apr_psprintf(p, "%" APR_INT64_T_FMT, w->upload) : NULL },
+                  { "file=", w->file ? apr_psprintf(p, "%" APR_INT64_T_FMT, w->file) : NULL },
+                  { "kind=", w->kind < 0 ? NULL
+                             : w->kind   ? "try"
+                                         : "regular" },
+                  { "older=", w->older ? apr_psprintf(p, "%" APR_INT64_T_FMT, w->older) : NULL } };
+    const char *out = "";
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (texts[i].value) {
+            out = apr_pstrcat(p, out, *out ? " " : "", texts[i].name, texts[i].value, NULL);
+        }
+    }
+    return *out ? out : "all";
+}
+
+apr_status_t sal_symbols_delete_by(sal_symbols_gone_t *out, const sal_symbols_which_t *which,
+                                   bool dry, const char *actor, sal_symbols_found_fn fn,
+                                   void *baton, sal_symbol_store_t *store, sal_db_t *db,
+                                   apr_pool_t *p, sal_error_t *err)
+{
+    apr_status_t rv = sal_symbols_delete(out, which, true, fn, baton, store, db, p, err);
+    const char *detail;
+
+    if (rv != APR_SUCCESS || dry || !out->files) {
+        return rv;
+    }
+    detail = apr_psprintf(p, "%" APR_INT64_T_FMT " files, %" APR_INT64_T_FMT " bytes",
+                          (apr_int64_t)out->files, (apr_int64_t)out->stored);
+    rv = sal_db_exec(db, &sal_s_auth_audit_put, NULL, p, err, SAL_V_TEXT(actor),
+                     SAL_V_TEXT("symbols.delete"), SAL_V_TEXT(which_text(which, p)),
+                     SAL_V_TEXT(detail));
+    return rv == APR_SUCCESS ? sal_symbols_delete(out, which, false, NULL, NULL, store, db, p, err)
+                             : rv;
 }
 
 apr_status_t sal_symbols_expire(sal_symbols_gone_t *out, const apr_array_header_t *rules, bool dry,

@@ -39,7 +39,7 @@ SAL_API apr_status_t sal_keep_rule_parse(sal_keep_rule_t *out, const char *text,
 typedef struct sal_symbols_which_t {
     const char *product, *version, *channel, *build; /* exactly, but for letter case */
     const char *key;                                 /* a part of the key, any letter case */
-    int64_t upload;                                  /* id */
+    int64_t file, upload;                            /* ids */
     int kind;                                        /* -1: any, 0: regular, 1: try */
     int64_t older;                                   /* seconds since it was sent; 0: any */
 } sal_symbols_which_t;
@@ -72,6 +72,16 @@ SAL_API apr_status_t sal_symbols_delete(sal_symbols_gone_t *out, const sal_symbo
                                         bool dry, sal_symbols_found_fn fn, void *baton,
                                         sal_symbol_store_t *store, sal_db_t *db, apr_pool_t *p,
                                         sal_error_t *err);
+
+/*
+ * The same on somebody's behalf: a row of the audit log says who deletes what, before anything is
+ * gone. fn hears of each file before, dry or not.
+ */
+SAL_API apr_status_t sal_symbols_delete_by(sal_symbols_gone_t *out,
+                                           const sal_symbols_which_t *which, bool dry,
+                                           const char *actor, sal_symbols_found_fn fn, void *baton,
+                                           sal_symbol_store_t *store, sal_db_t *db, apr_pool_t *p,
+                                           sal_error_t *err);
 
 /* Deletes what the rules let go. */
 SAL_API apr_status_t sal_symbols_expire(sal_symbols_gone_t *out, const apr_array_header_t *rules,

@@ -499,10 +499,14 @@ static int syminfo(symbols_req_t *q, const char *rest)
 
 static int uploads_route(symbols_req_t *q, const char *rest)
 {
-    int rc = symbols_api_method(q, "GET, HEAD");
+    int rc =
+        symbols_api_method(q, symbols_api_may_delete(rest) ? "GET, HEAD, DELETE" : "GET, HEAD");
 
     if (rc != DECLINED || (rc = needs_login(q)) != DECLINED) {
         return rc;
+    }
+    if (q->r->method_number == M_DELETE) {
+        return symbols_api_delete(q, rest);
     }
     if (!*rest || !strcmp(rest, "/")) {
         return list_uploads(q);

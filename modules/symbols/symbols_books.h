@@ -95,6 +95,15 @@ apr_status_t symbols_token_list(json_t **out, symbols_req_t *q, const char *stat
 
 int symbols_api_tokens(symbols_req_t *q, const char *rest);
 
+/* DECLINED, or the refusal of a change that was neither sent with a token nor from a page of ours.
+ */
+int symbols_api_forged(symbols_req_t *q, apr_table_t *form);
+
+/* ---- deleting: symbols_delete.c; rest: what follows /api/uploads ---- */
+
+int symbols_api_may_delete(const char *rest);
+int symbols_api_delete(symbols_req_t *q, const char *rest);
+
 /* ---- missing symbols: symbols_missing_list.c ---- */
 
 /* /missingsymbols/ and /missingsymbols.csv: for everybody. */

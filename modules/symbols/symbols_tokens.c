@@ -279,15 +279,13 @@ static int drop(symbols_req_t *q, int64_t id)
 }
 
 /* Changes need a token, a form of ours, or the word of the browser. */
-static int trusted(symbols_req_t *q, apr_table_t *form)
+int symbols_api_forged(symbols_req_t *q, apr_table_t *form)
 {
     const char *sent = apr_table_get(q->r->headers_in, "X-CSRFToken");
 
-    return web_form_trusted(q->r, &q->who, sent ? sent : web_param(form, "csrf"));
-}
-
-static int refuse_forged(symbols_req_t *q)
-{
+    if (web_form_trusted(q->r, &q->who, sent ? sent : web_param(form, "csrf"))) {
+        return DECLINED;
+    }
     return web_reply_error(q->r, HTTP_FORBIDDEN,
                            "CSRF verification failed: send the csrf_token of /api/_auth/ as "
                            "X-CSRFToken");
@@ -311,8 +309,8 @@ static int one_route(symbols_req_t *q, const char *rest)
     if ((rc = symbols_api_method(q, extending ? "POST" : "DELETE")) != DECLINED) {
         return rc;
     }
-    if (!trusted(q, form)) {
-        return refuse_forged(q);
+    if ((rc = symbols_api_forged(q, form)) != DECLINED) {
+        return rc;
     }
     return extending ? extend(q, id, form) : drop(q, id);
 }
@@ -341,5 +339,5 @@ int symbols_api_tokens(symbols_req_t *q, const char *rest)
         return list(q);
     }
     form = web_form(q->r, 65536);
-    return trusted(q, form) ? make(q, form) : refuse_forged(q);
+    return (rc = symbols_api_forged(q, form)) != DECLINED ? rc : make(q, form);
 }

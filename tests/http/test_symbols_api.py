@@ -562,3 +562,104 @@ def test_database_away(stack):
     stack.stop("postgres")
     r = api(stack, "/api/uploads/", key)
     assert r.status_code == 503 and "Retry-After" in r.headers and r.json()["error"]
+
+
+# ---- deleting ----
+
+@pytest.fixture
+def keeper(stack):
+    """May delete, and look at all."""
+    return token(stack, "keeper@example.com", "manage_symbols", "view_all_uploads")
+
+
+def there(stack, key):
+    return requests.get(f"{stack.url}/symbols/v1/{key}", timeout=30).status_code
+
+
+def file_id(stack, upload_id, key):
+    debug_file = key.split("/")[0]
+    return stack.query("select id from symbol_file where upload_id = %s and debug_file = %s",
+                       upload_id, debug_file)[0][0]
+
+
+def test_delete_a_file(stack, sent, keeper):
+    upload_id, names, _, _ = sent
+    path = f"/api/uploads/files/file/{file_id(stack, upload_id, names[0])}"
+    dry = api(stack, path + "?dry_run=1", keeper, "DELETE").json()
+    assert (dry["ok"], dry["dry_run"], dry["files"], dry["keys"], dry["freed_size"]) == (
+        True, True, 1, [names[0]], 0)
+    assert (there(stack, names[0]), dry["stored_size"] > 0, dry["more"]) == (200, True, False)
+    done = api(stack, path, keeper, "DELETE").json()
+    assert (done["dry_run"], done["files"], done["keys"]) == (False, 1, [names[0]])
+    assert done["freed_size"] == done["stored_size"] == dry["stored_size"]
+    assert (there(stack, names[0]), there(stack, names[1])) == (404, 200)
+    assert stack.query("select action, target, detail from audit_log where actor = %s order by id "
+                       "desc limit 1", "keeper@example.com") == [
+        ("symbols.delete", path.replace("/api/uploads/files/file/", "file="),
+         f"1 files, {dry['stored_size']} bytes")]
+    r = api(stack, path, keeper, "DELETE")
+    assert (r.status_code, r.json()) == (404, {"error": "No FileUpload matches the given query."})
+
+
+def test_delete_an_upload(stack, sent, keeper):
+    upload_id, names, _, _ = sent
+    path = f"/api/uploads/upload/{upload_id}"
+    assert api(stack, path + "?dry_run=no", keeper, "DELETE").json()["files"] == 2
+    assert [there(stack, n) for n in names] == [404, 404]
+    assert api(stack, path, keeper).json()["upload"]["file_uploads"] == []
+    assert api(stack, path, keeper, "DELETE").json()["files"] == 0
+    r = api(stack, "/api/uploads/upload/999999999", keeper, "DELETE")
+    assert (r.status_code, r.json()) == (404, {"error": "No Upload matches the given query."})
+    for path in ("/api/uploads/upload/x", "/api/uploads/files/file/", "/api/uploads/upload/0"):
+        assert api(stack, path, keeper, "DELETE").status_code == 404, path
+
+
+def test_delete_a_release(stack, keeper):
+    product, keys = f"Product {an_id()[:8]}", []
+    for version, is_try in (("1.0", ""), ("1.0", "1"), ("2.0", "")):
+        debug_id = an_id()
+        keys.append(f"rel.pdb/{debug_id}/rel.sym")
+        r = upload(stack, archive({keys[-1]: sym("rel.pdb", debug_id)}),
+                   fields={"product": product, "version": version, "try": is_try})
+        assert r.status_code == 201, r.text
+
+    def delete(**which):
+        r = api(stack, "/api/uploads/files/", keeper, "DELETE", params=which)
+        assert r.status_code == 200, r.text
+        return r.json()["keys"]
+
+    assert delete(product=product.lower(), dry_run="1") == keys
+    assert delete(product=product, version="3.0") == []
+    assert delete(product=product, version="1.0", upload_type="regular") == keys[:1]
+    assert delete(product=product, key="REL.pdb") == keys[1:]
+    assert stack.query("select count(*) from symbol_file where product = %s", product) == [(0,)]
+
+
+@pytest.mark.parametrize("query,field,text", [
+    ("", "product", "One of product, version, channel, build, key is required."),
+    ("?upload_type=try", "product", "One of product, version, channel, build, key is required."),
+    ("?product=", "product", "One of product, version, channel, build, key is required."),
+    ("?product=x&upload_type=odd", "upload_type", "Unrecognized upload_type value 'odd'")])
+def test_delete_needs_a_release(stack, keeper, query, field, text):
+    r = api(stack, "/api/uploads/files/" + query, keeper, "DELETE")
+    assert (r.status_code, r.json()) == (400, {"errors": {field: [text]}})
+
+
+def test_who_may_delete(stack, sent):
+    upload_id, names, user, key = sent
+    paths = [f"/api/uploads/upload/{upload_id}", "/api/uploads/files/?key=mod.pdb",
+             f"/api/uploads/files/file/{file_id(stack, upload_id, names[0])}"]
+    boss = admin(stack)
+    for path in paths:
+        r = api(stack, path, method="DELETE")
+        assert (r.status_code, r.json()) == (403, NO_LOGIN)
+        for other in (key, token(stack, "auditor@example.com", "view_all_uploads")):
+            r = api(stack, path, other, "DELETE")
+            assert (r.status_code, r.json()) == (403, {"error": "Forbidden"})
+        for headers in ({}, {"X-CSRFToken": "0" * 64}, {"Origin": "https://evil.example"}):
+            r = boss.request("DELETE", path, headers=headers)
+            assert r.status_code == 403 and "CSRF" in r.json()["error"], headers
+    assert [there(stack, n) for n in names] == [200, 200]
+    assert api(stack, "/api/uploads/", key, "DELETE").status_code == 405
+    assert boss.change("DELETE", paths[0]).json()["files"] == 2
+    assert [there(stack, n) for n in names] == [404, 404]
