@@ -89,7 +89,7 @@ static void report_name(const char *name, const json_t *skipped, long *counts)
 /* One archive's lines; the caller holds the lock. */
 static int report(const char *path, const upload_reply_t *reply)
 {
-    json_t *doc = json_loads(reply->data ? reply->data : "", 0, NULL);
+    json_t *doc = json_loads(tool_reply_text(&reply->body), 0, NULL);
     const json_t *upload = json_object_get(doc, "upload");
     const json_t *skipped = json_object_get(upload, "skipped_keys");
     zip_t *zip = skipped ? zip_open(path, ZIP_RDONLY, NULL) : NULL;
@@ -176,7 +176,7 @@ static int run_job(work_t *w, const job_t *job, int number, apr_pool_t *p)
     if (!job->path) {
         unlink(path);
     }
-    free(reply.data);
+    free(reply.body.data);
     return rc;
 }
 

@@ -48,6 +48,11 @@ static const apr_getopt_option_t options[] = {
     CMD_OPT_END,
 };
 
+void signature_cmd_help(void)
+{
+    printf("usage: salvage %s\n", USAGE);
+}
+
 static int set_option(signature_cmd_t *req, int c, const char *value)
 {
     switch (c) {
@@ -93,7 +98,7 @@ static int set_option(signature_cmd_t *req, int c, const char *value)
                    ? CMD_OK
                    : cmd_usage(USAGE, "--format is json, text, csv or markdown, not %s", value);
     default:
-        printf("usage: salvage %s\n", USAGE);
+        signature_cmd_help();
         return -1;
     }
 }

@@ -25,6 +25,9 @@ typedef struct signature_cmd_t {
     sal_siglists_t *siglists;
 } signature_cmd_t;
 
+/* Prints how the command is called. */
+void signature_cmd_help(void);
+
 /* CMD_OK, or the exit code; -1: help was printed. */
 int signature_cmd_options(signature_cmd_t *req, int argc, const char **argv, apr_pool_t *p);
 

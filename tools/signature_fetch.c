@@ -13,13 +13,13 @@
 #include <apr_strings.h>
 #include <curl/curl.h>
 
+#include "reply.h"
 #include "signature_cmd.h"
 
-enum { REPLY_MAX = 256 << 20, CRASH_ID = 36, ID_LINE_MAX = 4096 };
+enum { REPLY_MAX = 256 << 20, CRASH_ID = 36, ID_LINE_MAX = 4096, SILENT_SECONDS = 60 };
 
 typedef struct {
-    char *data; /* malloc'd, NUL-terminated */
-    size_t size;
+    tool_reply_t body;
     long status;
 } reply_t;
 
@@ -68,23 +68,6 @@ static const char *crash_id_of(const char *text, apr_pool_t *p)
 
 /* ---- one request ---- */
 
-static size_t take_reply(char *data, size_t size, size_t n, void *baton)
-{
-    reply_t *reply = baton;
-    char *grown;
-
-    size *= n;
-    grown = size <= REPLY_MAX - reply->size ? realloc(reply->data, reply->size + size + 1) : NULL;
-    if (!grown) {
-        return 0;
-    }
-    reply->data = grown;
-    memcpy(grown + reply->size, data, size);
-    reply->size += size;
-    grown[reply->size] = '\0';
-    return size;
-}
-
 static CURLcode get(CURL *curl, const char *url, const char *token, reply_t *reply, apr_pool_t *p)
 {
     struct curl_slist *headers = NULL;
@@ -93,17 +76,9 @@ static CURLcode get(CURL *curl, const char *url, const char *token, reply_t *rep
     if (token && *token) {
         headers = curl_slist_append(NULL, apr_pstrcat(p, "Auth-Token: ", token, NULL));
     }
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    tool_request(curl, url, "salvage-signature", SILENT_SECONDS, &reply->body);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "salvage-signature");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 30L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 60L);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_reply);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
     rc = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->status);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, NULL);
@@ -119,22 +94,49 @@ static void warn(const char *text)
     fprintf(stderr, "WARNING: %s\n", text);
 }
 
-static fetch_t show(const signature_cmd_t *req, const char *id, const reply_t *reply, apr_pool_t *p)
+static json_t *object_of(const reply_t *reply)
 {
-    json_t *crash = json_loadb(reply->data ? reply->data : "", reply->size, JSON_ALLOW_NUL, NULL);
-    const json_t *error = json_object_get(crash, "error");
-    json_t *data;
+    json_t *crash =
+        json_loadb(tool_reply_text(&reply->body), reply->body.size, JSON_ALLOW_NUL, NULL);
 
     if (!json_is_object(crash)) {
         json_decref(crash);
+        return NULL;
+    }
+    return crash;
+}
+
+/* {"error": TEXT} is mostly about the token; the next crash would get the same. */
+static bool is_error(const json_t *crash, apr_pool_t *p)
+{
+    const json_t *error = json_object_get(crash, "error");
+    const char *text = json_is_string(error) ? json_string_value(error) : "";
+
+    if (error) {
+        warn(apr_pstrcat(p, "Error fetching processed crash: ", text, NULL));
+    }
+    return error != NULL;
+}
+
+static bool says_error(const reply_t *reply, apr_pool_t *p)
+{
+    json_t *answer = object_of(reply);
+    bool yes = answer && is_error(answer, p);
+
+    json_decref(answer);
+    return yes;
+}
+
+static fetch_t show(const signature_cmd_t *req, const char *id, const reply_t *reply, apr_pool_t *p)
+{
+    json_t *crash = object_of(reply), *data;
+
+    if (!crash) {
         warn(apr_psprintf(p, "Error fetching processed crash: %s: the answer is no JSON object",
                           id));
         return FETCH_STOP;
     }
-    if (error) {
-        const char *text = json_is_string(error) ? json_string_value(error) : "";
-
-        warn(apr_pstrcat(p, "Error fetching processed crash: ", text, NULL));
+    if (is_error(crash, p)) {
         json_decref(crash);
         return FETCH_STOP;
     }
@@ -148,7 +150,7 @@ static fetch_t show(const signature_cmd_t *req, const char *id, const reply_t *r
 static fetch_t judge(const signature_cmd_t *req, const char *id, const reply_t *reply,
                      apr_pool_t *p)
 {
-    const char *body = reply->data ? reply->data : "";
+    const char *body = tool_reply_text(&reply->body);
 
     switch (reply->status) {
     case 200:
@@ -160,6 +162,9 @@ static fetch_t judge(const signature_cmd_t *req, const char *id, const reply_t *
         warn(apr_pstrcat(p, "API rate limit reached. ", body, NULL));
         return FETCH_STOP;
     default:
+        if (reply->status < 500 && says_error(reply, p)) {
+            return FETCH_STOP;
+        }
         warn(apr_psprintf(p, "HTTP %ld: %s", reply->status, body));
         return reply->status >= 500 ? FETCH_NEXT : FETCH_STOP;
     }
@@ -168,7 +173,7 @@ static fetch_t judge(const signature_cmd_t *req, const char *id, const reply_t *
 static fetch_t fetch_one(const signature_cmd_t *req, CURL *curl, const char *text, apr_pool_t *p)
 {
     const char *id = crash_id_of(text, p);
-    reply_t reply = { 0 };
+    reply_t reply = { .body.most = REPLY_MAX };
     fetch_t next;
     CURLcode rc;
 
@@ -184,7 +189,7 @@ static fetch_t fetch_one(const signature_cmd_t *req, CURL *curl, const char *tex
     } else {
         next = judge(req, id, &reply, p);
     }
-    free(reply.data);
+    free(reply.body.data);
     return next;
 }
 
@@ -196,7 +201,7 @@ static const char *next_id(const signature_cmd_t *req, int *i, char *line, size_
     if (req->ids->nelts) {
         return *i < req->ids->nelts ? APR_ARRAY_IDX(req->ids, (*i)++, const char *) : NULL;
     }
-    while (fgets(line, (int)size, stdin)) {
+    while (!isatty(STDIN_FILENO) && fgets(line, (int)size, stdin)) {
         size_t n = strlen(line);
 
         while (n && apr_isspace(line[n - 1])) {
@@ -217,19 +222,15 @@ static const char *api_token(const char *given)
 }
 
 /* Fills in what was left out. */
-static int complete(signature_cmd_t *req, apr_pool_t *p)
+static void complete(signature_cmd_t *req, apr_pool_t *p)
 {
     size_t n = strlen(req->server);
 
-    if (req->ids->nelts == 0 && isatty(STDIN_FILENO)) {
-        return cmd_fail("no crash id: name one, or give one a line on standard input");
-    }
     req->server = apr_pstrmemdup(p, req->server, n - (n && req->server[n - 1] == '/'));
     req->token = api_token(req->token);
     req->style.server = req->server;
     req->style.format = req->format_given ? req->style.format : PRINT_TEXT;
     req->style.lines = true;
-    return CMD_OK;
 }
 
 static int fetch_all(const signature_cmd_t *req, CURL *curl, apr_pool_t *p)
@@ -237,19 +238,24 @@ static int fetch_all(const signature_cmd_t *req, CURL *curl, apr_pool_t *p)
     bool spaced = req->style.format == PRINT_TEXT || req->style.format == PRINT_MARKDOWN;
     fetch_t next = FETCH_NEXT;
     char line[ID_LINE_MAX];
-    const char *id;
-    int i = 0, n = 0;
+    int i = 0;
+    const char *id = next_id(req, &i, line, sizeof(line));
 
+    if (!id) {
+        signature_cmd_help();
+        return CMD_OK;
+    }
     print_begin(&req->style);
-    while (next == FETCH_NEXT && (id = next_id(req, &i, line, sizeof(line))) != NULL) {
+    while (id && next == FETCH_NEXT) {
         apr_pool_t *scratch;
 
-        if (n++ && spaced) {
-            putchar('\n');
-        }
         apr_pool_create(&scratch, p);
         next = fetch_one(req, curl, id, scratch);
         apr_pool_destroy(scratch);
+        id = next == FETCH_NEXT ? next_id(req, &i, line, sizeof(line)) : NULL;
+        if (id && spaced) {
+            putchar('\n');
+        }
     }
     return next == FETCH_NEXT ? CMD_OK : CMD_FAILED;
 }
@@ -266,7 +272,8 @@ int cmd_signature(int argc, const char **argv, apr_pool_t *p)
     if (!req.server) {
         return cmd_fail("this program serves --server only: run `salvage signature`");
     }
-    if ((code = complete(&req, p)) != CMD_OK || (code = signature_cmd_lists(&req, p)) != CMD_OK) {
+    complete(&req, p);
+    if ((code = signature_cmd_lists(&req, p)) != CMD_OK) {
         return code;
     }
     curl = curl_easy_init();

@@ -22,7 +22,8 @@
 #include "base/text.h"
 #include "cmd.h"
 
-enum { ATTEMPTS = 5, REPLY_MAX = 4 << 20, BAR = 30 };
+/* No limit on the whole: archives are large. One on silence, longer than the server needs. */
+enum { ATTEMPTS = 5, REPLY_MAX = 4 << 20, BAR = 30, SILENT_SECONDS = 900 };
 
 static const curl_off_t tus_min = 4 << 20; /* smaller archives are sent at once */
 
@@ -77,26 +78,6 @@ static int on_progress(void *v, curl_off_t dt, curl_off_t dn, curl_off_t ut, cur
 
 /* ---- requests ---- */
 
-static size_t take_reply(char *data, size_t size, size_t n, void *baton)
-{
-    upload_reply_t *reply = baton;
-    char *grown;
-
-    size *= n;
-    if (size > REPLY_MAX - reply->size) {
-        return 0;
-    }
-    grown = realloc(reply->data, reply->size + size + 1);
-    if (!grown) {
-        return 0;
-    }
-    reply->data = grown;
-    memcpy(grown + reply->size, data, size);
-    reply->size += size;
-    grown[reply->size] = '\0';
-    return size;
-}
-
 static size_t take_header(char *data, size_t size, size_t n, void *baton)
 {
     upload_reply_t *reply = baton;
@@ -131,8 +112,8 @@ static size_t take_header(char *data, size_t size, size_t n, void *baton)
 
 static void forget(upload_reply_t *reply)
 {
-    free(reply->data);
-    *reply = (upload_reply_t){ .offset = -1 };
+    free(reply->body.data);
+    *reply = (upload_reply_t){ .body.most = REPLY_MAX, .offset = -1 };
 }
 
 static struct curl_slist *token_header(const upload_request_t *req, apr_pool_t *p)
@@ -150,18 +131,9 @@ static CURLcode perform(CURL *curl, upload_request_t *req, const char *url,
     curl_off_t retry_after = 0;
     CURLcode rc;
 
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    tool_request(curl, url, "salvage-upload-symbols", SILENT_SECONDS, &reply->body);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "salvage-upload-symbols");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 30L);
-    /* No limit on the whole: archives are large. One on silence, longer than the server needs. */
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 900L);
     curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, 1L << 20);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_reply);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, reply);
     if (progress) {
@@ -386,7 +358,7 @@ static void open_tus(tus_t *t, const upload_request_t *req, const char *path, co
 /* What the server said went wrong, for people. */
 static const char *reason(const upload_reply_t *reply, apr_pool_t *p)
 {
-    json_t *doc = reply->data ? json_loads(reply->data, 0, NULL) : NULL;
+    json_t *doc = reply->body.data ? json_loads(reply->body.data, 0, NULL) : NULL;
     const char *text = json_string_value(json_object_get(doc, "error"));
 
     text = text ? apr_psprintf(p, "%ld: %s", reply->status, text)
@@ -458,11 +430,11 @@ int upload_send(upload_request_t *req, const char *path, const char *name, uploa
 void upload_prepare(upload_request_t *req, apr_pool_t *p)
 {
     static const char *const none[] = { NULL };
-    upload_reply_t reply = { .offset = -1 };
+    upload_reply_t reply = { .body.most = REPLY_MAX, .offset = -1 };
     CURLcode rc = tus_request(req, "OPTIONS", apr_pstrcat(p, req->server, "/upload/tus/", NULL),
                               none, NULL, 0, &reply, p);
 
     req->has_tus = rc == CURLE_OK && reply.status == 204;
     req->on_terminal = isatty(STDERR_FILENO);
-    free(reply.data);
+    free(reply.body.data);
 }

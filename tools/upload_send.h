@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <apr_pools.h>
 
+#include "reply.h"
+
 /* Constant once upload_prepare has returned, but for the counters; shared by threads. */
 typedef struct upload_request_t {
     const char *server, *token, *product, *version;
@@ -19,8 +21,7 @@ typedef struct upload_request_t {
 } upload_request_t;
 
 typedef struct upload_reply_t {
-    char *data; /* malloc'd, NUL-terminated */
-    size_t size;
+    tool_reply_t body;
     long status;
     long retry_after;
     long id, files, skipped; /* told by headers */
