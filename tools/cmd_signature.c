@@ -15,6 +15,7 @@
 #include <jansson.h>
 
 #include "base/json.h"
+#include "input.h"
 #include "signature/ping.h"
 #include "signature_cmd.h"
 #include "stackwalk.h"
@@ -127,25 +128,14 @@ static int each_line(const signature_cmd_t *req, apr_pool_t *p)
 
 static int whole_input(const signature_cmd_t *req, apr_pool_t *p)
 {
-    size_t cap = 64 * 1024, size = 0, n;
-    char *text = malloc(cap);
-    int code;
+    size_t size;
+    char *text;
+    int code = tool_read_input(&text, &size, INPUT_MAX);
 
-    while (text && (n = fread(text + size, 1, cap - size, stdin)) > 0) {
-        size += n;
-        if (size == cap) {
-            char *more = cap < INPUT_MAX ? realloc(text, cap * 2) : NULL;
-
-            if (!more) {
-                free(text);
-                return cmd_fail("the input is too large");
-            }
-            text = more;
-            cap *= 2;
-        }
+    if (code == CMD_OK) {
+        code = one(req, text, size, p);
+        free(text);
     }
-    code = text ? one(req, text, size, p) : cmd_fail("out of memory");
-    free(text);
     return code;
 }
 

@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "base/text.h"
+#include "input.h"
 #include "stackwalk.h"
 #include "symbolicate/symbolicate.h"
 
@@ -77,29 +78,14 @@ static int answer(const request_t *req, const char *body, size_t size, apr_pool_
 
 static int from_stdin(const request_t *req, apr_pool_t *p)
 {
-    size_t cap = 64 * 1024, size = 0, n;
-    char *body = malloc(cap + 1);
-    int code;
+    size_t size;
+    char *body;
+    int code = tool_read_input(&body, &size, INPUT_MAX);
 
-    while (body && (n = fread(body + size, 1, cap - size, stdin)) > 0) {
-        size += n;
-        if (size == cap) {
-            char *more = cap < INPUT_MAX ? realloc(body, cap * 2 + 1) : NULL;
-
-            if (!more) {
-                free(body);
-                return cmd_fail("the request is too large");
-            }
-            body = more;
-            cap *= 2;
-        }
+    if (code == CMD_OK) {
+        code = answer(req, body, size, p);
+        free(body);
     }
-    if (!body) {
-        return cmd_fail("out of memory");
-    }
-    body[size] = '\0';
-    code = answer(req, body, size, p);
-    free(body);
     return code;
 }
 

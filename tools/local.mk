@@ -11,7 +11,7 @@ EVERY_SOURCES = tools/cmd.h tools/commands.def tools/salvage.c \
 
 # salvage: the walk and what goes with it. It links from the archive just the objects it needs, and
 # where configure found static libraries (QUICK_LINK) it loads nothing; libtool cannot link so.
-salvage_SOURCES = $(EVERY_SOURCES) tools/cmd_symbolicate.c tools/cmd_symcache.c tools/quick_decode.c \
+salvage_SOURCES = $(EVERY_SOURCES) tools/cmd_symbolicate.c tools/input.c tools/input.h tools/cmd_symcache.c tools/quick_decode.c \
     lib/symbols/gunzip.c
 salvage_CPPFLAGS = $(TOOL_CPPFLAGS) -DSALVAGE_QUICK
 salvage_LDADD = .libs/libsalvage_core.a $(QUICK_LIBS)
@@ -24,7 +24,7 @@ salvage_tools_SOURCES = $(EVERY_SOURCES) \
     tools/cmd_core2md.c tools/core2md_core.c tools/core2md_core.h tools/core2md_cpu.c \
     tools/core2md_linux.c tools/core2md_modules.c \
     tools/cmd_dump_syms.c \
-    tools/cmd_signature.c tools/signature_cmd.c tools/signature_cmd.h \
+    tools/cmd_signature.c tools/input.c tools/signature_cmd.c tools/signature_cmd.h \
     tools/signature_print.c tools/signature_print.h
 salvage_tools_CPPFLAGS = $(TOOL_CPPFLAGS) -DSALVAGE_TOOLS
 salvage_tools_LDFLAGS = -Wl,--as-needed

@@ -283,7 +283,10 @@ class Api(http.server.BaseHTTPRequestHandler):
     """Answers by the last digits of the crash id."""
     answers = {"01": (200, processed("f", signature="f")), "02": (200, processed("g")),
                "03": (404, {}), "04": (500, "broken"), "05": (429, "slow down"),
-               "06": (200, {"error": "no rights"}), "07": (200, "no json {")}
+               "06": (200, {"error": "no rights"}), "07": (200, "no json {"),
+               "08": (403, {"error": "bad token"}), "09": (403, "forbidden"),
+               "10": (200, processed(signature="a `b`")),
+               "11": (200, processed("x" * 3_000_000))}
     tokens = []
 
     def do_GET(self):  # pylint: disable=invalid-name
@@ -350,6 +353,8 @@ def test_markdown_links(api, lists):
     ("05", "API rate limit reached. slow down", 1),
     ("06", "Error fetching processed crash: no rights", 1),
     ("07", "Error fetching processed crash: {id}: the answer is no JSON object", 1),
+    ("08", "Error fetching processed crash: bad token", 1),
+    ("09", "HTTP 403: forbidden", 1),
 ])
 def test_warnings(api, lists, last, warning, code):
     bad = ID % int(last)
@@ -363,6 +368,40 @@ def test_warnings(api, lists, last, warning, code):
 def test_bad_ids(api, lists, bad):
     done = fetch(api, lists, bad)
     assert done.stderr == f"WARNING: Error: {bad} is not a valid crash id\n"
+
+
+def test_no_ids(api, lists):
+    done = fetch(api, lists, "--format", "csv", stdin="\n")
+    assert done.stdout.startswith("usage: salvage signature") and "crashid" not in done.stdout
+
+
+def test_records_are_separated(api, lists):
+    """An empty line between two records, also where a crash was left out; none in CSV."""
+    ids = [ID % 3, ID % 1, ID % 4, ID % 2]
+    out = fetch(api, lists, *ids).stdout
+    assert out == (f"\nCrash id: {ID % 1}\nOriginal: f\nNew:      f\nSame?:    True\n\n\n"
+                   f"Crash id: {ID % 2}\nOriginal: old\nNew:      g\nSame?:    False\n")
+    table = subprocess.run([SALVAGE, "signature", "--server", api, "--lists", lists, "--format",
+                            "csv", *ids], capture_output=True, timeout=60, check=True).stdout
+    assert table.count(b"\r\n") == table.count(b"\n") == 3
+
+
+def test_notes_in_each_format(api, lists):
+    """A report without a stack has a note: Python's CSV of a list is a JSON array here."""
+    note = ("SignatureGenerationRule: CSignatureTool: no frame data for crashing thread (0)")
+    text = fetch(api, lists, ID % 10).stdout
+    assert text.endswith(f"Same?:    False\nNotes:    (1)\n          {note}\n")
+    table = fetch(api, lists, "--format", "csv", ID % 10).stdout
+    assert list(csv.reader(io.StringIO(table, newline="")))[1] == [
+        ID % 10, "a `b`", "EMPTY: no frame data available", "False", json.dumps([note])]
+    markdown = fetch(api, lists, "--format", "markdown", "-v", ID % 10).stdout
+    assert "**Original:** `a \\`b\\``\n" in markdown
+    assert f"**Notes:** (1)\n\n* {note}\n\n**Debug:** (2)\n\n* SignatureGen" in markdown
+
+
+def test_large_answer_is_read_whole(api, lists):
+    out = fetch(api, lists, "--format", "json", ID % 11).stdout
+    assert json.loads(out)["proto_signature"] == "x" * 3_000_000
 
 
 def test_token(api, lists):

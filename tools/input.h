@@ -1,0 +1,13 @@
+/*
+ * Standard input as a whole.
+ */
+#ifndef TOOLS_INPUT_H
+#define TOOLS_INPUT_H
+
+#include <stddef.h>
+
+/* All of standard input, malloc'd and NUL-terminated, for the caller to free. CMD_FAILED, after
+ * saying so, if it is longer than `most` bytes, cannot be read, or does not fit into memory. */
+int tool_read_input(char **text, size_t *size, size_t most);
+
+#endif
