@@ -103,7 +103,7 @@ def tree(pid):
 
 def wrk(url, connections, seconds, script=None, env=None):
     """Load a URL with wrk: requests a second first, then whatever the script reports."""
-    command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--timeout", "120s", url]
+    command = ["wrk", f"-t{min(2, connections)}", f"-c{connections}", f"-d{seconds}s", "--timeout", "120s", url]
     if script:
         command[1:1] = ["-s", str(script)]
     out = subprocess.run(command, stdout=subprocess.PIPE, text=True,

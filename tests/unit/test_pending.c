@@ -3,6 +3,8 @@
  */
 #include "db_fixture.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,6 +189,73 @@ static void test_sweep_days(void **state)
     assert_int_equal(waiting, 0);
 }
 
+/* Killed between its two names where files cannot be unnamed: the sweep goes on there. */
+static void test_sweep_named(void **state)
+{
+    const char *id = put_crash(), *other = put_crash();
+    int queued, bad;
+
+    (void)state;
+    assert_int_equal(rename(pending_of(id), pending_of(apr_pstrcat(pool, ".", id, ".tmp", NULL))),
+                     0);
+    /* Its final name stands for another file (a client's own id): only a leftover. */
+    assert_int_equal(unlink(pending_of(other)), 0);
+    temp_write(apr_pstrcat(pool, "store/pending/.", other, ".tmp", NULL), "x", pool);
+    assert_int_equal(
+        link(pending_of(apr_pstrcat(pool, ".", other, ".tmp", NULL)), temp_path("elsewhere", pool)),
+        0);
+    ok(sal_pending_sweep(&queued, &bad, store, 0, db, pool, &err));
+    assert_int_equal(queued, 1);
+    assert_int_equal(bad, 0);
+    expect_rows(id, 1, 1);
+    expect_rows(other, 0, 0);
+    assert_false(exists(pending_of(id)));
+    assert_false(exists(pending_of(other)));
+    assert_false(exists(pending_of(apr_pstrcat(pool, ".", id, ".tmp", NULL))));
+    assert_false(exists(pending_of(apr_pstrcat(pool, ".", other, ".tmp", NULL))));
+}
+
+/* An entry that cannot be opened keeps nobody else waiting, and is tried again. */
+static void test_sweep_passes_over(void **state)
+{
+    const char *first = put_crash(), *stuck = "00000000-0000-4000-8000-000000260131";
+    const char *second = put_crash();
+    int queued, bad;
+
+    (void)state;
+    assert_int_equal(symlink("/nonexistent", pending_of(stuck)), 0);
+    assert_int_equal(sal_pending_sweep(&queued, &bad, store, 0, db, pool, &err), ELOOP);
+    assert_int_equal(queued, 2);
+    expect_rows(first, 1, 1);
+    expect_rows(second, 1, 1);
+    assert_int_equal(unlink(pending_of(stuck)), 0);
+    ok(sal_pending_sweep(&queued, &bad, store, 0, db, pool, &err));
+}
+
+/* What nobody remembers is found once a day, by whoever looks first. */
+static void test_sweep_daily(void **state)
+{
+    const char *id = put_crash(), *later;
+    const struct timespec long_ago[2] = { { 1000000000, 0 }, { 1000000000, 0 } };
+    int queued;
+
+    (void)state;
+    assert_int_equal(unlink(pending_of(id)), 0);
+    assert_true(sal_crash_sweep_due(store));
+    ok(sal_crash_sweep_daily(&queued, store, db, pool, &err));
+    assert_in_range(queued, 1, 100);
+    expect_rows(id, 1, 1);
+    later = put_crash();
+    assert_int_equal(unlink(pending_of(later)), 0);
+    assert_false(sal_crash_sweep_due(store));
+    ok(sal_crash_sweep_daily(&queued, store, db, pool, &err));
+    assert_int_equal(queued, 0);
+    assert_int_equal(utimensat(AT_FDCWD, temp_path("store/full.lock", pool), long_ago, 0), 0);
+    assert_true(sal_crash_sweep_due(store));
+    ok(sal_crash_sweep_daily(&queued, store, db, pool, &err));
+    expect_rows(later, 1, 1);
+}
+
 /* One row that the database refuses must not hold up the others. */
 static void test_poisoned(void **state)
 {
@@ -324,10 +393,11 @@ static void silent(void *baton, sal_log_level_t level, const char *line)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_enqueue),    cmocka_unit_test(test_sweep),
-        cmocka_unit_test(test_sweep_days), cmocka_unit_test(test_poisoned),
-        cmocka_unit_test(test_row_thread), cmocka_unit_test(test_row_thread_alone),
-        cmocka_unit_test(test_notify),
+        cmocka_unit_test(test_enqueue),          cmocka_unit_test(test_sweep),
+        cmocka_unit_test(test_sweep_named),      cmocka_unit_test(test_sweep_passes_over),
+        cmocka_unit_test(test_sweep_daily),      cmocka_unit_test(test_sweep_days),
+        cmocka_unit_test(test_poisoned),         cmocka_unit_test(test_row_thread),
+        cmocka_unit_test(test_row_thread_alone), cmocka_unit_test(test_notify),
     };
     int failed, applied;
     apr_pool_t *db_pool;
