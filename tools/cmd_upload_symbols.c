@@ -176,7 +176,7 @@ static int run_job(work_t *w, const job_t *job, int number, apr_pool_t *p)
     if (!job->path) {
         unlink(path);
     }
-    free(reply.body.data);
+    tool_reply_clear(&reply.body);
     return rc;
 }
 

@@ -43,6 +43,13 @@ void tool_request(CURL *curl, const char *url, const char *agent, long silent_se
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
 }
 
+void tool_reply_clear(tool_reply_t *reply)
+{
+    free(reply->data);
+    reply->data = NULL;
+    reply->size = 0;
+}
+
 const char *tool_reply_text(const tool_reply_t *reply)
 {
     return reply->data ? reply->data : "";

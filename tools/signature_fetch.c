@@ -189,7 +189,7 @@ static fetch_t fetch_one(const signature_cmd_t *req, CURL *curl, const char *tex
     } else {
         next = judge(req, id, &reply, p);
     }
-    free(reply.body.data);
+    tool_reply_clear(&reply.body);
     return next;
 }
 

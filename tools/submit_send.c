@@ -16,8 +16,9 @@
 
 #include "base/text.h"
 #include "cmd.h"
+#include "reply.h"
 
-#define REPLY_MAX 65536
+enum { REPLY_MAX = 65536, SILENT_SECONDS = 120 };
 
 typedef struct load_t {
     const submit_t *submit;
@@ -35,25 +36,11 @@ typedef struct sender_t {
     CURL *curl;
     curl_off_t sent;
     long status;
-    size_t size;
     char crash_id[64];
-    char text[REPLY_MAX + 1];
+    tool_reply_t reply;
 } sender_t;
 
 /* ---- callbacks ---- */
-
-static size_t take_reply(char *data, size_t size, size_t n, void *baton)
-{
-    sender_t *s = baton;
-
-    n *= size;
-    if (n <= REPLY_MAX - s->size) {
-        memcpy(s->text + s->size, data, n);
-        s->size += n;
-        s->text[s->size] = '\0';
-    }
-    return n;
-}
 
 /* Where the reply names another id than the crash's, a header names that. */
 static size_t take_header(char *data, size_t size, size_t n, void *baton)
@@ -139,8 +126,7 @@ static CURL *make_handle(sender_t *s)
     const load_t *l = s->load;
     CURL *curl = curl_easy_init();
 
-    curl_easy_setopt(curl, CURLOPT_URL, l->url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    tool_request(curl, l->url, l->submit->dialect->agent, SILENT_SECONDS, &s->reply);
     curl_easy_setopt(curl, CURLOPT_POST, 1L);
     curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_body);
     curl_easy_setopt(curl, CURLOPT_READDATA, s);
@@ -150,13 +136,6 @@ static CURL *make_handle(sender_t *s)
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, l->body_size);
     }
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, l->headers);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, l->submit->dialect->agent);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 30L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 120L);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_reply);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, s);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, s);
     return curl;
@@ -179,25 +158,26 @@ static bool is_bare_id(const char *text, size_t len)
 /* Prints the CrashID line; everything else is a failure, and said. */
 static int judge(const sender_t *s)
 {
-    size_t first = strcspn(s->text, "\r\n");
+    const char *text = tool_reply_text(&s->reply);
+    size_t first = strcspn(text, "\r\n");
 
     if (s->status == 200 && s->crash_id[0]) {
         printf("CrashID=%s\n", s->crash_id);
         return CMD_OK;
     }
-    if (s->status == 200 && !strncmp(s->text, "CrashID=", 8)) {
-        printf("%.*s\n", (int)first, s->text);
+    if (s->status == 200 && !strncmp(text, "CrashID=", 8)) {
+        printf("%.*s\n", (int)first, text);
         return CMD_OK;
     }
-    if (s->status == 200 && is_bare_id(s->text, first)) {
-        printf("CrashID=bp-%.*s\n", (int)first, s->text);
+    if (s->status == 200 && is_bare_id(text, first)) {
+        printf("CrashID=bp-%.*s\n", (int)first, text);
         return CMD_OK;
     }
     if (s->status == 503) {
         return cmd_fail("the collector takes no reports now (503); try again later");
     }
     return cmd_fail("the collector answered %ld %.*s", s->status, (int)(first < 200 ? first : 200),
-                    s->text);
+                    text);
 }
 
 static void post(sender_t *s)
@@ -207,9 +187,9 @@ static void post(sender_t *s)
     int rc;
 
     s->sent = 0;
-    s->size = 0;
     s->status = 0;
-    s->text[0] = s->crash_id[0] = '\0';
+    s->crash_id[0] = '\0';
+    tool_reply_clear(&s->reply);
     code = curl_easy_perform(s->curl);
     curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, &s->status);
     pthread_mutex_lock(&l->lock);
@@ -229,11 +209,13 @@ static void *run_job(void *baton)
         return NULL;
     }
     s->load = l;
+    s->reply = (tool_reply_t){ .most = REPLY_MAX, .cut = 1 };
     s->curl = make_handle(s);
     while (atomic_fetch_sub(&l->left, 1) > 0) {
         post(s);
     }
     curl_easy_cleanup(s->curl);
+    tool_reply_clear(&s->reply);
     free(s);
     return NULL;
 }

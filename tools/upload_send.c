@@ -112,7 +112,7 @@ static size_t take_header(char *data, size_t size, size_t n, void *baton)
 
 static void forget(upload_reply_t *reply)
 {
-    free(reply->body.data);
+    tool_reply_clear(&reply->body);
     *reply = (upload_reply_t){ .body.most = REPLY_MAX, .offset = -1 };
 }
 
@@ -436,5 +436,5 @@ void upload_prepare(upload_request_t *req, apr_pool_t *p)
 
     req->has_tus = rc == CURLE_OK && reply.status == 204;
     req->on_terminal = isatty(STDERR_FILENO);
-    free(reply.body.data);
+    tool_reply_clear(&reply.body);
 }
