@@ -30,6 +30,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "symbols/object_id.h"
+#include "upstream/upstream.h"
 
 #define DEBUG_ROOT "/usr/lib/debug"
 #define TEXT_LIMIT "4G"
@@ -37,10 +38,14 @@
 /* What failed is tried again after this long, or when the files have changed. */
 enum { FAILED_SECONDS = 3600, LOCK_INTERVAL = 20000, MAX_PLACES = 6 };
 
+/* Of the texts; held once a walk, after the first one that was made. */
+static const uint64_t texts_max = UINT64_C(20) << 30;
+
 typedef struct {
     const char *dir; /* of the texts */
     apr_interval_time_t left;
     bool talks; /* messages of the other program are for the reader */
+    bool trimmed;
 } local_t;
 
 /* What is known of one module. */
@@ -328,6 +333,18 @@ static apr_status_t make_locked(local_t *l, wanted_t *w, apr_pool_t *p, sal_erro
     return rv;
 }
 
+/* Notes the use of a text, which keeps it; whoever makes one holds the folder to its bound. */
+static void touch(local_t *l, const char *text, bool made, apr_pool_t *p)
+{
+    const struct timespec now[2] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_OMIT } };
+
+    utimensat(AT_FDCWD, text, now, 0);
+    if (made && !l->trimmed) {
+        l->trimmed = true;
+        sal_local_trim(l->dir, texts_max, p, NULL);
+    }
+}
+
 /* A text that was made stays good when its file is gone: the id says so. */
 static apr_status_t local_symbols(const char **path, const sal_sym_module_t *module, void *baton,
                                   apr_pool_t *p, sal_error_t *err)
@@ -353,6 +370,9 @@ static apr_status_t local_symbols(const char **path, const sal_sym_module_t *mod
                                 : sal_fail(err, APR_ENOENT, "not found");
     }
     *path = rv == APR_SUCCESS || there ? w.text : NULL;
+    if (*path) {
+        touch(l, w.text, !there, p);
+    }
     return *path ? APR_SUCCESS : rv;
 }
 

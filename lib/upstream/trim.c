@@ -1,6 +1,7 @@
 /*
- * Keeping the cache of upstream symbols within its bound, and free of what has run out. Any file of
- * it may go at any time: who has it open reads on, who wants it again downloads it.
+ * Keeping caches of symbols within their bounds: what came from upstream servers, and what was made
+ * of this host's own files. Any file may go at any time: who has it open reads on, who wants it
+ * again gets it again.
  */
 #include "upstream/upstream_private.h"
 
@@ -26,7 +27,7 @@ typedef struct found_t {
 
 typedef struct trim_t {
     apr_array_header_t *files; /* found_t */
-    const char *own;           /* the cache's own folder, with a slash */
+    const char *own;           /* the cache's own folder, with a slash; "": there is none */
     time_t now;
     uint64_t sum;
 } trim_t;
@@ -43,13 +44,25 @@ static void look_at_own(const trim_t *t, const char *name, const char *path, con
     }
 }
 
+/* Taking a lock's name away would let two processes hold "the" lock. */
+static bool is_lock(const char *name)
+{
+    size_t n = strlen(name);
+
+    return n >= 5 && !strcmp(name + n - 5, ".lock");
+}
+
 static void look_at(trim_t *t, const FTSENT *e)
 {
     const struct stat *st = e->fts_statp;
     size_t own = strlen(t->own);
     found_t *f;
 
-    if (!strncmp(e->fts_path, t->own, own) && strncmp(e->fts_path + own, "buildid/", 8) != 0) {
+    if (!own && is_lock(e->fts_name)) {
+        return;
+    }
+    if (own && !strncmp(e->fts_path, t->own, own) &&
+        strncmp(e->fts_path + own, "buildid/", 8) != 0) {
         look_at_own(t, e->fts_path + own, e->fts_path, st);
         return;
     }
@@ -84,14 +97,13 @@ static int by_use(const void *va, const void *vb)
     return a->used < b->used ? -1 : a->used > b->used;
 }
 
-static void trim(const sal_upstream_t *u, apr_pool_t *p)
+/* own: of the cache at dir; what: it, for the log. max 0: no bound. */
+static void trim(const char *dir, const char *own, uint64_t max, const char *what, apr_pool_t *p)
 {
-    trim_t t = { apr_array_make(p, 64, sizeof(found_t)),
-                 apr_pstrcat(p, u->opts.cache_dir, "/" UPSTREAM_OWN "/", NULL), time(NULL), 0 };
-    uint64_t max = u->opts.max_disk;
+    trim_t t = { apr_array_make(p, 64, sizeof(found_t)), own, time(NULL), 0 };
     int gone = 0;
 
-    scan(&t, u->opts.cache_dir, p);
+    scan(&t, dir, p);
     if (max == 0 || t.sum <= max) {
         return;
     }
@@ -104,25 +116,53 @@ static void trim(const sal_upstream_t *u, apr_pool_t *p)
             gone++;
         }
     }
-    sal_log(SAL_LOG_INFO, 2083,
-            "cache of upstream symbols: %d of %d files removed, %llu bytes left", gone,
-            t.files->nelts, (unsigned long long)t.sum);
+    sal_log(SAL_LOG_INFO, 2083, "cache of %s symbols: %d of %d files removed, %llu bytes left",
+            what, gone, t.files->nelts, (unsigned long long)t.sum);
+}
+
+/* One process of a host at a time; *fd is -1 if another one is at it. */
+static apr_status_t take_turn(int *fd, const char *name, sal_error_t *err)
+{
+    *fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0664);
+    if (*fd < 0) {
+        return sal_fail_os(err, errno, "cannot open %s", name);
+    }
+    if (flock(*fd, LOCK_EX | LOCK_NB) != 0) {
+        close(*fd);
+        *fd = -1;
+    }
+    return APR_SUCCESS;
 }
 
 apr_status_t sal_upstream_trim(sal_upstream_t *u, apr_pool_t *p, sal_error_t *err)
 {
-    const char *name = upstream_cache_path(u, UPSTREAM_OWN "/trim.lock", p);
-    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0664);
+    const char *name = apr_pstrcat(p, u->opts.cache_dir, "/" UPSTREAM_OWN "/trim.lock", NULL);
     apr_pool_t *scratch;
+    int fd;
+    apr_status_t rv = take_turn(&fd, name, err);
 
-    if (fd < 0) {
-        return sal_fail_os(err, errno, "cannot open %s", name);
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    if (rv == APR_SUCCESS && fd >= 0) {
         apr_pool_create(&scratch, p);
-        trim(u, scratch);
+        trim(u->opts.cache_dir, apr_pstrcat(scratch, u->opts.cache_dir, "/" UPSTREAM_OWN "/", NULL),
+             u->opts.max_disk, "upstream", scratch);
         apr_pool_destroy(scratch);
+        close(fd);
     }
-    close(fd);
-    return APR_SUCCESS;
+    return rv;
+}
+
+apr_status_t sal_local_trim(const char *dir, uint64_t max, apr_pool_t *p, sal_error_t *err)
+{
+    const char *name = apr_pstrcat(p, dir, "/trim.lock", NULL);
+    apr_pool_t *scratch;
+    int fd;
+    apr_status_t rv = take_turn(&fd, name, err);
+
+    if (rv == APR_SUCCESS && fd >= 0) {
+        apr_pool_create(&scratch, p);
+        trim(dir, "", max, "local", scratch);
+        apr_pool_destroy(scratch);
+        close(fd);
+    }
+    return rv;
 }

@@ -139,4 +139,10 @@ SAL_API apr_status_t sal_upstream_identify(const char **debug_file, const char *
  */
 SAL_API apr_status_t sal_upstream_trim(sal_upstream_t *u, apr_pool_t *p, sal_error_t *err);
 
+/*
+ * The same bound for a folder of texts that were made of this host's files (`salvage stackwalk
+ * --use-local-debuginfo`): files that were not used for longest go, names ending in .lock stay.
+ */
+SAL_API apr_status_t sal_local_trim(const char *dir, uint64_t max, apr_pool_t *p, sal_error_t *err);
+
 #endif

@@ -8,7 +8,6 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +18,12 @@
 #include <apr_strings.h>
 #include "base/file.h"
 #include "base/log.h"
+#include "temp_dir.h"
 #include "upstream/pipe.h"
 
 #define ID "C3B913878AFB017237A4A08B325905C70"
 
 static apr_pool_t *pool;
-static char dir[] = "/tmp/test_upstream.XXXXXX";
 
 /* ---- servers as text ---- */
 
@@ -88,7 +87,7 @@ static void write_file(const char *path, const char *text)
 
 static void headers(void **state)
 {
-    const char *path = apr_pstrcat(pool, dir, "/header", NULL);
+    const char *path = apr_pstrcat(pool, temp_dir, "/header", NULL);
     const char *line = apr_pstrcat(pool, "https://a header-file=", path, NULL);
     sal_upstream_server_t s;
 
@@ -205,7 +204,7 @@ static apr_status_t fake_identify(const char **debug_file, const char **debug_id
 
 static const char *put_text(const char *name, const char *id, bool of_server)
 {
-    const char *path = apr_psprintf(pool, "%s/%s.text", dir, name);
+    const char *path = apr_psprintf(pool, "%s/%s.text", temp_dir, name);
 
     write_file(path, apr_psprintf(pool, "MODULE Linux x86_64 %s %s\nFUNC 10 10 0 f\n%s", id, name,
                                   of_server ? "INFO URL http://a/x\n" : ""));
@@ -215,7 +214,7 @@ static const char *put_text(const char *name, const char *id, bool of_server)
 static sal_supplier_t *make(const char *symcache, fake_t *f, const char *const *paths)
 {
     sal_sym_upstream_t *up = apr_palloc(pool, sizeof(*up));
-    sal_supplier_opts_t opts = { .symcache_dir = apr_pstrcat(pool, dir, "/", symcache, NULL),
+    sal_supplier_opts_t opts = { .symcache_dir = apr_pstrcat(pool, temp_dir, "/", symcache, NULL),
                                  .paths = paths,
                                  .upstream = up };
     sal_supplier_t *s;
@@ -254,7 +253,7 @@ static void asked_last(void **state)
 
 static void in_their_turn(void **state)
 {
-    const char *const paths[] = { "http://first", dir, "http://second", NULL };
+    const char *const paths[] = { "http://first", temp_dir, "http://second", NULL };
     fake_t f = { .answer = APR_ENOENT, .path = put_text("turn.so", ID, false) };
     sal_supplier_t *s = make("c2", &f, paths);
 
@@ -340,7 +339,7 @@ static void the_cache_is_trimmed(void **state)
 {
     sal_upstream_server_t server = { "http://127.0.0.1:9", SAL_UPSTREAM_TECKEN, SAL_UPSTREAM_SYM,
                                      NULL };
-    const char *cache = apr_pstrcat(pool, dir, "/cache", NULL);
+    const char *cache = apr_pstrcat(pool, temp_dir, "/cache", NULL);
     sal_upstream_opts_t opts = {
         .servers = &server, .n_servers = 1, .cache_dir = cache, .max_disk = 300000
     };
@@ -359,13 +358,35 @@ static void the_cache_is_trimmed(void **state)
     assert_false(sal_upstream_asks(NULL, SAL_UPSTREAM_ALL));
 }
 
+/* Made of this host's files: the same order, and locks stay whatever they take. */
+static void the_texts_of_this_host_are_trimmed(void **state)
+{
+    const char *cache = apr_pstrcat(pool, temp_dir, "/local", NULL);
+    const char *old = age(cache, "old.so", 120000, 20), *used = age(cache, "used.so", 120000, 1);
+    const char *lock = apr_pstrcat(pool, age(cache, "lock.so", 120000, 30), ".lock", NULL);
+    const char *fresh = age(cache, "fresh.so", 120000, 0);
+
+    (void)state;
+    assert_int_equal(rename(age(cache, "lock.so", 120000, 30), lock), 0);
+    assert_int_equal(sal_local_trim(cache, 0, pool, NULL), APR_SUCCESS);
+    assert_int_equal(access(old, F_OK), 0);
+    assert_int_equal(sal_local_trim(cache, 300000, pool, NULL), APR_SUCCESS);
+    assert_int_not_equal(access(old, F_OK), 0);
+    assert_int_equal(access(used, F_OK), 0);
+    assert_int_equal(access(fresh, F_OK), 0);
+    assert_int_equal(sal_local_trim(cache, 1, pool, NULL), APR_SUCCESS);
+    assert_int_not_equal(access(used, F_OK), 0);
+    assert_int_equal(access(fresh, F_OK), 0); /* in use a moment ago */
+    assert_int_equal(access(lock, F_OK), 0);
+}
+
 static void names_that_are_never_sent(void **state)
 {
     sal_upstream_server_t server = { "http://127.0.0.1:9", SAL_UPSTREAM_TECKEN, SAL_UPSTREAM_ALL,
                                      NULL };
     sal_upstream_opts_t opts = { .servers = &server,
                                  .n_servers = 1,
-                                 .cache_dir = apr_pstrcat(pool, dir, "/never", NULL) };
+                                 .cache_dir = apr_pstrcat(pool, temp_dir, "/never", NULL) };
     static const char *const names[] = { "..", "", "a/b", "a\\b", ".salvage", "a\x01", "<x>" };
     static const char *const ids[] = { "", "0", "000000000000000000000000000000000", "xyz",
                                        "../a" };
@@ -402,22 +423,16 @@ static int set_up(void **state)
     apr_initialize();
     apr_pool_create(&pool, NULL);
     sal_log_sink(quiet, NULL);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
+    temp_make(pool);
+    return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
+    temp_remove(pool);
     apr_pool_destroy(pool);
-    return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return 0;
 }
 
 int main(void)
@@ -433,6 +448,7 @@ int main(void)
         cmocka_unit_test(other_ids_are_not_used),
         cmocka_unit_test(known_by_code_id),
         cmocka_unit_test(the_cache_is_trimmed),
+        cmocka_unit_test(the_texts_of_this_host_are_trimmed),
         cmocka_unit_test(names_that_are_never_sent),
     };
 
