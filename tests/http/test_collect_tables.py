@@ -14,6 +14,7 @@ import urllib.parse
 import pytest
 import requests
 
+from instance import free_port
 from reports import (BODY, BOUNDARY, END, FORM, TOKEN, accepted, dump, part, post, raw_crash,
                      raw_request, refused, stored)
 
@@ -310,6 +311,31 @@ def test_reply_headers(stack, path, body, status):
     assert REPLY_HEADERS.items() <= r.headers.items()
     assert int(r.headers["Content-Length"]) == len(r.content) > 0
     assert "Content-Encoding" not in r.headers and "Strict-Transport-Security" not in r.headers
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_strict_transport_security_on_tls(stack):
+    port, key, cert = free_port(), stack.dir / "tls.key", stack.dir / "tls.crt"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                    "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", cert], check=True,
+                   capture_output=True)
+    stack.error_log.expect("AH01873|AH01906|AH01909|AH02292")
+    stack.httpd_conf(CONF + f"""
+<IfModule !ssl_module>
+    LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
+</IfModule>
+Listen 127.0.0.1:{port}
+<VirtualHost 127.0.0.1:{port}>
+    SSLEngine on
+    SSLCertificateFile {cert}
+    SSLCertificateKeyFile {key}
+</VirtualHost>
+""")
+    for body, status in ((BODY, 200), (b"x", 400)):
+        r = requests.post(f"https://127.0.0.1:{port}/submit", data=body, timeout=30, verify=False,
+                          headers={"Content-Type": FORM})
+        assert r.status_code == status
+        assert r.headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
 def test_only_the_id_by_default(stack):
