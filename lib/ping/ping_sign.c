@@ -147,6 +147,10 @@ void sal_ping_sign(sal_ping_signed_t *out, const json_t *body, const char *os,
     cut_modules(data, p);
     sal_signature_make(&sig, data, lists, p);
     out->signature = sig.signature;
+    if (!*sig.signature) { /* frames without anything in them */
+        out->signature = "EMPTY: no frame data available";
+        out->note = "its frames are of no use";
+    }
     if (sig.proto_signature) {
         out->proto_signature = sal_utf8_clean(sig.proto_signature, sig.proto_size, p);
     }
