@@ -31,6 +31,8 @@ struct sal_crash_writer_t {
     bool begun;  /* the dump has its entry: a block of it was written */
     char *block; /* bytes that wait for being compressed together */
     apr_size_t block_used;
+    const char *held; /* name of a small dump that has ended and waits in the block, or NULL */
+    apr_time_t now;
 };
 
 static apr_status_t abandon(void *data)
@@ -78,27 +80,40 @@ static apr_status_t open_file(sal_crash_writer_t *w)
     return rv;
 }
 
+/*
+ * The file, when something is to be written: a small report that a rule rejects needs none, and
+ * costs the disk nothing.
+ */
+static apr_status_t need_file(sal_crash_writer_t *w)
+{
+    apr_status_t rv;
+
+    if (w->fd >= 0) {
+        return APR_SUCCESS;
+    }
+    rv = open_file(w);
+    if (rv == APR_SUCCESS) {
+        sal_container_init(&w->zip, w->fd, w->now, w->pool);
+    } else if (rv == EIO) {
+        sal_crash_store_lost_write(w->store, rv);
+        rv = SAL_E_SICK;
+    }
+    return rv;
+}
+
 apr_status_t sal_crash_begin(sal_crash_writer_t **out, sal_crash_store_t *store, apr_time_t now,
                              apr_pool_t *p, sal_error_t *err)
 {
     sal_crash_writer_t *w = apr_pcalloc(p, sizeof(*w));
-    apr_status_t rv;
 
+    (void)err;
+    w->now = now;
     w->store = store;
     w->pool = p;
     w->fd = w->dir_fd = -1;
     sal_crash_id_make(w->id, now, 0);
     apr_pool_cleanup_register(p, w, abandon, apr_pool_cleanup_null);
-    rv = open_file(w);
-    if (rv == EIO) {
-        sal_crash_store_lost_write(store, rv);
-        return sal_fail(err, SAL_E_SICK, "crash store %s: a new file: I/O error", store->fs.root);
-    }
-    if (rv != APR_SUCCESS) {
-        return sal_fail_os(err, rv, "crash store %s: a new file", store->fs.root);
-    }
     w->dumps = json_object();
-    sal_container_init(&w->zip, w->fd, now, p);
     *out = w;
     return APR_SUCCESS;
 }
@@ -115,22 +130,6 @@ void sal_crash_allow_overwrite(sal_crash_writer_t *w)
 
 /* ---- dumps ---- */
 
-apr_status_t sal_crash_dump_begin(sal_crash_writer_t *w, const char *name, sal_error_t *err)
-{
-    if (!w->block) {
-        w->sha = EVP_MD_CTX_new();
-        w->block = apr_palloc(w->pool, SAL_PRESS_BLOCK);
-    }
-    if (!w->sha || !w->store->sha256 || EVP_DigestInit_ex(w->sha, w->store->sha256, NULL) != 1) {
-        return sal_fail(err, APR_ENOMEM, "no memory for a dump's check sum");
-    }
-    w->name = apr_pstrdup(w->pool, name);
-    w->size = 0;
-    w->block_used = 0;
-    w->begun = false;
-    return APR_SUCCESS;
-}
-
 static const char *entry_name(sal_crash_writer_t *w)
 {
     return apr_pstrcat(w->pool, w->name, ".zst", NULL);
@@ -143,8 +142,11 @@ static apr_status_t press_block(sal_crash_writer_t *w, const void *data, apr_siz
     struct sal_press_t *held;
     const void *frame;
     apr_size_t n;
-    apr_status_t rv = sal_press(&held, &frame, &n, &w->store->presses, data, size);
+    apr_status_t rv = need_file(w);
 
+    if (rv == APR_SUCCESS) {
+        rv = sal_press(&held, &frame, &n, &w->store->presses, data, size);
+    }
     if (rv != APR_SUCCESS) {
         return rv;
     }
@@ -159,6 +161,41 @@ static apr_status_t press_block(sal_crash_writer_t *w, const void *data, apr_siz
     }
     sal_press_back(&w->store->presses, held);
     return rv;
+}
+
+/* A small dump that has ended: it goes when another begins, or all is kept. */
+static apr_status_t write_held(sal_crash_writer_t *w)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (w->held) {
+        w->name = w->held;
+        w->held = NULL;
+        rv = press_block(w, w->block, w->block_used, true);
+        w->name = NULL;
+    }
+    return rv;
+}
+
+apr_status_t sal_crash_dump_begin(sal_crash_writer_t *w, const char *name, sal_error_t *err)
+{
+    apr_status_t rv = write_held(w);
+
+    if (rv != APR_SUCCESS) {
+        return fail_write(w, rv, err);
+    }
+    if (!w->block) {
+        w->sha = EVP_MD_CTX_new();
+        w->block = apr_palloc(w->pool, SAL_PRESS_BLOCK);
+    }
+    if (!w->sha || !w->store->sha256 || EVP_DigestInit_ex(w->sha, w->store->sha256, NULL) != 1) {
+        return sal_fail(err, APR_ENOMEM, "no memory for a dump's check sum");
+    }
+    w->name = apr_pstrdup(w->pool, name);
+    w->size = 0;
+    w->block_used = 0;
+    w->begun = false;
+    return APR_SUCCESS;
 }
 
 /* A full block goes only when more follows, so that a dump of one block is written in one. */
@@ -196,7 +233,8 @@ static apr_status_t finish_entry(sal_crash_writer_t *w)
     apr_status_t rv = APR_SUCCESS;
 
     if (!w->begun) {
-        return press_block(w, w->block, w->block_used, true);
+        w->held = w->name;
+        return APR_SUCCESS;
     }
     if (w->block_used) {
         rv = press_block(w, w->block, w->block_used, false);
@@ -273,7 +311,8 @@ static apr_status_t write_rest(sal_crash_writer_t *w, const json_t *raw)
     apr_status_t rv;
 
     json_decref(meta);
-    if ((rv = put_entry(w, "raw_crash.json", sal_json_python(raw, w->pool))) != APR_SUCCESS ||
+    if ((rv = need_file(w)) != APR_SUCCESS || (rv = write_held(w)) != APR_SUCCESS ||
+        (rv = put_entry(w, "raw_crash.json", sal_json_python(raw, w->pool))) != APR_SUCCESS ||
         (rv = put_entry(w, "dump_names.json", dump_names(w))) != APR_SUCCESS ||
         (rv = put_entry(w, "meta.json", text)) != APR_SUCCESS) {
         return rv;
