@@ -512,6 +512,7 @@ apr_status_t sal_supplier_make(sal_supplier_t **out, const sal_supplier_opts_t *
         s->place.any_url = s->place.any_url || (opts->upstream && supply_is_url(*path));
     }
     s->max_mapped = opts->max_mapped ? opts->max_mapped : DEFAULT_MAX_MAPPED;
+    s->map_idle = apr_time_from_sec(opts->map_idle);
     s->negative = apr_time_from_sec(opts->negative_seconds > 0 ? opts->negative_seconds
                                     : opts->find || opts->make || opts->upstream ? NEGATIVE_ASKED
                                                                                  : NEGATIVE_LOCAL);

@@ -55,6 +55,8 @@ typedef struct sal_supplier_opts_t {
     const char *const *paths; /* Breakpad trees, symbol files, and with upstream URLs of
                                * servers, in order; NULL-terminated, or NULL */
     apr_uint64_t max_mapped;  /* bytes; 0: 64 GiB (address space, not memory) */
+    int map_idle;             /* seconds after which a map nobody asked for goes, when next
+                               * somebody asks for any; 0: not for that */
     apr_uint64_t max_disk;    /* bytes of symcache_dir; 0: no bound */
     int negative_seconds;     /* how long "not found" is believed; 0: 60, without a
                                * find function 2: looking on disk again is cheap */

@@ -26,6 +26,7 @@ void supply_link_newest(sal_supplier_t *s, entry_t *e)
     e->older = s->newest;
     *(s->newest ? &s->newest->newer : &s->oldest) = e;
     s->newest = e;
+    e->used = apr_time_now();
 }
 
 uint64_t supply_key_hash(const supply_key_t *key)
@@ -74,11 +75,30 @@ static bool idle(const entry_t *e)
     return !e->busy && e->waiting == 0 && (!e->map || e->map->refs == 0);
 }
 
-/* Gives up what was not used for longest until the bounds hold. */
-void supply_evict(sal_supplier_t *s)
+static void evict_unused(sal_supplier_t *s)
 {
+    apr_time_t now = s->map_idle ? apr_time_now() : 0;
     entry_t *e = s->oldest;
 
+    while (e && now - e->used > s->map_idle) {
+        entry_t *newer = e->newer;
+
+        if (idle(e)) {
+            s->stats.evictions += e->map != NULL;
+            supply_entry_free(s, e);
+        }
+        e = newer;
+    }
+}
+
+void supply_evict(sal_supplier_t *s)
+{
+    entry_t *e;
+
+    if (s->map_idle) {
+        evict_unused(s);
+    }
+    e = s->oldest;
     while (e && (s->stats.mapped_bytes > s->max_mapped || s->stats.entries > MAX_ENTRIES)) {
         entry_t *newer = e->newer;
 

@@ -31,6 +31,7 @@ struct entry_t {
     sal_sym_state_t state;
     bool busy, filled;
     uint32_t waiting;   /* threads that hold a pointer to the entry */
+    apr_time_t used;    /* when it was last asked for */
     apr_time_t checked; /* when the source was last looked at */
     apr_time_t failed;  /* of CORRUPT: when it was found out, and of what state */
     uint64_t failed_stamp;
@@ -46,6 +47,7 @@ struct sal_supplier_t {
     supply_place_t place;
     uint64_t max_mapped;
     apr_time_t negative;
+    apr_time_t map_idle; /* what was not asked for so long goes; 0: stays */
     pthread_mutex_t lock;
     pthread_cond_t filled;
     entry_t *buckets[SUPPLY_BUCKETS];
@@ -70,7 +72,7 @@ void supply_map_free(sal_supplier_t *s, map_t *m);
 /* The entry's map is no longer the current one; it goes with its last reference. */
 void supply_drop_map(sal_supplier_t *s, entry_t *e);
 
-/* Gives up what was not used for longest until the bounds hold. */
+/* Gives up what was not used for too long, and what was not for longest until the bounds hold. */
 void supply_evict(sal_supplier_t *s);
 
 #endif

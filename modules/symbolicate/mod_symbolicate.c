@@ -20,6 +20,7 @@
 #define DEFAULT_MAX_BODY (INT64_C(64) << 20)
 #define DEFAULT_MAX_JOBS 10
 #define DEFAULT_BUILD_WAIT 10
+#define DEFAULT_MAP_IDLE 60
 #define DEFAULT_DISK (INT64_C(20) << 30)
 #define FETCH_WAIT 10 /* seconds for a download before the answer is "pending" */
 
@@ -482,6 +483,7 @@ static void symbolicate_child_init(apr_pool_t *p, server_rec *s)
     opts.symcache_dir = sal_conf_get(cf->shared, "symcache", NULL);
     opts.symbol_store = sal_conf_get(cf->shared, "symbol-store", NULL);
     opts.paths = sal_conf_list(cf->shared, "symbols-path");
+    opts.map_idle = cf->map_idle < 0 ? DEFAULT_MAP_IDLE : (int)cf->map_idle;
     opts.max_disk = (apr_uint64_t)sal_conf_int(cf->shared, "symcache-size", DEFAULT_DISK);
     if (!opts.symcache_dir) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,

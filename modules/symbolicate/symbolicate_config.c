@@ -13,6 +13,7 @@ void *symbolicate_make_server(apr_pool_t *p, server_rec *s)
 
     (void)s;
     cf->limits.all = cf->limits.client = -1;
+    cf->map_idle = -1;
     return cf;
 }
 
@@ -25,6 +26,9 @@ void *symbolicate_merge_server(apr_pool_t *p, void *base, void *over)
     }
     if (!cf->upstreams) {
         cf->upstreams = ((symbolicate_server_t *)base)->upstreams;
+    }
+    if (cf->map_idle < 0) {
+        cf->map_idle = ((symbolicate_server_t *)base)->map_idle;
     }
     if (cf->limits.all < 0) {
         cf->limits.all = ((symbolicate_server_t *)base)->limits.all;
@@ -109,6 +113,15 @@ static const char *set_build_wait(cmd_parms *cmd, void *conf, const char *arg)
     return web_arg_int(cmd, arg, 0, 3600, &((symbolicate_dir_t *)conf)->build_wait);
 }
 
+static const char *set_map_idle(cmd_parms *cmd, void *unused, const char *arg)
+{
+    symbolicate_server_t *cf =
+        ap_get_module_config(cmd->server->module_config, &symbolicate_module);
+
+    (void)unused;
+    return web_arg_int(cmd, arg, 0, 86400, &cf->map_idle);
+}
+
 static const char *set_limit(cmd_parms *cmd, void *unused, const char *arg)
 {
     symbolicate_server_t *cf =
@@ -157,6 +170,9 @@ const command_rec symbolicate_commands[] = {
     AP_INIT_TAKE1("SymbolicateBuildWait", set_build_wait, NULL, RSRC_CONF | ACCESS_CONF,
                   "seconds that a request waits for symbols that are being prepared (0..3600); "
                   "default 10"),
+    AP_INIT_TAKE1("SymbolicateMapIdle", set_map_idle, NULL, RSRC_CONF,
+                  "seconds after which symbols that nobody asked for are unmapped (0..86400); "
+                  "default 60; 0: they stay"),
     AP_INIT_TAKE1("SymbolicateMaxInflight", set_limit, NULL, RSRC_CONF,
                   "most requests under way in all of httpd (1..65536); more are answered 503; "
                   "default 0: no limit"),

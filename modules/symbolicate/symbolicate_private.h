@@ -16,6 +16,7 @@ typedef struct symbolicate_server_t {
     sal_conf_t *shared;            /* salvage.conf */
     apr_array_header_t *upstreams; /* const char *: lines of SymbolsUpstream; NULL: none here */
     symbolicate_limits_t limits;   /* -1: not set */
+    apr_int64_t map_idle;          /* seconds; -1: not set */
     sal_templates_t *templates;    /* NULL: there is no page */
 } symbolicate_server_t;
 

@@ -482,6 +482,42 @@ static void *read_all(void *data)
     return NULL;
 }
 
+/* What nobody asks for goes, but not from under who holds it. */
+static void unused_maps_go(void **state)
+{
+    const char *paths[] = { in_dir("tree"), NULL };
+    sal_supplier_opts_t opts = { .symcache_dir = in_dir("cache16"), .paths = paths, .map_idle = 1 };
+    sal_sym_ref_t held, ref;
+    sal_supplier_stats_t stats;
+    sal_supplier_t *s;
+    apr_pool_t *p;
+
+    (void)state;
+    put_symbols("held.so", ID, "held", 100);
+    put_symbols("idle.so", ID, "idle", 100);
+    put_symbols("asked.so", ID, "asked", 100);
+    apr_pool_create(&p, pool);
+    assert_int_equal(sal_supplier_make(&s, &opts, p, NULL), APR_SUCCESS);
+    sal_supplier_get(&held, s, "held.so", ID, p);
+    sal_supplier_get(&ref, s, "idle.so", ID, p);
+    sal_supplier_release(s, &ref);
+    apr_sleep(apr_time_from_msec(1200));
+    sal_supplier_get(&ref, s, "asked.so", ID, p);
+    sal_supplier_release(s, &ref);
+    sal_supplier_stats(s, &stats);
+    assert_int_equal(stats.entries, 2);
+    assert_int_equal(stats.evictions, 1);
+    assert_string_equal(first_function(&held), "held_0");
+    sal_supplier_release(s, &held);
+    sal_supplier_get(&ref, s, "idle.so", ID, p); /* mapped again, not built */
+    assert_string_equal(first_function(&ref), "idle_0");
+    assert_false(ref.built);
+    sal_supplier_release(s, &ref);
+    sal_supplier_stats(s, &stats);
+    assert_int_equal(stats.builds, 3);
+    apr_pool_destroy(p);
+}
+
 /* Room for few maps, and many readers of twelve modules: what is read is never taken away. */
 static void eviction_while_reading(void **state)
 {
@@ -539,6 +575,7 @@ int main(void)
         cmocka_unit_test(the_bound_holds),
         cmocka_unit_test(a_folder_that_cannot_be_written),
         cmocka_unit_test(the_folder_is_trimmed),
+        cmocka_unit_test(unused_maps_go),
         cmocka_unit_test(eviction_while_reading),
     };
 
