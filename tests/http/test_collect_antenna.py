@@ -6,7 +6,7 @@ import json
 import pytest
 import requests
 
-from reports import (BODY, BOUNDARY, END, FORM, accepted, part, post, raw_crash, raw_request, refused,
+from reports import (BOUNDARY, END, FORM, accepted, part, post, raw_crash, raw_request, refused,
                      stored)
 
 CRASH = (part("ProductName", "Firefox") + part("Version", "1")
