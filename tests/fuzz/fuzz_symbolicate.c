@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int way = 0; way < 4; way++) {
         sal_symbolicate_request_t req = { .version = 4 + way % 2 };
         sal_symbolicate_limits_t limits = { 10, way >= 2 };
-        sal_symbolicate_style_t style = { way < 2, way == 1, 0 };
+        sal_symbolicate_style_t style = { way < 2, way == 1, 0, 0 };
         size_t size_of_answer = 0;
 
         if (!sal_symbolicate_read(&req, body, size, &limits, p)) {
