@@ -128,9 +128,10 @@ static apr_status_t count(int64_t *total, books_sql_t *q, const char *from, sal_
     return rv;
 }
 
-/* What a list is made of; constant text. */
+/* What a list is made of; constant. */
 typedef struct {
     const char *columns, *table, *base, *created, *id, *size;
+    json_t *(*row)(const sal_rows_t *rows, int i, apr_pool_t *p);
 } list_t;
 
 /*
@@ -148,36 +149,42 @@ static const char *page_sql(books_sql_t *q, const list_t *l, const sal_books_fin
                        ")", order, NULL);
 }
 
+/* filtered: rows are counted, as there are not too many of them. */
+static apr_status_t one_page(sal_books_page_t *out, books_sql_t *q, const list_t *list,
+                             const sal_books_find_t *find, bool filtered, sal_db_t *db,
+                             apr_pool_t *p, sal_error_t *err)
+{
+    apr_status_t rv = filtered ? count(&out->total, q, list->base, db, err) : APR_SUCCESS;
+    sal_rows_t *rows;
+
+    if (rv == APR_SUCCESS) {
+        rv = books_sql_run(q, page_sql(q, list, find), &rows, db, err);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    for (int i = 0, n = page_rows(out, rows, find->per_page); i < n; i++) {
+        json_array_append_new(out->rows, list->row(rows, i, p));
+    }
+    return APR_SUCCESS;
+}
+
 apr_status_t sal_books_uploads(sal_books_page_t *out, const sal_books_find_t *find, sal_db_t *db,
                                apr_pool_t *p, sal_error_t *err)
 {
     static const list_t list = {
         UPLOAD_COLUMNS, "symbol_upload u", "symbol_upload u", "u.created_at",
-        "u.id",         "u.archive_size"
+        "u.id",         "u.archive_size",  upload_row
     };
     books_sql_t *q = books_sql_make(p);
     bool filtered = upload_filters(q, find);
-    apr_status_t rv = APR_SUCCESS;
-    sal_rows_t *rows;
 
     *out = (sal_books_page_t){ .total = -1 };
     if (find->owner) {
         books_sql_and(q, apr_pstrcat(p, "u.user_id = ", books_sql_bind(q, SAL_V_INT(find->owner)),
                                      "::bigint", NULL));
     }
-    if (filtered) {
-        rv = count(&out->total, q, list.base, db, err);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = books_sql_run(q, page_sql(q, &list, find), &rows, db, err);
-    }
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    for (int i = 0, n = page_rows(out, rows, find->per_page); i < n; i++) {
-        json_array_append_new(out->rows, upload_row(rows, i, p));
-    }
-    return APR_SUCCESS;
+    return one_page(out, q, &list, find, filtered, db, p, err);
 }
 
 /* ---- files ---- */
@@ -255,26 +262,13 @@ apr_status_t sal_books_files(sal_books_page_t *out, const sal_books_find_t *find
     static const list_t list = {
         FILE_COLUMNS,    "symbol_file f LEFT JOIN symbol_upload u ON u.id = f.upload_id",
         "symbol_file f", "f.created_at",
-        "f.id",          "f.stored_size"
+        "f.id",          "f.stored_size",
+        file_row
     };
     books_sql_t *q = books_sql_make(p);
-    apr_status_t rv = APR_SUCCESS;
-    sal_rows_t *rows;
 
     *out = (sal_books_page_t){ .total = -1 };
-    if (file_filters(q, find)) {
-        rv = count(&out->total, q, list.base, db, err);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = books_sql_run(q, page_sql(q, &list, find), &rows, db, err);
-    }
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    for (int i = 0, n = page_rows(out, rows, find->per_page); i < n; i++) {
-        json_array_append_new(out->rows, file_row(rows, i, p));
-    }
-    return APR_SUCCESS;
+    return one_page(out, q, &list, find, file_filters(q, find), db, p, err);
 }
 
 /* ---- single ones ---- */

@@ -13,7 +13,7 @@ mod_symbols_la_CPPFLAGS = $(WEB_CPPFLAGS) -I$(srcdir)/modules/symbols
 mod_symbols_la_LIBADD = $(WEB_LIBS) $(ZLIB_LIBS) $(CRYPTO_LIBS)
 mod_symbols_la_LDFLAGS = $(MODULE_LINK) -export-symbols-regex '^symbols_module$$'
 mod_symbols_la_SOURCES += modules/symbols/symbols_api.c modules/symbols/symbols_books.h \
-    modules/symbols/symbols_delete.c \
+    modules/symbols/symbols_delete.c modules/symbols/symbols_flush.c \
     modules/symbols/symbols_missing_list.c modules/symbols/symbols_pages.c \
     modules/symbols/symbols_pages_one.c modules/symbols/symbols_pages_more.c \
     modules/symbols/symbols_pages_tokens.c modules/symbols/symbols_tokens.c \

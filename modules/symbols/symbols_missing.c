@@ -6,10 +6,8 @@
  */
 #include "symbols_private.h"
 
-#include <apr_dbd.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
-#include <mod_dbd.h>
 
 #include "symbols/symbol_rows.h"
 
@@ -25,6 +23,11 @@ typedef struct {
     uint64_t hash;
     apr_time_t until;
 } memo_t;
+
+typedef struct {
+    const note_t *notes;
+    int n;
+} batch_t;
 
 struct symbols_missing_t {
     apr_thread_mutex_t *lock; /* guards all below; held for copying only */
@@ -97,42 +100,21 @@ void symbols_missing_note(symbols_missing_t *m, const symbols_wanted_t *wanted, 
     apr_thread_mutex_unlock(m->lock);
 }
 
-static apr_status_t write_notes(sal_db_t *db, const note_t *notes, int n, apr_pool_t *p,
-                                sal_error_t *err)
+static apr_status_t write_notes(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
 {
+    const batch_t *b = baton;
     const char **column[TEXTS];
     sal_missing_symbols_t list;
 
     for (int c = 0; c < TEXTS; c++) {
-        column[c] = apr_palloc(p, (apr_size_t)n * sizeof(char *));
-        for (int i = 0; i < n; i++) {
-            column[c][i] = notes[i].text[c];
+        column[c] = apr_palloc(p, (apr_size_t)b->n * sizeof(char *));
+        for (int i = 0; i < b->n; i++) {
+            column[c][i] = b->notes[i].text[c];
         }
     }
-    list = (sal_missing_symbols_t){ (apr_size_t)n, column[0], column[1],
-                                    column[2],     column[3], column[4] };
+    list = (sal_missing_symbols_t){ (apr_size_t)b->n, column[0], column[1],
+                                    column[2],        column[3], column[4] };
     return sal_missing_symbols_add(&list, db, p, err);
-}
-
-static apr_status_t with_server_db(server_rec *s, const note_t *notes, int n, apr_pool_t *p,
-                                   sal_error_t *err)
-{
-    APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open);
-    APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close);
-    ap_dbd_t *dbd = dbd_open && dbd_close ? dbd_open(p, s) : NULL;
-    apr_status_t rv;
-
-    if (!dbd) {
-        return sal_fail(err, SAL_E_NODB, "mod_dbd has no connection");
-    }
-    if (strcmp(apr_dbd_name(dbd->driver), "pgsql")) {
-        rv = sal_fail(err, SAL_E_NODB, "DBDriver is not pgsql");
-    } else {
-        rv = write_notes(sal_db_wrap(apr_dbd_native_handle(dbd->driver, dbd->handle), dbd->pool, p),
-                         notes, n, p, err);
-    }
-    dbd_close(s, dbd);
-    return rv;
 }
 
 void symbols_missing_flush(symbols_missing_t *m, apr_pool_t *p)
@@ -155,7 +137,7 @@ void symbols_missing_flush(symbols_missing_t *m, apr_pool_t *p)
     if (!n) {
         return;
     }
-    if (with_server_db(s, notes, n, p, &err) != APR_SUCCESS) {
+    if (symbols_with_server_db(s, write_notes, &(batch_t){ notes, n }, p, &err) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
                      "SAL2020: %d missing symbols wait for the "
                      "database: %s",

@@ -180,6 +180,10 @@ void symbols_count(symbols_count_t what);
 void symbols_metrics_hook(void);
 int symbols_metrics(request_rec *r);
 
+/* A connection of mod_dbd for work of no request: symbols_flush.c. SAL_E_NODB: there is none. */
+apr_status_t symbols_with_server_db(server_rec *s, web_db_fn fn, void *baton, apr_pool_t *p,
+                                    sal_error_t *err);
+
 /* ---- missing symbols: symbols_missing.c ---- */
 
 typedef struct symbols_missing_t symbols_missing_t;

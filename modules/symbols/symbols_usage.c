@@ -5,10 +5,8 @@
  */
 #include "symbols_private.h"
 
-#include <apr_dbd.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
-#include <mod_dbd.h>
 
 #include "base/text.h"
 #include "books/books.h"
@@ -22,6 +20,11 @@ typedef struct {
     int is_try;
     int64_t hits;
 } use_t;
+
+typedef struct {
+    use_t *uses;
+    int n;
+} batch_t;
 
 struct symbols_usage_t {
     apr_thread_mutex_t *lock; /* guards all below; held for copying only */
@@ -138,27 +141,13 @@ static void take_apart(sal_books_usage_t *out, use_t *uses, int n, apr_pool_t *p
     }
 }
 
-static apr_status_t write_uses(server_rec *s, use_t *uses, int n, apr_pool_t *p, sal_error_t *err)
+static apr_status_t write_uses(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
 {
-    APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open);
-    APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close);
-    ap_dbd_t *dbd = dbd_open && dbd_close ? dbd_open(p, s) : NULL;
-    sal_books_usage_t batch;
-    apr_status_t rv;
+    const batch_t *b = baton;
+    sal_books_usage_t columns;
 
-    if (!dbd) {
-        return sal_fail(err, SAL_E_NODB, "mod_dbd has no connection");
-    }
-    if (strcmp(apr_dbd_name(dbd->driver), "pgsql")) {
-        rv = sal_fail(err, SAL_E_NODB, "DBDriver is not pgsql");
-    } else {
-        take_apart(&batch, uses, n, p);
-        rv = sal_books_used(
-            &batch, sal_db_wrap(apr_dbd_native_handle(dbd->driver, dbd->handle), dbd->pool, p), p,
-            err);
-    }
-    dbd_close(s, dbd);
-    return rv;
+    take_apart(&columns, b->uses, b->n, p);
+    return sal_books_used(&columns, db, p, err);
 }
 
 /* Texts in a database are UTF-8; names in the store's tree may be anything. */
@@ -193,7 +182,7 @@ void symbols_usage_flush(symbols_usage_t *u, apr_pool_t *p)
     }
     apr_thread_mutex_unlock(u->lock);
     n = n ? keep_valid(uses, n) : 0;
-    if (n && write_uses(s, uses, n, p, &err) != APR_SUCCESS) {
+    if (n && symbols_with_server_db(s, write_uses, &(batch_t){ uses, n }, p, &err) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, "SAL2042: downloads of %d files not counted: %s",
                      n, err.message);
     }
