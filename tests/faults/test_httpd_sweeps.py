@@ -4,10 +4,9 @@ import os
 import time
 
 import pytest
-from faults import FULL
 
 
-@pytest.mark.skipif(not FULL, reason="only in `make check-faults`: an entry must be 30 s old")
+@pytest.mark.full  # an entry must be 30 s old
 def test_httpd_sweeps_without_daemon(stack):
     stack.stop("salvaged")
     lock = stack.store / "pending.lock"

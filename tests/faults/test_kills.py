@@ -63,12 +63,11 @@ def check_store(store, log, call, n):
     return result
 
 
-@pytest.mark.parametrize("named", [False, True], ids=["unnamed", "named"])
+@pytest.mark.parametrize("named", [pytest.param(False, id="unnamed"),
+                                   pytest.param(True, id="named", marks=pytest.mark.full)])
 def test_kill_at_every_call(stack, named):
     need_load()
     need_strace()
-    if named and not FULL:
-        pytest.skip("only in `make check-faults`")
     kills = 0
     stack.stop("salvaged")  # its workers know another store than the one of these crashes
     with scratch() as folder:

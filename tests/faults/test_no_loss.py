@@ -18,7 +18,7 @@ from faults import FULL, TOP, Checked, PREFIX, need_load, scratch, small_disk, u
 from instance import Instance
 
 CLIENTS = 16
-WANTED = 10_500 if FULL else 600
+WANTED = 10_500 if FULL else 400
 ROUNDS = 2 if FULL else 1
 BOUNDARY = "----------------faults0123456789abcdef"
 
@@ -225,7 +225,7 @@ def restart_hard(stack, clients):
 
 FAULTS = [kill_httpd_child, kill_postgres, restart_gracefully, kill_daemon, cut_connections,
           fill_disk, stop_database, kill_httpd_child, stop_rows_and_restart, restart_hard]
-SHORT = [kill_httpd_child, kill_postgres, restart_gracefully, cut_connections, fill_disk]
+SHORT = [kill_httpd_child, kill_postgres, restart_gracefully, fill_disk]
 
 
 # ---- what is left ----
@@ -285,7 +285,7 @@ def test_no_loss(shared_conf="CrashMinFree 0\nCrashMaxInFlight 400\n"):
         folder.chmod(0o755)
         stack = Instance(PREFIX, TOP)
         try:
-            with small_disk(folder, 1500 if FULL else 300, "ext4", "-N", "150000") as disk:
+            with small_disk(folder, 1500 if FULL else 150, "ext4", "-N", "150000") as disk:
                 stack.make()
                 os.chown(disk, *(os.stat(stack.store).st_uid, os.stat(stack.store).st_gid))
                 subprocess.run(["mount", "--bind", str(disk), str(stack.store)], check=True)
