@@ -87,7 +87,7 @@ static int answer(symbols_req_t *q, work_t *w)
     bool more = w->gone.files > (int64_t)json_array_size(w->keys);
 
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, q->r,
-                  "SAL2044: %s: %" APR_INT64_T_FMT " files, %" APR_INT64_T_FMT " bytes freed",
+                  "SAL2047: %s: %" APR_INT64_T_FMT " files, %" APR_INT64_T_FMT " bytes freed",
                   w->dry ? "would be deleted" : "deleted", (apr_int64_t)w->gone.files,
                   (apr_int64_t)w->gone.freed);
     return web_reply_json(q->r, HTTP_OK,
