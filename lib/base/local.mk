@@ -11,6 +11,7 @@ libsalvage_core_la_SOURCES += \
     lib/base/sha256.c \
     lib/base/text.c lib/base/text.h \
     lib/base/time.c \
+    lib/base/trim.c lib/base/trim.h \
     lib/base/utf8.c
 
 if WITH_CMOCKA
