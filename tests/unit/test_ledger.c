@@ -135,7 +135,7 @@ static void test_ping(void **state)
     ok(sal_db_ping(watched, 2000, &err));
     assert_string_equal(fixture_sql(watched, pool, "SHOW statement_timeout"), "2s");
     assert_string_equal(fixture_sql(watched, pool, "SHOW application_name"), "salvage-test");
-    fixture_kill(watched, pool);
+    fixture_kill(watched, p);
     assert_int_equal(sal_db_ping(watched, 2000, &err), SAL_E_NODB);
     apr_pool_destroy(p);
     assert_string_equal(sal_db_conninfo("no conninfo at all", "x", 1, pool), "no conninfo at all");
