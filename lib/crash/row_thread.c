@@ -13,6 +13,7 @@
 #include <apr_strings.h>
 #include "base/log.h"
 #include "db/db.h"
+#include "db/watch.h"
 
 #define RING 10000
 #define BATCH 500
@@ -93,63 +94,6 @@ static void drop_batch(sal_row_thread_t *t, int n, int refused)
 }
 
 /* ---- the database ---- */
-
-/* A database host that vanished is noticed in half a minute, not in the kernel's two hours. */
-static const char *vigilance(const char *keyword)
-{
-    static const char *const settings[][2] = { { "tcp_user_timeout", "20000" },
-                                               { "keepalives_idle", "10" },
-                                               { "keepalives_interval", "5" },
-                                               { "keepalives_count", "3" } };
-
-    for (apr_size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-        if (!strcmp(keyword, settings[i][0])) {
-            return settings[i][1];
-        }
-    }
-    return NULL;
-}
-
-/*
- * The conninfo with a statement timeout of 5 s. As an option of the connection, because a SET
- * would not survive a reconnect. NULL if it cannot be read; then it is used as it is.
- */
-static const char *with_timeout(const char *conninfo, apr_pool_t *p)
-{
-    PQconninfoOption *options = PQconninfoParse(conninfo, NULL), *o;
-    const char *out = "";
-
-    if (!options) {
-        return conninfo;
-    }
-    for (o = options; o->keyword; o++) {
-        const char *value = o->val;
-
-        if (!strcmp(o->keyword, "options")) {
-            value = apr_pstrcat(p, value ? value : "", " -c statement_timeout=5s", NULL);
-        } else if (!strcmp(o->keyword, "connect_timeout") && !value) {
-            value = "3";
-        } else if (!strcmp(o->keyword, "application_name") && !value) {
-            value = "salvage-rows";
-        } else if (!value) {
-            value = vigilance(o->keyword);
-        }
-        if (value && *value) {
-            char *quoted = apr_palloc(p, 2 * strlen(value) + 1), *to = quoted;
-
-            for (; *value; value++) {
-                if (*value == '\'' || *value == '\\') {
-                    *to++ = '\\';
-                }
-                *to++ = *value;
-            }
-            *to = '\0';
-            out = apr_pstrcat(p, out, o->keyword, "='", quoted, "' ", NULL);
-        }
-    }
-    PQconninfoFree(options);
-    return out;
-}
 
 /* Who ends the thread looks at the connection, under the lock. */
 static void set_db(sal_row_thread_t *t, sal_db_t *db)
@@ -424,7 +368,7 @@ apr_status_t sal_row_thread_start(sal_row_thread_t **out, const char *conninfo,
     if (rv != APR_SUCCESS) {
         return sal_fail_os(err, rv, "row thread");
     }
-    t->conninfo = with_timeout(conninfo, t->pool);
+    t->conninfo = sal_db_conninfo(conninfo, "salvage-rows", 5, t->pool);
     rv = start_quietly(t);
     if (rv != APR_SUCCESS) {
         apr_pool_destroy(t->pool);

@@ -22,6 +22,11 @@ static const char *quoted(const char *value, apr_pool_t *p)
     return out;
 }
 
+/* A database host that vanished is noticed in half a minute, not in the kernel's two hours. */
+static const char *const vigilance[][2] = { { "keepalives_idle", "10" },
+                                            { "keepalives_interval", "5" },
+                                            { "keepalives_count", "3" } };
+
 /* What a keyword is to be, given what the conninfo says of it. */
 static const char *bounded(const PQconninfoOption *o, const char *name, int seconds, apr_pool_t *p)
 {
@@ -36,6 +41,11 @@ static const char *bounded(const PQconninfoOption *o, const char *name, int seco
     }
     if (!strcmp(o->keyword, "tcp_user_timeout")) {
         return apr_psprintf(p, "%d", (seconds + 2) * 1000);
+    }
+    for (apr_size_t i = 0; i < sizeof(vigilance) / sizeof(vigilance[0]); i++) {
+        if (!strcmp(o->keyword, vigilance[i][0])) {
+            return vigilance[i][1];
+        }
     }
     return strcmp(o->keyword, "application_name") ? NULL : name;
 }

@@ -9,7 +9,7 @@
 
 /*
  * conninfo with a statement timeout and, where it sets none, a time to connect, an application
- * name and a TCP timeout. In p; conninfo itself if libpq cannot read it.
+ * name, a TCP timeout and keepalives. In p; conninfo itself if libpq cannot read it.
  */
 SAL_API const char *sal_db_conninfo(const char *conninfo, const char *name, int seconds,
                                     apr_pool_t *p);

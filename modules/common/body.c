@@ -63,6 +63,16 @@ static int pump_brigade(pump_t *pump, apr_bucket_brigade *bb)
     return OK;
 }
 
+void web_body_keep_packed(request_rec *r)
+{
+    for (ap_filter_t *f = r->input_filters, *next; f; f = next) {
+        next = f->next;
+        if (f->frec && f->frec->name && !strcasecmp(f->frec->name, "deflate")) {
+            ap_remove_input_filter(f);
+        }
+    }
+}
+
 int web_body_pump(request_rec *r, apr_off_t max, web_sink_fn sink, void *baton, apr_off_t *total,
                   apr_status_t *sink_status)
 {

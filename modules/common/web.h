@@ -66,6 +66,10 @@ bool web_is_stopping(void);
 /* OK, or after setting Allow: 405 / the answer to OPTIONS is the caller's. allow: "GET, HEAD". */
 int web_allow(request_rec *r, const char *allow);
 
+/* Takes mod_deflate out of the way of a body that the handler inflates itself, under its own caps.
+ */
+void web_body_keep_packed(request_rec *r);
+
 /*
  * Reads the body in pieces of at most 64 KiB and hands each to sink; stops at max bytes + 1 with
  * HTTP_REQUEST_ENTITY_TOO_LARGE. *total counts what was read. Returns OK or an HTTP status; a sink

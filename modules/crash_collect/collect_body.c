@@ -12,17 +12,6 @@ static apr_status_t feed(void *baton, const char *data, apr_size_t size)
     return sal_intake_feed(q->intake, data, size, &q->err);
 }
 
-/* A DEFLATE input filter would inflate the body a second time, and without our caps. */
-static void drop_inflate_filter(request_rec *r)
-{
-    for (ap_filter_t *f = r->input_filters, *next; f; f = next) {
-        next = f->next;
-        if (f->frec && f->frec->name && !strcasecmp(f->frec->name, "deflate")) {
-            ap_remove_input_filter(f);
-        }
-    }
-}
-
 /* What a failed pump means for the client. */
 static int refuse_pump(collect_report_t *q, int rc)
 {
@@ -58,7 +47,7 @@ static int pump(collect_report_t *q, apr_status_t *rv, int *rc)
 {
     int code;
 
-    drop_inflate_filter(q->r);
+    web_body_keep_packed(q->r);
     code = web_body_pump(q->r, collect_max_body(q->dir), feed, q, &q->wire_size, rv);
     if (*rv == APR_SUCCESS && code != OK) {
         *rc = refuse_pump(q, code);

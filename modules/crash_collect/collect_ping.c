@@ -245,17 +245,6 @@ static bool read_headers(ping_req_t *q, apr_int64_t max, int *rc)
     return true;
 }
 
-/* A DEFLATE input filter would inflate the body a second time, and without our caps. */
-static void drop_inflate_filter(request_rec *r)
-{
-    for (ap_filter_t *f = r->input_filters, *next; f; f = next) {
-        next = f->next;
-        if (f->frec && f->frec->name && !strcasecmp(f->frec->name, "deflate")) {
-            ap_remove_input_filter(f);
-        }
-    }
-}
-
 static bool read_body(ping_req_t *q, int *rc)
 {
     apr_int64_t max = q->conf->max_body < 0 ? MAX_BODY : q->conf->max_body;
@@ -266,7 +255,7 @@ static bool read_body(ping_req_t *q, int *rc)
     if (!read_headers(q, max, rc)) {
         return false;
     }
-    drop_inflate_filter(q->r);
+    web_body_keep_packed(q->r);
     code = web_body_pump(q->r, max, feed, q, &total, &rv);
     if (rv == APR_SUCCESS && code == OK && q->inflate) {
         rv = sal_inflate_finish(q->inflate, &q->err);
