@@ -20,6 +20,7 @@ from figures import BENCH, TOP, alternate, anonymous_kib, figure, skipped, tree,
 
 ROUNDS = 3
 SECONDS = 1.2
+DISK_MIB = 3072
 # A thread for each client, as httpd closes connections between requests when all are taken; and
 # always the same two children, so that memory tells of requests.
 HTTPD = """
