@@ -10,6 +10,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMEDRIVER = "/usr/bin/chromedriver"
 
@@ -142,18 +143,23 @@ def test_list_leads_to_the_report(stack, chromium):
     assert complaints(browser) == []
 
 
+def arrives(browser, at):
+    """Waits until the page has an address that at() says yes to."""
+    WebDriverWait(browser, 20).until(lambda b: at(b.current_url))
+
+
 def test_search_form(stack, chromium):
     assert stack.sample_id
     browser = chromium()
     browser.get(stack.url + "/search/")
     field = browser.find_element(By.ID, "s-p")
-    field.send_keys("Sampler" + Keys.ENTER)
-    assert "product=Sampler" in browser.current_url
+    field.send_keys("Sampler" + Keys.ENTER)     # returns before the form has been sent
+    arrives(browser, lambda url: "product=Sampler" in url)
     assert stack.sample_id in browser.page_source
     chip = browser.find_element(By.CSS_SELECTOR, ".chip")
     assert "product" in chip.text and "Sampler" in chip.text
     chip.find_element(By.TAG_NAME, "a").click()
-    assert "product=Sampler" not in browser.current_url
+    arrives(browser, lambda url: "product=Sampler" not in url)
     assert complaints(browser) == []
 
 
