@@ -10,6 +10,7 @@ libsalvage_core_la_SOURCES += \
     lib/base/reader.h \
     lib/base/sha256.c \
     lib/base/text.c lib/base/text.h \
+    lib/base/thread.c lib/base/thread.h \
     lib/base/time.c \
     lib/base/trim.c lib/base/trim.h \
     lib/base/utf8.c

@@ -6,11 +6,11 @@
 #include "crash/products.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 #include <apr_strings.h>
 #include "base/log.h"
+#include "base/thread.h"
 
 typedef struct held_t {
     sal_products_t products;
@@ -196,19 +196,6 @@ static apr_status_t free_watch(void *data)
     return APR_SUCCESS;
 }
 
-/* Signals belong to the host's threads. */
-static int start_quietly(sal_product_watch_t *w)
-{
-    sigset_t all, before;
-    int code;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    code = pthread_create(&w->thread, NULL, run, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code;
-}
-
 apr_status_t sal_product_watch_start(sal_product_watch_t **out, const char *conninfo, int seconds,
                                      apr_pool_t *p, sal_error_t *err)
 {
@@ -224,7 +211,7 @@ apr_status_t sal_product_watch_start(sal_product_watch_t **out, const char *conn
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->wake, NULL);
     apr_pool_cleanup_register(p, w, free_watch, apr_pool_cleanup_null);
-    rv = start_quietly(w);
+    rv = sal_thread_start(&w->thread, run, w);
     if (rv != APR_SUCCESS) {
         return sal_fail_os(err, rv, "the thread that reads products");
     }

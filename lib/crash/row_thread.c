@@ -5,13 +5,13 @@
 #include "crash/row_thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <apr_strings.h>
 #include "base/log.h"
+#include "base/thread.h"
 #include "db/db.h"
 #include "db/watch.h"
 
@@ -318,19 +318,6 @@ static apr_status_t free_thread(void *data)
     return APR_SUCCESS;
 }
 
-/* Signals belong to the host's threads. */
-static int start_quietly(sal_row_thread_t *t)
-{
-    sigset_t all, before;
-    int code;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    code = pthread_create(&t->thread, NULL, run, t);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code;
-}
-
 /* A root pool with an allocator of its own: pools of the host may not be used from here. */
 static apr_status_t make_pools(sal_row_thread_t *t)
 {
@@ -369,7 +356,7 @@ apr_status_t sal_row_thread_start(sal_row_thread_t **out, const char *conninfo,
         return sal_fail_os(err, rv, "row thread");
     }
     t->conninfo = sal_db_conninfo(conninfo, "salvage-rows", 5, t->pool);
-    rv = start_quietly(t);
+    rv = sal_thread_start(&t->thread, run, t);
     if (rv != APR_SUCCESS) {
         apr_pool_destroy(t->pool);
         return sal_fail_os(err, rv, "row thread");

@@ -5,11 +5,11 @@
 #include "upload/digest.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 
 #include <openssl/evp.h>
 #include <zlib.h>
+#include "base/thread.h"
 
 enum { BUFFERS = 8, ALONE = 4 }; /* buffers of a stream before a thread is worth it */
 
@@ -59,19 +59,13 @@ static void *work(void *v)
     return NULL;
 }
 
-/* Signals are the server's threads' business. */
 static bool start_thread(sal_digest_t *d)
 {
-    sigset_t all, old;
-
     if (d->has_thread || d->refused) {
         return d->has_thread;
     }
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &old);
-    d->has_thread = pthread_create(&d->thread, NULL, work, d) == 0;
+    d->has_thread = sal_thread_start(&d->thread, work, d) == 0;
     d->refused = !d->has_thread;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     return d->has_thread;
 }
 

@@ -4,11 +4,11 @@
  */
 #include "upstream/upstream_private.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <apr_strings.h>
 #include "upstream/pipe.h"
+#include "base/thread.h"
 
 enum { MAX_DOWNLOADS = 8, STOP_SECONDS = 5, TURN_MS = 200 };
 
@@ -102,19 +102,13 @@ static job_t *find(source_t *s, const sal_upstream_want_t *want, bool identify)
 
 static bool start_thread(job_t *job)
 {
-    sigset_t all, before;
-    pthread_attr_t attributes;
     pthread_t thread;
-    bool ok;
 
-    sigfillset(&all); /* signals are for the threads of our host */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    ok = pthread_create(&thread, &attributes, run, job) == 0;
-    pthread_attr_destroy(&attributes);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return ok;
+    if (sal_thread_start(&thread, run, job) != 0) {
+        return false;
+    }
+    pthread_detach(thread);
+    return true;
 }
 
 static job_t *start(source_t *s, const sal_upstream_want_t *want, bool identify)

@@ -4,7 +4,6 @@
 #include "collect_report.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <apr_strings.h>
@@ -12,6 +11,7 @@
 #include "crash/agent.h"
 #include "crash/ledger.h"
 #include "db/watch.h"
+#include "base/thread.h"
 
 APLOG_USE_MODULE(crash_collect);
 
@@ -327,18 +327,6 @@ static apr_status_t destroy(void *data)
     return APR_SUCCESS;
 }
 
-static int start_thread(collect_keeper_t *k)
-{
-    sigset_t all, before;
-    int code;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    code = pthread_create(&k->thread, NULL, run, k);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code;
-}
-
 static void configure(collect_keeper_t *k, server_rec *s, apr_pool_t *pchild)
 {
     const collect_ledger_server_t *c = &collect_server(s)->ledger;
@@ -375,7 +363,7 @@ void collect_keeper_start(collect_site_t *site, server_rec *s, apr_pool_t *pchil
     configure(k, s, pchild);
     site->keeper = k;
     apr_pool_cleanup_register(pchild, k, destroy, apr_pool_cleanup_null);
-    code = start_thread(k);
+    code = sal_thread_start(&k->thread, run, k);
     if (code) {
         ap_log_error(APLOG_MARK, APLOG_ERR, APR_FROM_OS_ERROR(code), s,
                      "SAL1028: no thread for metrics and ledger");
