@@ -57,6 +57,21 @@ static sal_day_t *find_day(sal_crash_store_t *s, const char *day)
     return &s->days[0];
 }
 
+/* crash/DAY, open and known to the disk, even if somebody else has just made it. */
+static apr_status_t make_and_open_day(int *fd, sal_crash_store_t *s, const char *day)
+{
+    apr_status_t rv = sal_fs_mkdir(&s->fs, s->crash_fd, day, NULL);
+
+    if (rv == APR_SUCCESS) {
+        rv = sal_fs_sync(s->crash_fd);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    *fd = openat(s->crash_fd, day, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *fd < 0 ? errno : APR_SUCCESS;
+}
+
 /*
  * Makes crash/DAY and crash/DAY/xx and syncs their parents, even if somebody else has just made
  * them: that one may not have come to its sync yet.
@@ -68,16 +83,9 @@ static apr_status_t make_dir(sal_crash_store_t *s, const char *dir)
     apr_status_t rv;
 
     apr_cpystrn(day, dir, sizeof(day));
-    rv = sal_fs_mkdir(&s->fs, s->crash_fd, day, NULL);
-    if (rv == APR_SUCCESS) {
-        rv = sal_fs_sync(s->crash_fd);
-    }
+    rv = make_and_open_day(&fd, s, day);
     if (rv != APR_SUCCESS) {
         return rv;
-    }
-    fd = openat(s->crash_fd, day, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return errno;
     }
     rv = sal_fs_mkdir(&s->fs, fd, dir + 9, NULL);
     if (rv == APR_SUCCESS) {
@@ -143,19 +151,11 @@ static apr_status_t make_day(sal_crash_store_t *s, const char *day)
     if (is_ready(s, day)) {
         return APR_SUCCESS;
     }
-    rv = sal_fs_mkdir(&s->fs, s->crash_fd, day, NULL);
+    rv = make_and_open_day(&fd, s, day);
     if (rv == APR_SUCCESS) {
-        rv = sal_fs_sync(s->crash_fd);
+        rv = make_all(s, fd);
+        close(fd);
     }
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    fd = openat(s->crash_fd, day, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return errno;
-    }
-    rv = make_all(s, fd);
-    close(fd);
     return rv;
 }
 

@@ -6,7 +6,7 @@
 #include "collect_sweep.h"
 
 #include <http_main.h>
-#include <mod_watchdog.h>
+#include "common/watchdog.h"
 
 APLOG_USE_MODULE(crash_collect);
 
@@ -81,13 +81,8 @@ static void look_after(server_rec *s, apr_pool_t *p)
     site->sweep_failed = rv != APR_SUCCESS;
 }
 
-static apr_status_t tick(int state, void *data, apr_pool_t *p)
+static void look_after_all(void *all, apr_pool_t *p)
 {
-    server_rec *all = data;
-
-    if (state != AP_WATCHDOG_STATE_RUNNING) {
-        return APR_SUCCESS;
-    }
     for (server_rec *s = all; s; s = s->next) {
         collect_site_t *site = collect_server(s)->site;
 
@@ -99,25 +94,13 @@ static apr_status_t tick(int state, void *data, apr_pool_t *p)
             apr_pool_destroy(own);
         }
     }
-    return APR_SUCCESS;
 }
 
 void collect_sweep_start(server_rec *s, apr_pool_t *p)
 {
-    APR_OPTIONAL_FN_TYPE(ap_watchdog_get_instance) *get =
-        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
-    APR_OPTIONAL_FN_TYPE(ap_watchdog_register_callback) *add =
-        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback);
-    ap_watchdog_t *w;
-    apr_status_t rv = APR_ENOTIMPL;
+    apr_status_t rv = web_watchdog(WATCHDOG, EVERY, true, look_after_all, s, p);
 
-    if (get && add) {
-        rv = get(&w, WATCHDOG, 0, 1, p); /* one child of all */
-        if (rv == APR_SUCCESS) {
-            rv = add(w, apr_time_from_sec(EVERY), s, tick);
-        }
-    }
-    if (rv != APR_SUCCESS && rv != APR_EEXIST) {
+    if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, rv, s,
                      "SAL1032: without mod_watchdog only a daemon sweeps the crash store");
     }

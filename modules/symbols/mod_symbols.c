@@ -15,9 +15,9 @@
 #include <apr_hash.h>
 #include <ap_expr.h>
 #include <apr_strings.h>
-#include <mod_watchdog.h>
 
 #include "base/log.h"
+#include "common/watchdog.h"
 #include "upload/session.h"
 
 #define WATCHDOG "_salvage_symbols_"
@@ -87,32 +87,18 @@ static int no_directory_walk(request_rec *r)
 
 /* ---- start ---- */
 
-static apr_status_t flush_missing(int state, void *data, apr_pool_t *p)
+static void flush_missing(void *unused, apr_pool_t *p)
 {
-    (void)data;
-    if (state == AP_WATCHDOG_STATE_RUNNING) {
-        symbols_missing_flush(symbols_missing, p);
-        symbols_usage_flush(symbols_usage, p);
-    }
-    return APR_SUCCESS;
+    (void)unused;
+    symbols_missing_flush(symbols_missing, p);
+    symbols_usage_flush(symbols_usage, p);
 }
 
 static void start_watchdog(server_rec *s, apr_pool_t *p)
 {
-    APR_OPTIONAL_FN_TYPE(ap_watchdog_get_instance) *get =
-        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
-    APR_OPTIONAL_FN_TYPE(ap_watchdog_register_callback) *add =
-        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback);
-    ap_watchdog_t *w;
-    apr_status_t rv = APR_ENOTIMPL;
+    apr_status_t rv = web_watchdog(WATCHDOG, FLUSH_SECONDS, false, flush_missing, NULL, p);
 
-    if (get && add) {
-        rv = get(&w, WATCHDOG, 0, 0, p);
-        if (rv == APR_SUCCESS) {
-            rv = add(w, apr_time_from_sec(FLUSH_SECONDS), s, flush_missing);
-        }
-    }
-    if (rv != APR_SUCCESS && rv != APR_EEXIST) {
+    if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, rv, s,
                      "SAL2024: missing symbols are not recorded: "
                      "mod_watchdog is not loaded, or refused");

@@ -33,12 +33,12 @@ def throttle(stack, scratch):
     stack.stop("salvaged")
     stack.httpd_conf('Include "${SALVAGE_SHARE}/throttle-mozilla.conf"\n'
                      'MaxKeepAliveRequests 0\nRedirect gone "/refused"\nCustomLog /dev/null private\n')
-    env = {"BENCH_BODY": str(scratch / "reject"), "BENCH_BOUNDARY": BOUNDARY}
+    env = {"BENCH_BODY": str(scratch / "reject"), "BENCH_BOUNDARY": BOUNDARY, "BENCH_CLOSES": "1"}
     rejects = dict(env, BENCH_EXPECT="^Discarded=rule_unsupported_product$")
     refused = dict(env, BENCH_EXPECT="410 Gone")
 
     def load(path, settings):
-        rate, _, p99, bad = wrk(stack.url + path, 16, 3, TOP / "tests/bench/reject.lua", settings)
+        rate, _, p99, bad = wrk(stack.url + path, 16, 3, TOP / "tests/bench/post.lua", settings)
         if bad:
             raise RuntimeError(f"{bad} requests were not answered as expected")
         return rate, p99

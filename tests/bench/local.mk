@@ -22,4 +22,4 @@ EXTRA_DIST += tests/bench/bench_service.py tests/bench/bench_download.py
 EXTRA_DIST += tests/bench/bench_stackwalk.py
 EXTRA_DIST += tests/bench/bench_dumpsyms.py
 EXTRA_DIST += tests/bench/bench_upload.py tests/bench/bench_collect.py
-EXTRA_DIST += tests/bench/bench_throttle.py tests/bench/reject.lua
+EXTRA_DIST += tests/bench/bench_throttle.py

@@ -6,26 +6,18 @@ Expectations: the collector's specification, sections 2.1, 10.2, 13 and 14.
 import gzip
 import os
 import re
-import socket
 import subprocess
 import time
-import urllib.parse
 
 import pytest
 import requests
 
-BOUNDARY = "0123456789abcdef0123"
-FORM = f"multipart/form-data; boundary={BOUNDARY}"
-END = f"--{BOUNDARY}--\r\n".encode()
-
-
-def field(name, value, more=""):
-    return (f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{value}\r\n'
-            ).encode()
+import reports
+from reports import BOUNDARY, END, FORM, part, raw_request
 
 
 def body_of(product):
-    return field("ProductName", product) + field("Version", "1.0") + END
+    return part("ProductName", product) + part("Version", "1.0") + END
 
 
 BODY = body_of("Demo")
@@ -90,23 +82,9 @@ def shared_conf(instance):
 
 
 def post(stack, path="/submit", body=BODY, address=None, **headers):
-    given = {"Content-Type": FORM}
-    given.update({k.replace("_", "-"): v for k, v in headers.items()})
     if address:
-        given["X-Forwarded-For"] = address
-    return requests.post(stack.url + path, data=body, headers=given, timeout=60)
-
-
-def raw_request(stack, head, body=b""):
-    url = urllib.parse.urlsplit(stack.url)
-    with socket.create_connection((url.hostname, url.port), timeout=20) as s:
-        s.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
-        answer = b""
-        while True:
-            piece = s.recv(65536)
-            if not piece:
-                return answer
-            answer += piece
+        headers["X_Forwarded_For"] = address
+    return reports.post(stack, body, path=path, **headers)
 
 
 def is_busy(r):
@@ -249,10 +227,10 @@ def test_no_cookies_no_cors(stack):
 def test_names_split_no_headers_and_no_paths(stack):
     """Line breaks and paths in names reach neither headers nor files."""
     before = {p for p in stack.store.rglob("*") if "evil" in p.name}
-    tricks = (field("ProductName", "Demo\r\nX-Evil: 1")
-              + field("Version", "../../../../evil") + field("Notes\r\nX-Evil: 1", "x")
-              + field("../../evil", "MDMP", '; filename="../../evil.dmp"')
-              + field("..%2f..%2fevil", "MDMP", '; filename="/etc/evil"') + END)
+    tricks = (part("ProductName", "Demo\r\nX-Evil: 1")
+              + part("Version", "../../../../evil") + part("Notes\r\nX-Evil: 1", "x")
+              + part("../../evil", "MDMP", "../../evil.dmp")
+              + part("..%2f..%2fevil", "MDMP", "/etc/evil") + END)
     r = post(stack, body=tricks)
     assert r.status_code in (200, 400) and "X-Evil" not in r.headers
     assert re.fullmatch(r"CrashID=bp-[0-9a-f-]{36}\n|Discarded=malformed_[a-z_]+", r.text)
@@ -261,7 +239,7 @@ def test_names_split_no_headers_and_no_paths(stack):
 
 def test_duplicate_fields(stack):
     """Of two equal fields the last counts, for limits as for all else."""
-    twice = field("ProductName", "Free") + body_of("Slow2")
+    twice = part("ProductName", "Free") + body_of("Slow2")
     got = [post(stack, "/products", twice).status_code for _ in range(6)]
     assert got == [200] * 4 + [503] * 2
 
@@ -278,10 +256,10 @@ def canary(n):
 def test_logs_tell_nothing(stack):
     """At trace8 no annotation, header or file name of a report is in any log of ours; what httpd's
     own core dumps at trace levels is not asked for."""
-    fields = b"".join(field(name, canary(i)) for i, name in enumerate(
+    fields = b"".join(part(name, canary(i)) for i, name in enumerate(
         ("ProductName", "Version", "Email", "URL", "Comments", "uuid", "BuildID", "ReleaseChannel",
          "UserID", "TelemetryEnvironment", "Breadcrumbs", canary(90))))
-    dump = field("upload_file_minidump", canary(20), f'; filename="{canary(21)}.dmp"')
+    dump = part("upload_file_minidump", canary(20), f"{canary(21)}.dmp")
     stack.error_log.expect("trace")
     stack.httpd_conf(stack.plain.replace("crash_collect:info", "crash_collect:trace8")
                      + 'ErrorLogFormat "[%{u}t] [%-m:%l] [pid %P:tid %T] %M"\n'   # no client, no referer
@@ -295,7 +273,7 @@ def test_logs_tell_nothing(stack):
     assert good.status_code == 200, good.text
     assert post(stack, body=fields + END, **headers).status_code == 401
     for bad in (fields, fields.replace(b"form-data", b"\xff\xfe") + END,
-                field("dump", canary(40), '; filename="x"') + END):
+                part("dump", canary(40), "x") + END):
         assert post(stack, body=bad, **headers).status_code == 400
     assert post(stack, body=gzip.compress(fields)[:-9], Content_Encoding="gzip",
                 **headers).status_code == 400
@@ -362,7 +340,7 @@ def test_ledger(stack):
     # And of those that got no id.
     post(stack, body=b"junk", User_Agent="curl/8.1")
     post(stack, "/off", User_Agent="curl/8.2")
-    post(stack, body=field("uuid", "x") + BODY, User_Agent=CANARY)
+    post(stack, body=part("uuid", "x") + BODY, User_Agent=CANARY)
     wanted = {("malformed", "invalid_payload_structure", "400", "curl"),
               ("busy", "intake_off", "503", "curl"), ("unauthorized", "uuid", "401", "other")}
     columns = ("outcome", "reason", "status", "agent")
