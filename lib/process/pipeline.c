@@ -126,8 +126,12 @@ static void end(pass_t *pass)
 static void run_rules(pass_t *pass, const struct ruleset *set)
 {
     for (size_t i = 0; i < set->n && pass->fatal == APR_SUCCESS; i++) {
+        apr_time_t start = apr_time_now();
         const char *why = set->rules[i].run(pass);
 
+        rule_metric(pass, SAL_METRIC_TIMING, "rule.act.timing",
+                    apr_pstrcat(pass->p, "rule:", set->rules[i].name, NULL),
+                    apr_time_now() - start);
         if (why) {
             rule_note(pass, "ruleset '%s' rule '%s' failed: %s", set->name, set->rules[i].name,
                       why);
@@ -141,6 +145,7 @@ apr_status_t sal_process_source(json_t **out, const sal_process_source_t *source
 {
     const struct ruleset *set = find_ruleset(ruleset);
     pass_t pass = { .p = p, .source = source, .opts = opts, .err = err };
+    apr_time_t start = apr_time_now();
 
     *out = NULL;
     if (!set) {
@@ -161,6 +166,8 @@ apr_status_t sal_process_source(json_t **out, const sal_process_source_t *source
     }
     rule_set(&pass, "success", json_true());
     end(&pass);
+    rule_metric(&pass, SAL_METRIC_TIMING, "process_crash",
+                apr_pstrcat(p, "ruleset:", ruleset, NULL), apr_time_now() - start);
     *out = pass.doc;
     return APR_SUCCESS;
 }

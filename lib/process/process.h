@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <apr_time.h>
 #include "crash/crash_store.h"
+#include "process/metrics.h"
 #include "process/schema.h"
 #include "signature/signature.h"
 
@@ -44,6 +45,8 @@ typedef struct sal_process_opts_t {
     sal_version_fn version;     /* NULL: nothing is known of beta versions */
     void *version_baton;
     apr_uint64_t max_dump; /* bytes of a dump that are read at most; 0: 2 GiB */
+    sal_metric_fn metric;  /* takes what rules count and time (docs/processor.md); or NULL */
+    void *metric_baton;    /* for sal_metrics_add: the table */
 } sal_process_opts_t;
 
 /* Where a raw crash and its dumps come from: the crash store, or memory. */

@@ -20,6 +20,19 @@ void rule_note(pass_t *pass, const char *fmt, ...)
     va_end(args);
 }
 
+void rule_metric(const pass_t *pass, sal_metric_kind_t kind, const char *name, const char *label,
+                 int64_t value)
+{
+    if (pass->opts->metric) {
+        pass->opts->metric(kind, name, label, value, pass->opts->metric_baton);
+    }
+}
+
+void rule_count(const pass_t *pass, const char *name, const char *label)
+{
+    rule_metric(pass, SAL_METRIC_COUNT, name, label, 1);
+}
+
 const char *rule_raw(const pass_t *pass, const char *name)
 {
     return sal_json_str(pass->raw, name);

@@ -28,6 +28,11 @@ typedef struct rule_t {
 
 void rule_note(pass_t *pass, const char *fmt, ...) SAL_PRINTF(2, 3);
 
+/* One observation for who collects them; label "" if there is none. */
+void rule_metric(const pass_t *pass, sal_metric_kind_t kind, const char *name, const char *label,
+                 int64_t value);
+void rule_count(const pass_t *pass, const char *name, const char *label);
+
 /* Text of an annotation, NULL if it is absent or no text. */
 const char *rule_raw(const pass_t *pass, const char *name);
 /* The same, NULL also if it is empty. */

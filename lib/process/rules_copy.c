@@ -32,14 +32,17 @@ static json_t *without_nul(const char *s, size_t len, apr_pool_t *p)
 const char *rule_DeNullRule(pass_t *pass)
 {
     json_t *clean = json_object();
+    bool any = false;
 
     for (void *at = json_object_iter(pass->raw); at; at = json_object_iter_next(pass->raw, at)) {
         const char *key = json_object_iter_key(at);
         size_t len = json_object_iter_key_len(at);
         json_t *value = json_object_iter_value(at), *name = without_nul(key, len, pass->p);
 
+        any = any || json_string_length(name) != len;
         if (json_is_string(value) &&
             memchr(json_string_value(value), 0, json_string_length(value))) {
+            any = true;
             json_object_set_new(
                 clean, json_string_value(name),
                 without_nul(json_string_value(value), json_string_length(value), pass->p));
@@ -51,6 +54,9 @@ const char *rule_DeNullRule(pass_t *pass)
     json_object_clear(pass->raw);
     json_object_update(pass->raw, clean);
     json_decref(clean);
+    if (any) {
+        rule_count(pass, "denullrule.has_nulls", "");
+    }
     return NULL;
 }
 
@@ -58,13 +64,18 @@ const char *rule_DeNoneRule(pass_t *pass)
 {
     const char *key;
     json_t *value;
+    bool any = false;
     void *next;
 
     json_object_foreach_safe(pass->raw, next, key, value)
     {
         if (json_is_null(value)) {
             json_object_del(pass->raw, key);
+            any = true;
         }
+    }
+    if (any) {
+        rule_count(pass, "denonerule.had_nones", "");
     }
     return NULL;
 }

@@ -116,15 +116,18 @@ static const char *thousands(size_t n, apr_pool_t *p)
 }
 
 /* The middle of a very long stack goes; *was is its length before. */
-static bool truncate_stack(json_t *thread, size_t *was, apr_pool_t *p)
+static bool truncate_stack(const pass_t *pass, json_t *thread, size_t *was)
 {
     const json_t *frames = json_object_get(thread, "frames");
+    apr_pool_t *p = pass->p;
     json_t *kept, *mark;
 
     *was = json_array_size(frames);
     if (*was <= FRAMES_MAX) {
         return false;
     }
+    rule_metric(pass, SAL_METRIC_GAUGE, "truncatestackrule.stack_size", "", (int64_t)*was);
+    rule_count(pass, "truncatestackrule.truncated", "");
     kept = json_array();
     for (size_t i = 0; i < FRAMES_FIRST; i++) {
         json_array_append(kept, json_array_get(frames, i));
@@ -146,14 +149,14 @@ static void truncate_dump(pass_t *pass, const json_t *dump, const char *path)
     const json_t *threads = json_object_get(dump, "threads");
     size_t was;
 
-    if (truncate_stack(crashing, &was, pass->p)) {
+    if (truncate_stack(pass, crashing, &was)) {
         rule_note(pass,
                   "TruncateStacksRule: truncated %s.crashing_thread.frames: "
                   "%" APR_SIZE_T_FMT " -> %d",
                   path, was, FRAMES_MAX);
     }
     for (size_t i = 0; i < json_array_size(threads); i++) {
-        if (truncate_stack(json_array_get(threads, i), &was, pass->p)) {
+        if (truncate_stack(pass, json_array_get(threads, i), &was)) {
             rule_note(pass,
                       "TruncateStacksRule: truncated %s.threads[%" APR_SIZE_T_FMT
                       "].frames: %" APR_SIZE_T_FMT " > %d",

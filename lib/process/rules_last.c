@@ -36,6 +36,7 @@ const char *rule_BetaVersionRule(pass_t *pass)
 
         known = opts->version(developer ? "DevEdition" : product, channel, build,
                               opts->version_baton, pass->p);
+        rule_count(pass, "betaversionrule.lookup", known ? "result:success" : "result:fail");
     }
     if (known) {
         rule_set_text(pass, "version", known);

@@ -112,6 +112,9 @@ static void store_walk(pass_t *pass, json_t *out, const char *name, const sal_wa
     }
     json_object_set_new(out, "mdsw_status_string", json_string(status));
     json_object_set_new(out, "mdsw_stderr", json_string(log));
+    rule_count(pass, "minidumpstackwalk.run",
+               apr_psprintf(pass->p, "outcome:%s,exitcode:%d", good ? "success" : "fail",
+                            walk->timed_out ? -9 : walk->exit_code));
     json_object_set_new(out, "success", json_boolean(good));
     json_object_set_new(out, "stackwalk_version", json_string("salvage " PACKAGE_VERSION));
 }
