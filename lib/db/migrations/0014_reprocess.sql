@@ -40,8 +40,6 @@ CREATE TABLE reprocess_item (
 );
 
 CREATE INDEX crash_job_request ON crash_job (request_id, state) WHERE request_id IS NOT NULL;
--- Deferred jobs give way when their crash is queued, a thousand at a time.
-CREATE INDEX crash_job_deferred ON crash_job (crash_id) WHERE state = 3;
 
 -- Modules whose symbols a crash's walk asked for in vain; written with the document.
 CREATE TABLE crash_missing_symbol (
