@@ -11,4 +11,5 @@
 #include "db/statements/rawsymbols.def"
 #include "db/statements/search.def"
 #include "db/statements/symbols.def"
+#include "db/statements/triage.def"
 #include "db/statements/upload.def"

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "crash/crash_id.h"
 #include "search/index.h"
+#include "triage/signatures.h"
 
 typedef struct ending_t {
     const sal_job_t *job;
@@ -79,7 +80,10 @@ static apr_status_t ending_txn(sal_db_t *db, void *baton, apr_pool_t *p, sal_err
     if (rv == APR_SUCCESS) {
         rv = e->stub ? put_stub(e, db, p, err) : put_document(e, db, p, err);
     }
-    return rv == APR_SUCCESS && e->put ? sal_search_store(e->row, db, p, err) : rv;
+    if (rv == APR_SUCCESS && e->put && (rv = sal_search_store(e->row, db, p, err)) == APR_SUCCESS) {
+        rv = sal_triage_seen(e->doc, db, p, err);
+    }
+    return rv;
 }
 
 /* ---- around it ---- */
