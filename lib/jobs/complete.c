@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "crash/crash_id.h"
+#include "export/outbox.h"
 #include "search/index.h"
 #include "triage/signatures.h"
 
@@ -80,8 +81,12 @@ static apr_status_t ending_txn(sal_db_t *db, void *baton, apr_pool_t *p, sal_err
     if (rv == APR_SUCCESS) {
         rv = e->stub ? put_stub(e, db, p, err) : put_document(e, db, p, err);
     }
-    if (rv == APR_SUCCESS && e->put && (rv = sal_search_store(e->row, db, p, err)) == APR_SUCCESS) {
-        rv = sal_triage_seen(e->doc, db, p, err);
+    if (rv != APR_SUCCESS || !e->put) {
+        return rv;
+    }
+    if ((rv = sal_search_store(e->row, db, p, err)) == APR_SUCCESS &&
+        (rv = sal_triage_seen(e->doc, db, p, err)) == APR_SUCCESS) {
+        rv = sal_outbox_note(e->crash_id, !e->stub, db, p, err);
     }
     return rv;
 }
