@@ -42,34 +42,43 @@ static apr_status_t make_partitions(keeper_t *k, sal_db_t *db, apr_pool_t *p, sa
     return rv == APR_SUCCESS ? sal_ping_partitions(db, apr_time_now(), WEEKS_AHEAD, p, err) : rv;
 }
 
-/* The report page of a crash whose job has died shall say so. */
-static void write_stubs(keeper_t *k, const char **dead, sal_db_t *db, apr_pool_t *p)
+/*
+ * The report page of a crash whose job has died shall say so. Whoever let it die may have died too
+ * before it could write the stub, or was a person with `salvage queue kill`.
+ */
+static apr_status_t write_stubs(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
     sal_process_opts_t opts;
-    sal_error_t err;
+    sal_error_t why;
+    sal_rows_t *dead;
+    apr_status_t rv = sal_queue_untold(&dead, db, p, err);
 
     settings_process_opts(&opts, k->settings);
-    for (; dead && *dead; dead++) {
-        sal_log(SAL_LOG_ERROR, 5030, "%s: given up: it has killed three workers", *dead);
-        if (sal_job_stub(NULL, *dead, "gave up after 3 lost leases", &opts, k->settings->store, db,
-                         p, &err) != APR_SUCCESS) {
-            sal_log(SAL_LOG_WARNING, 5031, "%s: no stub document could be stored: %s", *dead,
-                    err.message);
+    for (int i = 0; rv == APR_SUCCESS && i < sal_rows_count(dead); i++) {
+        const char *id = sal_rows_text(dead, i, 0);
+
+        if (sal_job_stub(NULL, id, sal_rows_text(dead, i, 1), &opts, k->settings->store, db, p,
+                         &why) != APR_SUCCESS) {
+            sal_log(SAL_LOG_WARNING, 5031, "%s: no stub document could be stored: %s", id,
+                    why.message);
         }
     }
+    return rv;
 }
 
 static apr_status_t expire_leases(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
-    const char **dead = NULL;
-    int n = 0;
-    apr_status_t rv = sal_queue_expire(&n, &dead, db, p, err);
+    int n = 0, died = 0;
+    apr_status_t rv = sal_queue_expire(&n, &died, db, p, err);
 
     if (rv == APR_SUCCESS && n > 0) {
         sal_log(SAL_LOG_WARNING, 5032, "%d leases had run out", n);
-        write_stubs(k, dead, db, p);
     }
-    return rv;
+    if (rv == APR_SUCCESS && died > 0) {
+        sal_log(SAL_LOG_ERROR, 5030, "%d crashes are given up: each has killed three workers",
+                died);
+    }
+    return rv == APR_SUCCESS ? write_stubs(k, db, p, err) : rv;
 }
 
 static apr_status_t sweep_pending(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)

@@ -19,6 +19,7 @@
 
 #define PINGS_WAIT 30 /* seconds */
 #define POLL_MS 7000  /* between looks at the queue if nobody notifies us */
+#define DUE_MIN_MS 20 /* a job that just became due may still be held back by another one */
 
 typedef struct worker_t {
     const settings_t *settings;
@@ -91,12 +92,24 @@ static bool drain_notifications(PGconn *conn)
     return any;
 }
 
+/* Until we look again: a job that waits for its next try becomes due without a notification. */
+static int look_again_ms(worker_t *w, sal_db_t *db)
+{
+    apr_pool_t *p;
+    int ms = -1;
+
+    apr_pool_create(&p, w->pool);
+    (void)sal_queue_next_due(&ms, db, p, NULL); /* if that fails, so will the claim */
+    apr_pool_destroy(p);
+    return ms < 0 || ms > POLL_MS ? POLL_MS : ms < DUE_MIN_MS ? DUE_MIN_MS : ms;
+}
+
 static void wait_for_work(worker_t *w, sal_db_t *db)
 {
     PGconn *conn = sal_db_conn(db);
 
     if (!drain_notifications(conn)) {
-        wait_for(w, PQsocket(conn), POLL_MS);
+        wait_for(w, PQsocket(conn), look_again_ms(w, db));
         drain_notifications(conn);
     }
 }
@@ -447,7 +460,12 @@ static bool try_job(worker_t *w, sal_db_t *db)
     } else {
         link_worked(&w->link);
     }
-    if (rv == APR_SUCCESS && n > 0) {
+    take_signals(w);
+    if (rv == APR_SUCCESS && n > 0 && !strcmp(jobs[0].ruleset, SAL_QUEUE_TEST)) {
+        (void)sal_queue_done(&jobs[0], db, p, NULL); /* that it was taken is the answer */
+    } else if (rv == APR_SUCCESS && n > 0 && w->stopping) {
+        (void)sal_queue_return(&jobs[0], db, p, NULL); /* else its lease runs out */
+    } else if (rv == APR_SUCCESS && n > 0) {
         run_job(w, &jobs[0], p);
     }
     apr_pool_destroy(p);

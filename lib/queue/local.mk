@@ -1,6 +1,6 @@
 # lib/queue
 libsalvage_core_la_SOURCES += \
-    lib/queue/dead.c \
+    lib/queue/admin.c \
     lib/queue/queue.c lib/queue/queue.h
 
 if WITH_CMOCKA

@@ -1,13 +1,16 @@
 /*
  * The queue: claims, leases, returns. Each function is one statement; the transitions are in
  * lib/db/statements/queue.def, their reasons in docs/queue.md. Knows nothing of crashes but their
- * ids. A claim, return or expiry is a unit of work of its own: call it outside a transaction.
+ * ids and rule sets. A claim, return or expiry is a unit of work of its own: call it outside a
+ * transaction.
  */
 #include "queue/queue.h"
 
 #include <string.h>
 #include <apr_strings.h>
 #include <apr_time.h>
+
+#include "process/process.h"
 
 #define CONFLICTS 5       /* unique violations in a row before we give up */
 #define SAFE_MODE_AFTER 2 /* lost leases */
@@ -43,8 +46,12 @@ apr_status_t sal_queue_put(sal_db_t *db, const char *crash_id, const char *rules
     if (lane < SAL_LANE_PRIORITY || lane > SAL_LANE_REPROCESS) {
         return sal_fail(err, APR_EINVAL, "queue: there is no lane %d", (int)lane);
     }
-    rv = sal_db_exec(db, &sal_s_queue_put, NULL, p, err, SAL_V_TEXT(crash_id),
-                     SAL_V_TEXT(ruleset ? ruleset : "default"), SAL_V_INT(lane));
+    ruleset = ruleset ? ruleset : "default";
+    if (!sal_process_ruleset(ruleset) && strcmp(ruleset, SAL_QUEUE_TEST) != 0) {
+        return sal_fail(err, APR_EINVAL, "queue: there is no rule set \"%.60s\"", ruleset);
+    }
+    rv = sal_db_exec(db, &sal_s_queue_put, NULL, p, err, SAL_V_TEXT(crash_id), SAL_V_TEXT(ruleset),
+                     SAL_V_INT(lane));
     /* Outside a transaction the row is visible by now; inside, both appear with the commit. */
     return rv == APR_SUCCESS && notify ? sal_queue_notify(db, lane, p, err) : rv;
 }
@@ -59,18 +66,27 @@ static void read_job(sal_job_t *job, const sal_rows_t *rows, int row)
     job->attempts = (int)sal_rows_int(rows, row, 5);
     job->lost = (int)sal_rows_int(rows, row, 6);
     job->safe_mode = job->lost >= SAFE_MODE_AFTER;
+    job->request_id = sal_rows_int(rows, row, 7);
 }
 
-static apr_status_t claim_lane(sal_job_t **jobs, int *n, sal_lane_t lane, int max,
-                               const char *worker, int lease_seconds, sal_db_t *db, apr_pool_t *p,
-                               sal_error_t *err)
+/* Strict order, but reprocessing comes first now and then, so that it cannot starve. */
+apr_status_t sal_queue_claim(sal_job_t **jobs, int *n, int max, const char *worker,
+                             int lease_seconds, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
-    const sal_val_t params[] = { SAL_V_INT(lane), SAL_V_INT(max), SAL_V_INT(lease_seconds),
+    static const int64_t usual[] = { SAL_LANE_PRIORITY, SAL_LANE_STANDARD, SAL_LANE_REPROCESS };
+    static const int64_t turned[] = { SAL_LANE_REPROCESS, SAL_LANE_PRIORITY, SAL_LANE_STANDARD };
+    const int64_t *lanes = sal_db_count(db) % REPROCESS_FIRST == 0 ? turned : usual;
+    const sal_val_t params[] = { SAL_V_INTS(lanes, 3), SAL_V_INT(max), SAL_V_INT(lease_seconds),
                                  SAL_V_TEXT(worker) };
     sal_rows_t *rows;
-    apr_status_t rv = run_colliding(db, &sal_s_queue_claim, params, 4, &rows, p, err);
+    apr_status_t rv;
 
     *n = 0;
+    *jobs = NULL;
+    if (max < 1) {
+        return APR_SUCCESS;
+    }
+    rv = run_colliding(db, &sal_s_queue_claim, params, 4, &rows, p, err);
     if (rv != APR_SUCCESS) {
         return rv;
     }
@@ -82,19 +98,16 @@ static apr_status_t claim_lane(sal_job_t **jobs, int *n, sal_lane_t lane, int ma
     return APR_SUCCESS;
 }
 
-/* Strict order, but reprocessing comes first now and then, so that it cannot starve. */
-apr_status_t sal_queue_claim(sal_job_t **jobs, int *n, int max, const char *worker,
-                             int lease_seconds, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+apr_status_t sal_queue_next_due(int *ms, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
-    static const sal_lane_t usual[] = { SAL_LANE_PRIORITY, SAL_LANE_STANDARD, SAL_LANE_REPROCESS };
-    static const sal_lane_t turned[] = { SAL_LANE_REPROCESS, SAL_LANE_PRIORITY, SAL_LANE_STANDARD };
-    const sal_lane_t *lanes = sal_db_count(db) % REPROCESS_FIRST == 0 ? turned : usual;
-    apr_status_t rv = APR_SUCCESS;
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_run(db, &sal_s_queue_next_due, NULL, 0, &rows, p, err);
 
-    *n = 0;
-    *jobs = NULL;
-    for (int i = 0; i < 3 && *n == 0 && max > 0 && rv == APR_SUCCESS; i++) {
-        rv = claim_lane(jobs, n, lanes[i], max, worker, lease_seconds, db, p, err);
+    *ms = -1;
+    if (rv == APR_SUCCESS && !sal_rows_null(rows, 0, 0)) {
+        int64_t due = sal_rows_int(rows, 0, 0);
+
+        *ms = due > 86400000 ? 86400000 : due < 0 ? 0 : (int)due;
     }
     return rv;
 }
@@ -165,43 +178,18 @@ apr_status_t sal_queue_return(const sal_job_t *job, sal_db_t *db, apr_pool_t *p,
     return give_back(job, NULL, db, p, err);
 }
 
-apr_status_t sal_queue_expire(int *n, const char ***dead, sal_db_t *db, apr_pool_t *p,
-                              sal_error_t *err)
+apr_status_t sal_queue_expire(int *n, int *died, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
     sal_rows_t *rows;
-    int found = 0;
     apr_status_t rv = run_colliding(db, &sal_s_queue_expire, NULL, 0, &rows, p, err);
 
-    *n = 0;
-    *dead = apr_pcalloc(p, sizeof(**dead));
+    *n = *died = 0;
     if (rv != APR_SUCCESS) {
         return rv;
     }
     *n = sal_rows_count(rows);
-    *dead = apr_pcalloc(p, ((apr_size_t)*n + 1) * sizeof(**dead));
     for (int i = 0; i < *n; i++) {
-        if (sal_rows_bool(rows, i, 1)) {
-            (*dead)[found++] = sal_rows_text(rows, i, 0);
-        }
+        *died += sal_rows_bool(rows, i, 1);
     }
-    return APR_SUCCESS;
-}
-
-apr_status_t sal_queue_stats(sal_queue_stats_t *out, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    sal_rows_t *rows;
-    apr_status_t rv = sal_db_run(db, &sal_s_queue_stats, NULL, 0, &rows, p, err);
-
-    memset(out, 0, sizeof(*out));
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    for (int lane = 0; lane < 3; lane++) {
-        out->ready[lane] = sal_rows_int(rows, 0, lane);
-    }
-    out->leased = sal_rows_int(rows, 0, 3);
-    out->dead = sal_rows_int(rows, 0, 4);
-    out->oldest_ready_seconds = sal_rows_int(rows, 0, 5);
-    out->deferred = sal_rows_int(rows, 0, 6);
     return APR_SUCCESS;
 }

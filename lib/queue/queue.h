@@ -9,6 +9,7 @@
 #ifndef SAL_QUEUE_QUEUE_H
 #define SAL_QUEUE_QUEUE_H
 
+#include <stdbool.h>
 #include <apr_time.h>
 #include "db/db.h"
 
@@ -19,13 +20,17 @@ typedef struct sal_job_t {
     const char *crash_id; /* 36 characters, lower case */
     const char *ruleset;  /* "default" */
     sal_lane_t lane;
-    int attempts;  /* this one included */
-    int lost;      /* leases that expired before */
-    int safe_mode; /* skip the stackwalker */
+    int attempts;       /* this one included */
+    int lost;           /* leases that expired before */
+    int safe_mode;      /* skip the stackwalker */
+    int64_t request_id; /* the bulk request it belongs to, 0: none */
 } sal_job_t;
 
+/* The rule set of a job that is deleted on sight: does anybody take jobs? */
+#define SAL_QUEUE_TEST "test"
+
 /* Queues a crash; an equal ready job is only raised in priority, a deferred one gives way. notify:
- * also NOTIFY crash_job. */
+ * also NOTIFY crash_job. APR_EINVAL: there is no such rule set (NULL: "default"), or lane. */
 SAL_API apr_status_t sal_queue_put(sal_db_t *db, const char *crash_id, const char *ruleset,
                                    sal_lane_t lane, int notify, apr_pool_t *p, sal_error_t *err);
 
@@ -33,10 +38,16 @@ SAL_API apr_status_t sal_queue_put(sal_db_t *db, const char *crash_id, const cha
 SAL_API apr_status_t sal_queue_notify(sal_db_t *db, sal_lane_t lane, apr_pool_t *p,
                                       sal_error_t *err);
 
-/* Claims up to max jobs (one lane a call by the lane rule); *jobs is an array in p. */
+/*
+ * Claims up to max jobs, by the lane rule, of lanes that are not paused; *jobs is an array in p. A
+ * bulk request with a bound (reprocess_request.max_running) never has more jobs at work.
+ */
 SAL_API apr_status_t sal_queue_claim(sal_job_t **jobs, int *n, int max, const char *worker,
                                      int lease_seconds, sal_db_t *db, apr_pool_t *p,
                                      sal_error_t *err);
+
+/* Milliseconds until a job that waits for its time becomes due; -1 if there is none. */
+SAL_API apr_status_t sal_queue_next_due(int *ms, sal_db_t *db, apr_pool_t *p, sal_error_t *err);
 
 /* Prolongs a lease; SAL_E_FENCED if it is no longer ours. */
 SAL_API apr_status_t sal_queue_renew(const sal_job_t *job, int lease_seconds, sal_db_t *db,
@@ -62,40 +73,92 @@ SAL_API apr_status_t sal_queue_return(const sal_job_t *job, sal_db_t *db, apr_po
 SAL_API apr_status_t sal_queue_bury(const sal_job_t *job, const char *reason, sal_db_t *db,
                                     apr_pool_t *p, sal_error_t *err);
 
-/* Expired leases -> ready, safe mode or dead (200 a call). *n counts them; *dead lists the crash
-   ids of jobs that died, NULL-terminated, in p: the caller writes their stub documents. */
-SAL_API apr_status_t sal_queue_expire(int *n, const char ***dead, sal_db_t *db, apr_pool_t *p,
+/* Expired leases -> ready, safe mode or dead (200 a call). *n counts them, *died those that died:
+   the caller writes their stub documents (sal_queue_untold). */
+SAL_API apr_status_t sal_queue_expire(int *n, int *died, sal_db_t *db, apr_pool_t *p,
                                       sal_error_t *err);
 
+/* ---- looking (admin.c) ---- */
+
+typedef struct sal_lane_stats_t {
+    int64_t ready;   /* also what waits for its run_after */
+    int64_t waiting; /* of these, what does */
+    int64_t leased, dead;
+    int64_t deferred;              /* waits to be looked at */
+    int64_t oldest_ready_seconds;  /* since it was queued; 0 if none is ready */
+    int64_t oldest_leased_seconds; /* since its lease was granted; 0 if none is leased */
+} sal_lane_stats_t;
+
 typedef struct sal_queue_stats_t {
-    int64_t ready[3], leased, dead; /* ready: by lane, also what waits for its run_after */
-    int64_t deferred;               /* waits to be looked at */
-    int64_t oldest_ready_seconds;   /* since it was queued; 0 if none is ready */
+    sal_lane_stats_t lane[3];
+    sal_lane_stats_t all; /* sums, and the oldest of all */
 } sal_queue_stats_t;
 SAL_API apr_status_t sal_queue_stats(sal_queue_stats_t *out, sal_db_t *db, apr_pool_t *p,
                                      sal_error_t *err);
 
-/* ---- the dead letter ---- */
+typedef enum {
+    SAL_QUEUE_READY = 0,
+    SAL_QUEUE_LEASED = 1,
+    SAL_QUEUE_DEAD = 2,
+    SAL_QUEUE_DEFERRED = 3
+} sal_queue_state_t;
 
-typedef struct sal_dead_job_t {
-    int64_t id;
+typedef struct sal_queue_row_t {
+    int64_t id, request_id; /* request_id 0: none */
     const char *crash_id, *ruleset;
     sal_lane_t lane;
     int attempts, lost;
-    apr_time_t died;
-    const char *reason;
-} sal_dead_job_t;
+    const char *worker; /* host:pid of the last lease, "" if there was none */
+    apr_time_t enqueued;
+    apr_time_t at;          /* leased: since; dead: when it died; else when it is due */
+    apr_time_t lease_until; /* 0 if it is not leased */
+    const char *reason;     /* of the last failure, "" if there was none */
+    int64_t age;            /* seconds since it was leased, died, or was queued */
+} sal_queue_row_t;
 
-/* The last max that died, newest first. */
-SAL_API apr_status_t sal_queue_dead(sal_dead_job_t **out, int *n, int max, sal_db_t *db,
-                                    apr_pool_t *p, sal_error_t *err);
+/* Jobs of a state, at most max: as they would be claimed, longest leased first, last died first. */
+SAL_API apr_status_t sal_queue_list(sal_queue_row_t **out, int *n, sal_queue_state_t state, int max,
+                                    sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+
+/* ---- managing: *n counts jobs ---- */
 
 /* Makes the dead jobs of a crash (NULL: all) ready, with attempts and losses forgotten. */
 SAL_API apr_status_t sal_queue_revive(int *n, const char *crash_id, sal_db_t *db, apr_pool_t *p,
                                       sal_error_t *err);
-
+/* Deletes the dead jobs of a crash (NULL: all). */
+SAL_API apr_status_t sal_queue_forget(int *n, const char *crash_id, sal_db_t *db, apr_pool_t *p,
+                                      sal_error_t *err);
+/* Gives up what is ready, leased or deferred of a crash; a worker that is at it throws its result
+   away. */
+SAL_API apr_status_t sal_queue_kill(int *n, const char *crash_id, const char *reason, sal_db_t *db,
+                                    apr_pool_t *p, sal_error_t *err);
 /* Forgets what died more than `days` days ago. */
 SAL_API apr_status_t sal_queue_purge(int *n, int days, sal_db_t *db, apr_pool_t *p,
                                      sal_error_t *err);
+/* Dead jobs of crashes without any document, at most 200: crash id and reason of each, in p. */
+SAL_API apr_status_t sal_queue_untold(sal_rows_t **rows, sal_db_t *db, apr_pool_t *p,
+                                      sal_error_t *err);
+/* Whether a crash has a job of this rule set in any state. */
+SAL_API apr_status_t sal_queue_has(bool *has, const char *crash_id, const char *ruleset,
+                                   sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+
+typedef struct sal_queue_pause_t {
+    bool paused;
+    apr_time_t since;
+    const char *reason; /* "" if none was given */
+} sal_queue_pause_t;
+
+/* No daemon claims jobs of a paused lane; what runs is ended. Resuming wakes the daemons. */
+SAL_API apr_status_t sal_queue_pause(sal_lane_t lane, const char *reason, sal_db_t *db,
+                                     apr_pool_t *p, sal_error_t *err);
+SAL_API apr_status_t sal_queue_resume(sal_lane_t lane, sal_db_t *db, apr_pool_t *p,
+                                      sal_error_t *err);
+SAL_API apr_status_t sal_queue_pauses(sal_queue_pause_t out[3], sal_db_t *db, apr_pool_t *p,
+                                      sal_error_t *err);
+
+/* "priority", "standard", "reprocess". */
+SAL_API const char *sal_lane_name(sal_lane_t lane);
+/* False if there is no such lane. */
+SAL_API bool sal_lane_parse(sal_lane_t *out, const char *name);
 
 #endif

@@ -58,8 +58,9 @@ def test_help_and_version(instance):
     ["token", "create", "bob", "-p", "upload_symbols", "--upload-api", "3"],
     ["token", "set"], ["token", "set", "1"], ["token", "set", "x", "--upload-api", "2"],
     ["token", "set", "1", "--upload-api", ""],
-    ["token", "revoke", "x"], ["queue"], ["queue", "list"], ["queue", "list", "ready"],
+    ["token", "revoke", "x"], ["queue", "shwo"], ["queue", "list"], ["queue", "list", "reddy"],
     ["queue", "retry"], ["queue", "retry", CRASH, "--all"], ["queue", "list", "dead", "-n", "0"],
+    ["queue", "put", "-l", "fast", CRASH], ["queue", "kill"], ["queue", "pause", "fast"],
 ])
 def test_wrong_usage_is_2(instance, args):
     done = instance.salvage(*args, check=False)

@@ -170,7 +170,7 @@ def test_crash_that_kills_workers(stack, hooked):
 
     assert wait_until(is_dead, 40), job(stack, bad)
     state, attempts, lost, _, why = job(stack, bad)
-    assert (state, attempts, lost) == (2, 3, 3) and "lost 3 leases" in why
+    assert (state, attempts, lost) == (2, 3, 3) and "3 lost leases" in why
     doc = stack.wait_processed(bad, 10)
     assert doc["success"] is False
     assert doc["signature"] == "EMPTY: crash failed to process"
