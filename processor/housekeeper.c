@@ -9,6 +9,7 @@
 #include <apr_strings.h>
 #include "base/log.h"
 #include "jobs/complete.h"
+#include "reprocess/missing.h"
 #include "search/index.h"
 #include "books/books.h"
 
@@ -18,6 +19,8 @@
 #define DEAD_DAYS 30
 #define MISSING_DAYS 90
 #define EXPIRE_SECONDS 3600
+#define REPROCESS_SECONDS 2
+#define REQUEST_DAYS 90
 
 typedef struct keeper_t {
     const settings_t *settings;
@@ -177,6 +180,35 @@ static apr_status_t expire_hints(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_e
     return sal_hint_expire(&k->settings->hints, db, p, err);
 }
 
+/* Crashes that lack symbols which have come become a request; open requests move on. */
+static apr_status_t reprocess(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    int64_t id, chosen, lacking, queued;
+    sal_reprocess_limits_t limits;
+    apr_status_t rv;
+
+    sal_reprocess_limits(&limits, k->settings->conf);
+    rv = sal_reprocess_arrivals(&id, &chosen, &lacking, &limits, db, p, err);
+    if (rv == APR_SUCCESS && id) {
+        sal_log(SAL_LOG_NOTICE, 5100,
+                "missing symbols have come: request %lld has %lld of %lld crashes processed again",
+                (long long)id, (long long)chosen, (long long)lacking);
+    }
+    return rv == APR_SUCCESS ? sal_reprocess_step(&queued, REPROCESS_SECONDS, db, p, err) : rv;
+}
+
+static apr_status_t forget_reprocessed(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    sal_reprocess_limits_t limits;
+    apr_status_t rv;
+    int n;
+
+    sal_reprocess_limits(&limits, k->settings->conf);
+    rv = sal_reprocess_purge(&n, REQUEST_DAYS, db, p, err);
+    return rv == APR_SUCCESS ? sal_reprocess_missing_expire(&n, limits.missing_keep, db, p, err)
+                             : rv;
+}
+
 static void take_signals(keeper_t *k)
 {
     for (int n; (n = signals_take(k->signals)) != 0;) {
@@ -242,7 +274,9 @@ int housekeeper_run(const settings_t *s)
                          { make_days, 3600, 0 },
                          { sweep_days, 3600, 0 },
                          { expire_pings, 86400, 0 },
-                         { expire_hints, 3600, 0 } };
+                         { expire_hints, 3600, 0 },
+                         { reprocess, REPROCESS_SECONDS, 0 },
+                         { forget_reprocessed, 86400, 0 } };
     int n = (int)(sizeof(chores) / sizeof(chores[0]));
 
     apr_pool_create(&k.pool, NULL);

@@ -20,6 +20,8 @@
  *        ping-keep, ping-sample (list)   crash pings: docs/pings.md
  *        hints, hint-bit-flip, hint-places, hint-window, hint-period, hint-text-hardware,
  *        hint-text-unrelated, hint-text-fixed   docs/hints.md
+ *        reprocess-rate, -max-running, -quota, -debounce, -newest, -most, -tries, -missing-keep
+ *        docs/reprocessing.md
  *        sign-in-url, sign-out-url   where people are authenticated
  *        store-unsafe-fs   on|off: accept a file system whose promises are not known
  *        templates, htdocs directories of the pages

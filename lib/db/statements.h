@@ -10,6 +10,7 @@
 #include "db/statements/products.def"
 #include "db/statements/queue.def"
 #include "db/statements/rawsymbols.def"
+#include "db/statements/reprocess.def"
 #include "db/statements/search.def"
 #include "db/statements/symbols.def"
 #include "db/statements/triage.def"

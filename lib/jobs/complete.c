@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "crash/crash_id.h"
 #include "export/outbox.h"
+#include "reprocess/missing.h"
 #include "search/index.h"
 #include "triage/signatures.h"
 
@@ -85,7 +86,8 @@ static apr_status_t ending_txn(sal_db_t *db, void *baton, apr_pool_t *p, sal_err
         return rv;
     }
     if ((rv = sal_search_store(e->row, db, p, err)) == APR_SUCCESS &&
-        (rv = sal_triage_seen(e->doc, db, p, err)) == APR_SUCCESS) {
+        (rv = sal_triage_seen(e->doc, db, p, err)) == APR_SUCCESS &&
+        (rv = sal_reprocess_note(db, e->crash_id, e->doc, p, err)) == APR_SUCCESS) {
         rv = sal_outbox_note(e->crash_id, !e->stub, db, p, err);
     }
     return rv;

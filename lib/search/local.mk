@@ -3,7 +3,8 @@ libsalvage_core_la_SOURCES += lib/search/fields.c lib/search/fields.h lib/search
               lib/search/values.h lib/search/term_cache.c lib/search/term_cache.h \
               lib/search/terms.c lib/search/terms.h lib/search/index.c lib/search/index.h \
               lib/search/query.c lib/search/query.h lib/search/query_sql.c \
-              lib/search/query_private.h lib/search/lookup.c lib/search/lookup.h
+              lib/search/query_private.h lib/search/query_ids.c lib/search/query_ids.h \
+              lib/search/lookup.c lib/search/lookup.h
 EXTRA_DIST += lib/search/fields.def
 
 if WITH_CMOCKA
