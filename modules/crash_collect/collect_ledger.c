@@ -100,6 +100,12 @@ static void name_verdict(sal_ledger_row_t *row, const collect_report_t *q)
     }
 }
 
+static void set_agent(sal_ledger_row_t *row, const request_rec *r)
+{
+    apr_cpystrn(row->agent, sal_agent_family(apr_table_get(r->headers_in, "User-Agent")),
+                sizeof(row->agent));
+}
+
 static void describe(sal_ledger_row_t *row, const collect_report_t *q)
 {
     const request_rec *r = q->r;
@@ -109,8 +115,7 @@ static void describe(sal_ledger_row_t *row, const collect_report_t *q)
     row->received = q->now ? q->now : r->request_time;
     row->status = r->status;
     row->size = q->wire_size;
-    apr_cpystrn(row->agent, sal_agent_family(apr_table_get(r->headers_in, "User-Agent")),
-                sizeof(row->agent));
+    set_agent(row, r);
     if (discarded) {
         name_refusal(row, discarded);
     } else if (busy) {
@@ -139,6 +144,18 @@ static int name_notes(request_rec *r)
     return DECLINED;
 }
 
+static bool keeps_ledger(const collect_site_t *site)
+{
+    return site && site->keeper && site->keeper->ledger;
+}
+
+static void add_row(collect_site_t *site, const sal_ledger_row_t *row)
+{
+    if (!sal_ledger_add(site->keeper->ledger, row)) {
+        collect_count(COLLECT_LEDGER_ROWS, "dropped");
+    }
+}
+
 static int end_request(request_rec *first)
 {
     request_rec *r = first;
@@ -153,14 +170,28 @@ static int end_request(request_rec *first)
         return DECLINED;
     }
     collect_observe(COLLECT_ON_POST_TIME, NULL, apr_time_now() - first->request_time);
-    if (q->site && q->site->keeper && q->site->keeper->ledger) {
+    if (keeps_ledger(q->site)) {
         describe(&row, q);
         row.status = r->status;
-        if (!sal_ledger_add(q->site->keeper->ledger, &row)) {
-            collect_count(COLLECT_LEDGER_ROWS, "dropped");
-        }
+        add_row(q->site, &row);
     }
     return DECLINED;
+}
+
+void collect_ledger_ping(request_rec *r, int status, const char *outcome, const char *reason,
+                         const char *document_id, apr_off_t size)
+{
+    collect_site_t *site = collect_server(r->server)->site;
+    sal_ledger_row_t row = { .received = r->request_time, .status = status, .size = size };
+
+    if (!keeps_ledger(site) || r->method_number != M_POST) {
+        return;
+    }
+    apr_cpystrn(row.outcome, outcome, sizeof(row.outcome));
+    apr_cpystrn(row.reason, reason, sizeof(row.reason));
+    set_agent(&row, r);
+    apr_cpystrn(row.crash_id, document_id ? document_id : "", sizeof(row.crash_id));
+    add_row(site, &row);
 }
 
 /* ---- the thread ---- */

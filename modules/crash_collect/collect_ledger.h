@@ -23,6 +23,13 @@ void collect_keeper_start(struct collect_site_t *site, server_rec *s, apr_pool_t
 
 void collect_ledger_hooks(apr_pool_t *p);
 
+/*
+ * The row of a crash ping, when its answer is known. Reports have theirs of themselves. reason
+ * begins with "ping"; document_id NULL: the path told none.
+ */
+void collect_ledger_ping(request_rec *r, int status, const char *outcome, const char *reason,
+                         const char *document_id, apr_off_t size);
+
 const char *collect_set_ledger(cmd_parms *cmd, void *unused, int on);
 const char *collect_set_ledger_days(cmd_parms *cmd, void *unused, const char *arg);
 #define COLLECT_LEDGER_DIRECTIVES                                                                  \

@@ -30,6 +30,7 @@ typedef struct ping_req_t {
     sal_inflate_t *inflate;
     char *text;
     apr_size_t size, room, max;
+    apr_off_t total; /* read from the wire */
     bool fresh;
     sal_ping_t ping;
     sal_error_t err;
@@ -156,8 +157,28 @@ static int reply(request_rec *r, int status, const char *body)
     return web_reply(r, status, "text/plain", body, strlen(body));
 }
 
-static int refuse(request_rec *r, int status, const char *why)
+/* What the ledger says of a refusal: no words of the body. */
+static const char *reason_of(int status)
 {
+    switch (status) {
+    case HTTP_NOT_FOUND:
+        return "ping_unknown";
+    case HTTP_LENGTH_REQUIRED:
+        return "ping_no_length";
+    case HTTP_REQUEST_ENTITY_TOO_LARGE:
+        return "ping_too_large";
+    case HTTP_REQUEST_URI_TOO_LARGE:
+        return "ping_long_path";
+    default:
+        return "ping_body";
+    }
+}
+
+static int refuse(ping_req_t *q, int status, const char *why)
+{
+    request_rec *r = q->r;
+
+    collect_ledger_ping(r, status, "malformed", reason_of(status), q->path.document_id, q->total);
     collect_count(COLLECT_PINGS, apr_psprintf(r->pool, "%d", status));
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL1050: crash ping refused with %d: %s", status,
                   why);
@@ -168,11 +189,22 @@ static int refuse(request_rec *r, int status, const char *why)
 }
 
 /* The client comes again. */
-static int not_now(request_rec *r)
+static int not_now(ping_req_t *q, const char *why)
 {
+    request_rec *r = q->r;
+
+    collect_ledger_ping(r, HTTP_SERVICE_UNAVAILABLE, "busy",
+                        apr_pstrcat(r->pool, "ping_", why, NULL), q->path.document_id, q->total);
     collect_count(COLLECT_PINGS, "503");
-    apr_table_setn(r->headers_out, "Retry-After", apr_psprintf(r->pool, "%d", RETRY));
+    collect_retry_after(r, RETRY);
     return reply(r, HTTP_SERVICE_UNAVAILABLE, "");
+}
+
+/* The client went away. */
+static int lost(ping_req_t *q, int code)
+{
+    collect_ledger_ping(q->r, code, "lost", "ping", q->path.document_id, q->total);
+    return code;
 }
 
 /* ---- body ---- */
@@ -220,26 +252,26 @@ static bool read_headers(ping_req_t *q, apr_int64_t max, int *rc)
 
     if (!apr_table_get(r->headers_in, "Transfer-Encoding")) {
         if (!length) {
-            *rc = refuse(r, HTTP_LENGTH_REQUIRED, "there is no Content-Length");
+            *rc = refuse(q, HTTP_LENGTH_REQUIRED, "there is no Content-Length");
             return false;
         }
         if (!sal_parse_int(length, 0, INT64_MAX, &n) || n == 0) {
-            *rc = refuse(r, HTTP_BAD_REQUEST, "the body is empty");
+            *rc = refuse(q, HTTP_BAD_REQUEST, "the body is empty");
             return false;
         }
         if (n > max) {
-            *rc = refuse(r, HTTP_REQUEST_ENTITY_TOO_LARGE, "the body is too large");
+            *rc = refuse(q, HTTP_REQUEST_ENTITY_TOO_LARGE, "the body is too large");
             return false;
         }
     }
     if (encoding && *encoding && !gzip && strcasecmp(encoding, "identity")) {
-        *rc = refuse(r, HTTP_BAD_REQUEST, "the content encoding is neither gzip nor identity");
+        *rc = refuse(q, HTTP_BAD_REQUEST, "the content encoding is neither gzip nor identity");
         return false;
     }
     q->max =
         (apr_size_t)(gzip ? q->conf->max_inflated < 0 ? MAX_INFLATED : q->conf->max_inflated : max);
     if (gzip && sal_inflate_make(&q->inflate, q->max, keep, q, r->pool, &q->err) != APR_SUCCESS) {
-        *rc = not_now(r);
+        *rc = not_now(q, "memory");
         return false;
     }
     return true;
@@ -249,25 +281,24 @@ static bool read_body(ping_req_t *q, int *rc)
 {
     apr_int64_t max = q->conf->max_body < 0 ? MAX_BODY : q->conf->max_body;
     apr_status_t rv = APR_SUCCESS;
-    apr_off_t total = 0;
     int code;
 
     if (!read_headers(q, max, rc)) {
         return false;
     }
     web_body_keep_packed(q->r);
-    code = web_body_pump(q->r, max, feed, q, &total, &rv);
+    code = web_body_pump(q->r, max, feed, q, &q->total, &rv);
     if (rv == APR_SUCCESS && code == OK && q->inflate) {
         rv = sal_inflate_finish(q->inflate, &q->err);
     }
     if (rv == SAL_E_TOOBIG || code == HTTP_REQUEST_ENTITY_TOO_LARGE) {
-        *rc = refuse(q->r, HTTP_REQUEST_ENTITY_TOO_LARGE, "the body is too large");
+        *rc = refuse(q, HTTP_REQUEST_ENTITY_TOO_LARGE, "the body is too large");
     } else if (rv != APR_SUCCESS) {
-        *rc = refuse(q->r, HTTP_BAD_REQUEST, "the body is not gzip");
+        *rc = refuse(q, HTTP_BAD_REQUEST, "the body is not gzip");
     } else if (code == HTTP_REQUEST_TIME_OUT) {
-        *rc = not_now(q->r); /* 408 would make the client forget the ping */
+        *rc = not_now(q, "late"); /* 408 would make the client forget the ping */
     } else if (code != OK) {
-        *rc = code == HTTP_BAD_REQUEST ? refuse(q->r, code, "the body cannot be read") : code;
+        *rc = code == HTTP_BAD_REQUEST ? refuse(q, code, "the body cannot be read") : lost(q, code);
     } else {
         return true;
     }
@@ -293,18 +324,20 @@ static int store(ping_req_t *q)
     q->err.sqlstate[0] = '\0';
     rv = web_with_db(r, put, q, &q->err);
     if (rv == SAL_E_DB && !strncmp(q->err.sqlstate, "22", 2)) {
-        return refuse(r, HTTP_BAD_REQUEST, "the body holds what cannot be stored");
+        return refuse(q, HTTP_BAD_REQUEST, "the body holds what cannot be stored");
     }
     if (rv != APR_SUCCESS) {
         /* a refused row may be quoted in the server's text: the state alone is said */
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
                       "SAL1051: crash ping not stored, the client will send it again: %s",
                       rv == SAL_E_DB ? q->err.sqlstate : q->err.message);
-        return not_now(r);
+        return not_now(q, "database");
     }
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL1052: crash ping of %s %s", q->path.app,
                   q->fresh ? "stored" : "stored before");
     collect_count(COLLECT_PINGS, q->fresh ? "stored" : "duplicate");
+    collect_ledger_ping(r, HTTP_OK, "accepted", q->fresh ? "ping" : "ping_duplicate",
+                        q->path.document_id, q->total);
     return reply(r, HTTP_OK, "OK");
 }
 
@@ -317,7 +350,7 @@ static int take_in(ping_req_t *q)
     }
     if (sal_ping_parse(&q->ping, &q->path, q->text ? q->text : "", q->size, q->r->pool, &q->err) !=
         APR_SUCCESS) {
-        return refuse(q->r, HTTP_BAD_REQUEST, q->err.message);
+        return refuse(q, HTTP_BAD_REQUEST, q->err.message);
     }
     return store(q);
 }
@@ -326,6 +359,7 @@ int collect_ping_handler(request_rec *r, const char *path)
 {
     ping_req_t q = { .r = r, .conf = &collect_dir(r)->ping };
     apr_interval_time_t wait;
+    const char *over;
     apr_status_t rv;
     int rc;
 
@@ -334,7 +368,7 @@ int collect_ping_handler(request_rec *r, const char *path)
     }
     rv = sal_ping_path(&q.path, path, r->pool, &q.err);
     if (rv != APR_SUCCESS) {
-        return refuse(r, rv == SAL_E_TOOBIG ? HTTP_REQUEST_URI_TOO_LARGE : HTTP_NOT_FOUND,
+        return refuse(&q, rv == SAL_E_TOOBIG ? HTTP_REQUEST_URI_TOO_LARGE : HTTP_NOT_FOUND,
                       q.err.message);
     }
     if (r->method_number != M_POST) {
@@ -342,14 +376,15 @@ int collect_ping_handler(request_rec *r, const char *path)
     }
     q.product = product_of(r, q.conf, q.path.app);
     if (!q.product) {
-        return refuse(r, HTTP_NOT_FOUND, "pings of this app are not taken");
+        return refuse(&q, HTTP_NOT_FOUND, "pings of this app are not taken");
     }
     apr_table_setn(r->notes, "crash-ping-app", q.path.app);
-    if (collect_client_over(r, &wait)) {
-        return not_now(r);
+    over = collect_client_over(r, &wait);
+    if (over) {
+        return not_now(&q, over);
     }
     if (atomic_fetch_add(&running, 1) >= MAX_RUNNING) {
-        rc = not_now(r);
+        rc = not_now(&q, "in_flight");
     } else {
         rc = take_in(&q);
     }

@@ -116,6 +116,8 @@ int collect_discard(struct collect_report_t *q);
 int collect_accept(struct collect_report_t *q);
 /* 503; why is counted and noted ("store_full"), never sent. */
 int collect_busy(request_rec *r, const char *why, int retry_after);
+/* So many seconds and some more, so that those who were sent away together do not come back so. */
+void collect_retry_after(request_rec *r, int seconds);
 int collect_failed(request_rec *r);
 int collect_method(request_rec *r, const char *allow);
 

@@ -140,17 +140,20 @@ int collect_accept(collect_report_t *q)
     }
 }
 
-int collect_busy(request_rec *r, const char *why, int retry_after)
+void collect_retry_after(request_rec *r, int seconds)
 {
     unsigned char jitter = 0;
 
-    collect_count(COLLECT_BUSY, why);
-    apr_table_setn(r->notes, "crash-busy", why);
-
-    /* So that those who were sent away together do not come back together. */
     apr_generate_random_bytes(&jitter, 1);
     apr_table_setn(r->headers_out, "Retry-After",
-                   apr_psprintf(r->pool, "%d", retry_after + jitter % (retry_after / 2 + 1)));
+                   apr_psprintf(r->pool, "%d", seconds + jitter % (seconds / 2 + 1)));
+}
+
+int collect_busy(request_rec *r, const char *why, int retry_after)
+{
+    collect_count(COLLECT_BUSY, why);
+    apr_table_setn(r->notes, "crash-busy", why);
+    collect_retry_after(r, retry_after);
     return reply(r, HTTP_SERVICE_UNAVAILABLE, "");
 }
 

@@ -588,8 +588,6 @@ def test_sentry_session_envelope(stack):
     ("CrashStopSendingReportsFor * 1.0", "expected a product and a version"),
     ("CrashSubmitterTokenFile /nonexistent/token", "cannot be read"),
 ])
-def test_wrong_directives(stack, tmp_path, line, words):
-    conf = tmp_path / "httpd.conf"
-    conf.write_text((stack.dir / "httpd.conf").read_text() + f"\n{line}\n")
-    done = subprocess.run(["/usr/sbin/apache2", "-t", "-f", conf], capture_output=True, text=True)
-    assert done.returncode != 0 and words in done.stderr
+def test_wrong_directives(stack, line, words):
+    accepted_it, said = stack.judge_conf(line)
+    assert not accepted_it and words in said

@@ -3,6 +3,7 @@ import gzip
 import http.client
 import json
 import socket
+import time
 import uuid
 
 import pings
@@ -203,12 +204,6 @@ def test_size(stack):
     assert post(stack, pings.glean_path(), bomb, **{"Content-Encoding": "gzip"}).status_code == 413
 
 
-def raw(stack, text):
-    with socket.create_connection(("127.0.0.1", stack.port), timeout=20) as s:
-        s.sendall(text.encode())
-        return http.client.HTTPResponse(s), s
-
-
 def status_of(stack, text):
     with socket.create_connection(("127.0.0.1", stack.port), timeout=20) as s:
         s.sendall(text.encode())
@@ -288,6 +283,59 @@ def test_without_a_database(stack):
         stack.start("postgres")
     assert post(stack, pings.glean_path(document), pings.glean()).text == "OK"
     assert row(stack, document)["product"] == "demo-app"
+
+
+def ledger_rows(stack, n=1, **columns):
+    """Rows of the ledger, at least n; they are written a second behind the answers."""
+    where = " and ".join(f"{c} = %s" for c in columns)
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        found = stack.query("select outcome, reason, status, size, agent, crash_id from "
+                            f"intake_ledger where {where} order by id", *columns.values())
+        if len(found) >= n:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"the ledger has not {n} rows with {columns}")
+
+
+def test_ledger(stack):
+    """A row for each POST, found by document id; nothing of the ping in it."""
+    document = str(uuid.uuid4())
+    data = json.dumps(pings.glean()).encode()
+    agent = {"User-Agent": "Glean/60.0 (Rust on Windows) " + document}
+    for _ in range(2):
+        assert post(stack, pings.glean_path(document.upper()), data, **agent).text == "OK"
+    found = ledger_rows(stack, 2, crash_id=document)
+    assert sorted(r[:4] for r in found) == [("accepted", "ping", 200, len(data)),
+                                            ("accepted", "ping_duplicate", 200, len(data))]
+    assert all(r[5] == document and document not in r[4] for r in found)
+    shown = stack.salvage("ledger", document).stdout
+    assert shown.count("\taccepted\tping") == 2
+
+
+@pytest.mark.parametrize("data,headers,status,reason", [
+    (b"{", {}, 400, "ping_body"), (b"", {}, 400, "ping_body"),
+    (b"x" * ((1 << 20) + 1), {}, 413, "ping_too_large"),
+    (b"junk", {"Content-Encoding": "gzip"}, 400, "ping_body")],
+    ids=["not JSON", "empty", "too large", "bad gzip"])
+def test_ledger_of_refusals(stack, data, headers, status, reason):
+    document = str(uuid.uuid4())
+    assert post(stack, pings.glean_path(document), data, **headers).status_code == status
+    assert ledger_rows(stack, crash_id=document)[0][:3] == ("malformed", reason, status)
+
+
+def test_ledger_of_unknown_paths(stack):
+    before = stack.query("select count(*) from intake_ledger where reason = 'ping_unknown'")[0][0]
+    assert post(stack, "/submit/some/where", pings.glean()).status_code == 404
+    assert ledger_rows(stack, before + 1, reason="ping_unknown")[-1][5] is None
+
+
+def test_ledger_of_who_was_sent_away(stack):
+    stack.httpd_conf('<Location "/submit">\nCrashIntake off\n</Location>\n')
+    document = str(uuid.uuid4())
+    r = post(stack, pings.glean_path(document), pings.glean())
+    assert r.status_code == 503 and int(r.headers["Retry-After"]) >= 60
+    assert ledger_rows(stack, crash_id=document)[0][:3] == ("busy", "ping_intake_off", 503)
 
 
 def test_a_week_without_a_partition(stack):

@@ -6,7 +6,6 @@ HTTP; where a test needs a certain draw it is in tests/cli/test_throttle_command
 import html
 import json
 import re
-import subprocess
 import time
 import zipfile
 
@@ -295,8 +294,7 @@ def test_mistakes_are_told_with_their_line(instance, tmp_path, line, what):
     text = (instance.dir / "httpd.conf").read_text()
     conf.write_text(text.replace(f'IncludeOptional "{instance.extra}"', line))
     number = conf.read_text().count("\n", 0, conf.read_text().index(line)) + 1
-    done = subprocess.run(["/usr/sbin/apache2", "-f", str(conf), "-t"], capture_output=True,
-                          text=True, timeout=60)
+    done = instance.apache("-t", conf=conf)
     assert done.returncode != 0
     assert what in done.stderr, done.stderr
     assert f"line {number + line.count(chr(10))} of {conf}" in done.stderr

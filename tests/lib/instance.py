@@ -13,6 +13,12 @@ import psycopg2
 import requests
 
 
+# Names and values that the server's programs get, `make check-asan` says which.
+HTTPD_ENV = dict(x.split("=", 1) for x in os.environ.get("HTTPD_ENV", "").split())
+# Under a sanitizer memory and time are the sanitizer's.
+SANITIZED = "LD_PRELOAD" in HTTPD_ENV
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -142,6 +148,19 @@ class Instance:
         self.extra.write_text(text)
         self.stop("httpd")
         self.start("httpd")
+
+    def apache(self, *args, conf=None):
+        """Runs httpd's program, in the environment of the server: `-t`, `-k graceful`."""
+        return subprocess.run(["/usr/sbin/apache2", "-f", conf or self.dir / "httpd.conf", *args],
+                              capture_output=True, text=True, timeout=120,
+                              env=dict(os.environ, **HTTPD_ENV))
+
+    def judge_conf(self, lines):
+        """What httpd says of these lines behind its configuration: (accepted, words)."""
+        conf = self.dir / "judged.conf"
+        conf.write_text((self.dir / "httpd.conf").read_text() + f"\n{lines}\n")
+        done = self.apache("-t", conf=conf)
+        return done.returncode == 0, done.stderr
 
     def shared_conf(self, text):
         """What all tests of a file have in httpd's configuration: one restart, not two for each."""
