@@ -69,6 +69,55 @@ static void read_job(sal_job_t *job, const sal_rows_t *rows, int row)
     job->request_id = sal_rows_int(rows, row, 7);
 }
 
+/* ---- requests that may have so many jobs at work and no more ---- */
+
+typedef struct bound_t {
+    const sal_job_t *job;
+    int64_t most;
+    bool over;
+} bound_t;
+
+/* The lock is taken by a statement of its own: the next one sees what its last holder did. */
+static apr_status_t look_at_bound(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
+{
+    bound_t *b = baton;
+    const sal_job_t *job = b->job;
+    sal_rows_t *rows;
+    apr_status_t rv;
+
+    if ((rv = sal_db_exec(db, &sal_s_queue_request_lock, NULL, p, err,
+                          SAL_V_INT(job->request_id))) != APR_SUCCESS ||
+        (rv = sal_db_exec(db, &sal_s_queue_request_busy, &rows, p, err,
+                          SAL_V_INT(job->request_id))) != APR_SUCCESS) {
+        return rv;
+    }
+    b->over = sal_rows_int(rows, 0, 0) > b->most;
+    return b->over ? sal_db_exec(db, &sal_s_queue_back, NULL, p, err, SAL_V_INT(job->id),
+                                 SAL_V_INT(job->fence), SAL_V_NULL(SAL_T_TEXT))
+                   : APR_SUCCESS;
+}
+
+/*
+ * Gives back what two claims at once took too much of. A job whose bound cannot be looked at is
+ * dropped from the list: its lease runs out.
+ */
+static void keep_bounds(sal_job_t *jobs, int *n, const sal_rows_t *rows, sal_db_t *db,
+                        apr_pool_t *p)
+{
+    int kept = 0;
+
+    for (int i = 0; i < *n; i++) {
+        bound_t b = { .job = &jobs[i], .most = sal_rows_int(rows, i, 8) };
+
+        if (!sal_rows_null(rows, i, 8) &&
+            (sal_db_txn(db, look_at_bound, &b, p, NULL) != APR_SUCCESS || b.over)) {
+            continue;
+        }
+        jobs[kept++] = jobs[i];
+    }
+    *n = kept;
+}
+
 /* Strict order, but reprocessing comes first now and then, so that it cannot starve. */
 apr_status_t sal_queue_claim(sal_job_t **jobs, int *n, int max, const char *worker,
                              int lease_seconds, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
@@ -95,6 +144,7 @@ apr_status_t sal_queue_claim(sal_job_t **jobs, int *n, int max, const char *work
     for (int i = 0; i < *n; i++) {
         read_job(*jobs + i, rows, i);
     }
+    keep_bounds(*jobs, n, rows, db, p);
     return APR_SUCCESS;
 }
 

@@ -24,7 +24,8 @@ static int start_test(void **state)
     apr_pool_t *p;
 
     apr_pool_create(&p, root);
-    fixture_sql(db, p, "TRUNCATE crash_job, queue_pause RESTART IDENTITY");
+    fixture_sql(db, p,
+                "TRUNCATE crash_job, queue_pause, reprocess_request RESTART IDENTITY CASCADE");
     *state = p;
     return 0;
 }
@@ -274,6 +275,40 @@ static void test_when_the_next_is_due(void **state)
     fixture_sql(db, p, "UPDATE crash_job SET run_after = now() + id * interval '3 s'");
     assert_int_equal(sal_queue_next_due(&ms, db, p, NULL), APR_SUCCESS);
     assert_in_range(ms, 1000, 3000);
+}
+
+/* A bulk request with a bound never has more at work; others pass it by. */
+static void test_requests_have_bounds(void **state)
+{
+    apr_pool_t *p = pool(state);
+    sal_job_t *jobs, *third;
+    int n;
+
+    fixture_sql(db, p,
+                "INSERT INTO reprocess_request (id, kind, query, requester, rate, max_running, "
+                "total) OVERRIDING SYSTEM VALUE VALUES (1, 'ids', '{}', 'x', 0, 2, 4), "
+                "(2, 'ids', '{}', 'x', 0, NULL, 4)");
+    for (int i = 1; i <= 5; i++) {
+        put(i, SAL_LANE_REPROCESS, p);
+    }
+    fixture_sql(db, p, "UPDATE crash_job SET request_id = 1 WHERE id <= 4");
+    fixture_sql(db, p, "UPDATE crash_job SET request_id = 2 WHERE id = 5");
+    /* one claim of many, which sees room for all */
+    assert_int_equal(sal_queue_claim(&jobs, &n, 4, "w", 60, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(n, 2);
+    assert_int_equal(jobs[0].request_id, 1);
+    assert_int_equal(number(p, "SELECT count(*) FROM crash_job WHERE state = 1"), 2);
+    expect_crash(claim(db, p), 5, p);
+    assert_null(claim(db, p));
+    assert_int_equal(sal_queue_done(&jobs[0], db, p, NULL), APR_SUCCESS);
+    third = claim(db, p);
+    assert_int_equal(third->request_id, 1);
+    assert_int_equal(third->attempts, 1); /* what was given back was no attempt */
+    assert_null(claim(db, p));
+    fixture_sql(db, p, "UPDATE reprocess_request SET max_running = NULL, state = 'paused'");
+    assert_null(claim(db, p));
+    fixture_sql(db, p, "UPDATE reprocess_request SET state = 'running'");
+    assert_non_null(claim(db, p));
 }
 
 /* ---- leases and fences ---- */
@@ -814,6 +849,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_unknown_rule_sets_are_refused),
     TEST(test_pausing),
     TEST(test_when_the_next_is_due),
+    TEST(test_requests_have_bounds),
     TEST(test_renew_prolongs),
     TEST(test_fence_rejects_the_late_one),
     TEST(test_two_claimers_never_share),
