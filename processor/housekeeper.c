@@ -10,17 +10,16 @@
 #include "base/log.h"
 #include "jobs/complete.h"
 #include "reprocess/missing.h"
-#include "search/index.h"
 #include "books/books.h"
 
 #define SWEEP_SECONDS 30
 #define PENDING_AGE 30
-#define WEEKS_AHEAD 4
 #define DEAD_DAYS 30
 #define MISSING_DAYS 90
 #define EXPIRE_SECONDS 3600
 #define REPROCESS_SECONDS 2
 #define REQUEST_DAYS 90
+#define LOOK_SECONDS 10 /* for jobs that are due */
 
 typedef struct keeper_t {
     const settings_t *settings;
@@ -28,6 +27,7 @@ typedef struct keeper_t {
     link_t link;
     int signals;
     bool stopping;
+    crons_t crons;
 } keeper_t;
 
 /* A chore: what it is for is its function. */
@@ -36,14 +36,6 @@ typedef struct chore_t {
     int every; /* seconds */
     apr_time_t next;
 } chore_t;
-
-static apr_status_t make_partitions(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    apr_status_t rv = sal_search_partitions(db, apr_time_now(), WEEKS_AHEAD, p, err);
-
-    (void)k;
-    return rv == APR_SUCCESS ? sal_ping_partitions(db, apr_time_now(), WEEKS_AHEAD, p, err) : rv;
-}
 
 /*
  * The report page of a crash whose job has died shall say so. Whoever let it die may have died too
@@ -97,14 +89,6 @@ static apr_status_t sweep_pending(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_
         sal_log(SAL_LOG_ERROR, 5034, "%d damaged crash containers were moved to bad/", bad);
     }
     return rv;
-}
-
-/* So that after midnight no request waits for 257 directories. */
-static apr_status_t make_days(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    (void)db;
-    (void)p;
-    return sal_crash_days_ahead(k->settings->store, apr_time_now(), err);
 }
 
 /* What neither pending/ nor the database remembers: once a day by whoever looks first. */
@@ -209,6 +193,31 @@ static apr_status_t forget_reprocessed(keeper_t *k, sal_db_t *db, apr_pool_t *p,
                              : rv;
 }
 
+static apr_status_t look_for_jobs(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    int started;
+
+    return crons_look(&k->crons, &started, db, p, err);
+}
+
+static void reap_jobs(keeper_t *k)
+{
+    apr_pool_t *p;
+
+    apr_pool_create(&p, k->pool);
+    crons_reap(&k->crons, k->link.db, p);
+    apr_pool_destroy(p);
+}
+
+static void stop_jobs(keeper_t *k)
+{
+    apr_pool_t *p;
+
+    apr_pool_create(&p, k->pool);
+    crons_stop(&k->crons, k->link.db, p);
+    apr_pool_destroy(p);
+}
+
 static void take_signals(keeper_t *k)
 {
     for (int n; (n = signals_take(k->signals)) != 0;) {
@@ -259,45 +268,79 @@ static void first_round(chore_t *chores, int n)
     }
 }
 
+/* The chores that are due; when the next one is. */
+static bool run_chores(keeper_t *k, chore_t *chores, int n, apr_time_t *next)
+{
+    apr_time_t now = apr_time_now();
+    bool good = true;
+
+    *next = now + apr_time_from_sec(SWEEP_SECONDS);
+    for (int i = 0; i < n && good && !k->stopping; i++) {
+        if (chores[i].next <= now) {
+            good = run_chore(k, &chores[i]) || k->link.db;
+        }
+        *next = chores[i].next < *next ? chores[i].next : *next;
+    }
+    return good;
+}
+
+/* --once: every job that is due runs to its end before workers look at the queue. */
+static void run_jobs_once(keeper_t *k)
+{
+    sal_db_t *db = link_get(&k->link, k->pool);
+    sal_error_t err;
+    int started = 1;
+    apr_pool_t *p;
+
+    apr_pool_create(&p, k->pool);
+    while (db && !k->stopping && (started || crons_busy(&k->crons))) {
+        if (crons_look(&k->crons, &started, db, p, &err) != APR_SUCCESS) {
+            break;
+        }
+        wait_ms(k, 1000);
+        crons_reap(&k->crons, db, p);
+        apr_pool_clear(p);
+    }
+    apr_pool_destroy(p);
+}
+
 int housekeeper_run(const settings_t *s)
 {
-    keeper_t k = { .settings = s, .link.conninfo = s->conninfo };
+    keeper_t k = { .settings = s, .link.conninfo = s->conninfo, .crons.settings = s };
     /* a short lease wants to be looked at as often */
     int expiry = s->lease < SWEEP_SECONDS ? s->lease : SWEEP_SECONDS;
-    chore_t chores[] = { { make_partitions, 86400, 0 },
-                         { expire_leases, expiry, 0 },
+    chore_t chores[] = { { expire_leases, expiry, 0 },
                          { sweep_pending, SWEEP_SECONDS, 0 },
                          { forget_dead, 86400, 0 },
                          { forget_missing, 86400, 0 },
                          { expire_symbols, EXPIRE_SECONDS, 0 },
                          { tidy_symbols, 86400, 0 },
-                         { make_days, 3600, 0 },
                          { sweep_days, 3600, 0 },
                          { expire_pings, 86400, 0 },
                          { expire_hints, 3600, 0 },
                          { reprocess, REPROCESS_SECONDS, 0 },
-                         { forget_reprocessed, 86400, 0 } };
+                         { forget_reprocessed, 86400, 0 },
+
+                         { look_for_jobs, LOOK_SECONDS, 0 } };
     int n = (int)(sizeof(chores) / sizeof(chores[0]));
 
     apr_pool_create(&k.pool, NULL);
     k.signals = signals_open();
     first_round(chores, n);
     while (take_signals(&k), !k.stopping) {
-        apr_time_t now = apr_time_now(), next = now + apr_time_from_sec(SWEEP_SECONDS);
-        bool good = true;
+        apr_time_t next, now;
+        bool good = run_chores(&k, chores, n, &next);
 
-        for (int i = 0; i < n && good && !k.stopping; i++) {
-            if (chores[i].next <= now) {
-                good = run_chore(&k, &chores[i]) || k.link.db;
-            }
-            next = chores[i].next < next ? chores[i].next : next;
-        }
         if (s->once) {
-            return good && k.link.failures == 0 ? EXIT_DONE : EXIT_FAILED;
+            run_jobs_once(&k);
+            break;
         }
+        now = apr_time_now();
         wait_ms(&k, good ? (int)apr_time_as_msec(next > now ? next - now : 0) + 10
                          : link_pause_ms(&k.link));
+        reap_jobs(&k);
     }
+    stop_jobs(&k);
     apr_pool_destroy(k.pool);
-    return EXIT_DONE;
+    return s->once && k.link.failures ? EXIT_FAILED : EXIT_DONE;
 }

@@ -1,6 +1,6 @@
 # processor: salvaged, and its twin for tests that can be told to die
 sbin_PROGRAMS += salvaged
-SALVAGED_SOURCES = processor/child.c processor/dump.c processor/dumper.c processor/fetcher.c \
+SALVAGED_SOURCES = processor/child.c processor/crons.c processor/dump.c processor/dumper.c processor/fetcher.c \
   processor/housekeeper.c processor/link.c processor/main.c processor/notify.c processor/ping.c \
   processor/salvaged.h processor/sandbox.c processor/settings.c processor/signals.c \
   processor/supervisor.c processor/walk.c processor/walker.c processor/worker.c

@@ -20,6 +20,7 @@
 #include "queue/queue.h"
 #include "books/retention.h"
 #include "hint/hint.h"
+#include "jobs/cron.h"
 #include "ping/ping_store.h"
 #include "symbols/supplier.h"
 #include "upstream/pipe.h"
@@ -198,6 +199,29 @@ void dumper_main(const settings_t *s, void *job, const int fds[3]);
  */
 apr_status_t ping_batch_run(bool *any, const settings_t *s, const walk_t *watch, sal_db_t *db,
                             apr_pool_t *p, sal_error_t *err);
+
+/* ---- periodic jobs, in children of the housekeeper ---- */
+enum { CRON_CHILDREN = 3 };
+
+typedef struct cron_child_t {
+    pid_t pid; /* 0: none */
+    const sal_cron_job_t *job;
+} cron_child_t;
+
+typedef struct crons_t {
+    const settings_t *settings;
+    cron_child_t child[CRON_CHILDREN];
+    int first; /* where the next look begins */
+    bool stopping;
+} crons_t;
+
+/* Starts what is due, as far as there is room. */
+apr_status_t crons_look(crons_t *c, int *started, sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+/* Takes note of children that have ended; true if there were any. db NULL: away just now. */
+bool crons_reap(crons_t *c, sal_db_t *db, apr_pool_t *p);
+bool crons_busy(const crons_t *c);
+/* Kills them; their jobs are due again. */
+void crons_stop(crons_t *c, sal_db_t *db, apr_pool_t *p);
 
 /* Of all descriptors only these stay, as RESULT_FD and those behind it, and the log. */
 void child_keep_only(const int fds[3]);

@@ -38,6 +38,8 @@ static const conf_key_t keys[] = {
     { "hint-window", DURATION },
     { "hints", ONOFF },
     { "htdocs", PATH },
+    { "job", TEXTS },
+    { "job-keep", DURATION },
     { "lease", DURATION },
     { "ping-keep", DURATION },
     { "ping-sample", TEXTS },

@@ -22,6 +22,7 @@
  *        hint-text-unrelated, hint-text-fixed   docs/hints.md
  *        reprocess-rate, -max-running, -quota, -debounce, -newest, -most, -tries, -missing-keep
  *        docs/reprocessing.md
+ *        job (list), job-keep   periodic jobs: docs/jobs.md
  *        sign-in-url, sign-out-url   where people are authenticated
  *        store-unsafe-fs   on|off: accept a file system whose promises are not known
  *        templates, htdocs directories of the pages

@@ -2,6 +2,7 @@
 #include "db/statements/auth.def"
 #include "db/statements/books.def"
 #include "db/statements/crash.def"
+#include "db/statements/cron.def"
 #include "db/statements/export.def"
 #include "db/statements/hint.def"
 #include "db/statements/ledger.def"
