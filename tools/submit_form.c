@@ -8,19 +8,10 @@
 #include <sys/stat.h>
 #include <apr_strings.h>
 #include <jansson.h>
-#include <zlib.h>
 
 #include "base/text.h"
 #include "cmd.h"
-
-static void put_disposition(FILE *f, const submit_t *s, const char *name, const char *filename)
-{
-    fprintf(f, "--%s\r\nContent-Disposition: form-data; name=\"%s\"", s->boundary, name);
-    if (filename) {
-        fprintf(f, "; filename=\"%s\"", filename);
-    }
-    fputs("\r\n", f);
-}
+#include "export/form.h"
 
 static void put_fields(FILE *f, const submit_t *s)
 {
@@ -30,8 +21,9 @@ static void put_fields(FILE *f, const submit_t *s)
         const submit_pair_t *a = &APR_ARRAY_IDX(fields, i, submit_pair_t);
         bool escaped = s->dialect->escaped;
 
-        put_disposition(f, s, escaped ? submit_escape(a->name, s->pool) : a->name, NULL);
-        fprintf(f, "\r\n%s\r\n", a->value);
+        sal_form_part(f, s->boundary, escaped ? submit_escape(a->name, s->pool) : a->name, NULL,
+                      NULL);
+        fprintf(f, "%s\r\n", a->value);
     }
 }
 
@@ -44,8 +36,7 @@ static void put_json(FILE *f, const submit_t *s)
 
         json_object_set_new(extra, a->name, json_string(a->value));
     }
-    put_disposition(f, s, "extra", "extra.json");
-    fputs("Content-Type: application/json\r\n\r\n", f);
+    sal_form_part(f, s->boundary, "extra", "extra.json", "application/json");
     json_dumpf(extra, f, 0);
     fputs("\r\n", f);
     json_decref(extra);
@@ -89,8 +80,8 @@ static int copy_file(FILE *f, const char *path)
 
 static int put_file(FILE *f, const submit_t *s, const submit_pair_t *file)
 {
-    put_disposition(f, s, file->name, file_name(s, file->value));
-    fputs(s->dialect->untyped ? "\r\n" : "Content-Type: application/octet-stream\r\n\r\n", f);
+    sal_form_part(f, s->boundary, file->name, file_name(s, file->value),
+                  s->dialect->untyped ? NULL : "application/octet-stream");
     if (copy_file(f, file->value) != CMD_OK) {
         return CMD_FAILED;
     }
@@ -106,7 +97,8 @@ static int put_form(FILE *f, const submit_t *s)
             return CMD_FAILED;
         }
     }
-    fprintf(f, "%s--%s--\r\n", s->dialect->gap ? "\r\n" : "", s->boundary);
+    fputs(s->dialect->gap ? "\r\n" : "", f);
+    sal_form_end(f, s->boundary);
     return CMD_OK;
 }
 
@@ -140,32 +132,6 @@ static int put_envelope(FILE *f, const submit_t *s)
     return CMD_OK;
 }
 
-/* gzip of a whole file; NULL if there is no room for it. */
-static FILE *compress_file(FILE *in)
-{
-    char piece[65536], packed[65536];
-    FILE *out = tmpfile();
-    z_stream z = { 0 };
-    int flush;
-
-    if (!out || deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
-        return NULL;
-    }
-    do {
-        z.avail_in = (uInt)fread(piece, 1, sizeof(piece), in);
-        z.next_in = (Bytef *)piece;
-        flush = feof(in) ? Z_FINISH : Z_NO_FLUSH;
-        do {
-            z.next_out = (Bytef *)packed;
-            z.avail_out = sizeof(packed);
-            deflate(&z, flush);
-            fwrite(packed, 1, sizeof(packed) - z.avail_out, out);
-        } while (z.avail_out == 0);
-    } while (flush != Z_FINISH);
-    deflateEnd(&z);
-    return out;
-}
-
 FILE *submit_body(const submit_t *s)
 {
     FILE *f = tmpfile(), *packed;
@@ -179,8 +145,7 @@ FILE *submit_body(const submit_t *s)
         return NULL;
     }
     if (s->gzip) {
-        rewind(f);
-        packed = compress_file(f);
+        packed = sal_form_gzip(f);
         fclose(f);
         f = packed;
     }

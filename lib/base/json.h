@@ -22,6 +22,9 @@ SAL_API char *sal_json_text(const json_t *v, apr_pool_t *p);
 /* Keys sorted, ", " and ": ", ASCII with \uXXXX: as Python's json.dumps(sort_keys=True) writes. */
 SAL_API char *sal_json_python(const json_t *v, apr_pool_t *p);
 
+/* The same without blanks. */
+SAL_API char *sal_json_sorted(const json_t *v, apr_pool_t *p);
+
 /* String member or NULL; never the text of another type. */
 SAL_API const char *sal_json_str(const json_t *obj, const char *key);
 

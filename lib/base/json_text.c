@@ -312,3 +312,10 @@ char *sal_json_python(const json_t *v, apr_pool_t *p)
 
     return dump(v, &python, p);
 }
+
+char *sal_json_sorted(const json_t *v, apr_pool_t *p)
+{
+    static const form_t sorted = { ",", ":", 1, 1 };
+
+    return dump(v, &sorted, p);
+}

@@ -1,2 +1,14 @@
 # lib/export
-libsalvage_core_la_SOURCES += lib/export/outbox.c lib/export/outbox.h lib/export/outbox_look.c
+libsalvage_core_la_SOURCES += lib/export/form.c lib/export/form.h \
+  lib/export/outbox.c lib/export/outbox.h lib/export/outbox_look.c \
+  lib/export/post.c lib/export/post.h lib/export/stage.c lib/export/stage.h \
+  lib/export/telemetry.c lib/export/telemetry.h lib/export/telemetry_gen.h
+nodist_libsalvage_core_la_SOURCES += lib/export/telemetry_gen.c
+BUILT_SOURCES += lib/export/telemetry_gen.c
+CLEANFILES += lib/export/telemetry_gen.c
+EXTRA_DIST += lib/export/embed-telemetry.sh
+
+lib/export/telemetry_gen.c: conf/schema/telemetry.tsv lib/export/embed-telemetry.sh
+	@$(MKDIR_P) lib/export
+	$(AM_V_GEN)$(SHELL) $(srcdir)/lib/export/embed-telemetry.sh $(srcdir)/conf/schema/telemetry.tsv > $@.tmp
+	@mv $@.tmp $@

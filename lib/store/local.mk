@@ -1,6 +1,7 @@
 # lib/store
 libsalvage_core_la_SOURCES += lib/store/durable.c lib/store/durable.h lib/store/blob.c \
-    lib/store/blob.h lib/store/fs_known.c lib/store/fs_known.h
+    lib/store/blob.h lib/store/fs_known.c lib/store/fs_known.h \
+    lib/store/s3.c lib/store/s3.h lib/store/s3_http.c lib/store/s3_private.h
 
 if WITH_CMOCKA
 check_PROGRAMS += tests/unit/test_blob
