@@ -171,12 +171,36 @@ apr_status_t sal_container_begin(sal_container_t *c, const char *name)
     return add_entry(c, name, 0, 0);
 }
 
-apr_status_t sal_container_put(sal_container_t *c, const char *name, const void *data,
-                               apr_size_t size)
+static apr_status_t put_pieces(sal_container_t *c, const sal_piece_t *pieces, int n)
 {
-    apr_status_t rv = add_entry(c, name, sum_on(0, data, size), size);
+    apr_status_t rv = APR_SUCCESS;
 
-    return rv == APR_SUCCESS ? put_raw(c, data, size) : rv;
+    for (int i = 0; i < n && rv == APR_SUCCESS; i++) {
+        rv = put_raw(c, pieces[i].data, pieces[i].size);
+    }
+    return rv;
+}
+
+/* Adds to a check sum; the number of bytes. */
+static apr_size_t sum_pieces(apr_uint32_t *crc, const sal_piece_t *pieces, int n)
+{
+    apr_size_t size = 0;
+
+    for (int i = 0; i < n; i++) {
+        *crc = sum_on(*crc, pieces[i].data, pieces[i].size);
+        size += pieces[i].size;
+    }
+    return size;
+}
+
+apr_status_t sal_container_put(sal_container_t *c, const char *name, const sal_piece_t *pieces,
+                               int n)
+{
+    apr_uint32_t crc = 0;
+    apr_size_t size = sum_pieces(&crc, pieces, n);
+    apr_status_t rv = add_entry(c, name, crc, size);
+
+    return rv == APR_SUCCESS ? put_pieces(c, pieces, n) : rv;
 }
 
 static entry_t *current(sal_container_t *c)
@@ -184,16 +208,18 @@ static entry_t *current(sal_container_t *c)
     return &APR_ARRAY_IDX(c->entries, c->entries->nelts - 1, entry_t);
 }
 
-apr_status_t sal_container_write(sal_container_t *c, const void *data, apr_size_t size)
+apr_status_t sal_container_write(sal_container_t *c, const sal_piece_t *pieces, int n)
 {
     entry_t *e = current(c);
+    apr_uint32_t crc = e->crc;
+    apr_size_t size = sum_pieces(&crc, pieces, n);
 
     if (size > BYTES_MAX || position(c) > BYTES_MAX - size) {
         return SAL_E_TOOBIG;
     }
-    e->crc = sum_on(e->crc, data, size);
+    e->crc = crc;
     e->size += (apr_uint32_t)size;
-    return put_raw(c, data, size);
+    return put_pieces(c, pieces, n);
 }
 
 static apr_status_t pwrite_all(int fd, const unsigned char *data, apr_size_t size, apr_uint64_t at)

@@ -27,17 +27,23 @@ typedef struct sal_container_t {
     char *buf;
 } sal_container_t;
 
+/* Bytes of an entry, in pieces so that nobody has to put them side by side. */
+typedef struct sal_piece_t {
+    const void *data;
+    apr_size_t size;
+} sal_piece_t;
+
 void sal_container_init(sal_container_t *c, int fd, apr_time_t now, apr_pool_t *p);
 
 /* SAL_E_TOOBIG at 4 GiB or 65000 entries; an errno if writing fails. */
 apr_status_t sal_container_begin(sal_container_t *c, const char *name);
-apr_status_t sal_container_write(sal_container_t *c, const void *data, apr_size_t size);
+apr_status_t sal_container_write(sal_container_t *c, const sal_piece_t *pieces, int n);
 apr_status_t sal_container_end(sal_container_t *c);
 /* Takes back the entry that is being written. */
 apr_status_t sal_container_drop(sal_container_t *c);
 /* The three in one, for an entry that is there whole. */
-apr_status_t sal_container_put(sal_container_t *c, const char *name, const void *data,
-                               apr_size_t size);
+apr_status_t sal_container_put(sal_container_t *c, const char *name, const sal_piece_t *pieces,
+                               int n);
 /* Central directory; everything is written (not synced) when this returns. */
 apr_status_t sal_container_finish(sal_container_t *c);
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,20 +42,49 @@ static bool is_ready(sal_crash_store_t *s, const char *day)
     return faccessat(s->crash_fd, path, F_OK, 0) == 0;
 }
 
-/* The day's record, taking over the one that was used less recently. */
+static unsigned day_number(const char *day)
+{
+    return (unsigned)strtoul(day, NULL, 10);
+}
+
+/* Without the lock, for every crash: true if the directory is known to be there. */
+static bool is_known(sal_crash_store_t *s, unsigned day, int xx)
+{
+    for (int i = 0; i < 2; i++) {
+        sal_day_t *d = &s->days[i];
+
+        if (atomic_load(&d->day) == day && atomic_load(&d->known[xx]) &&
+            atomic_load(&d->day) == day) {
+            if (atomic_load_explicit(&s->day_used, memory_order_relaxed) != i) {
+                atomic_store_explicit(&s->day_used, i, memory_order_relaxed);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The day's record, taking over the one that was used less recently. The lock is held. */
 static sal_day_t *find_day(sal_crash_store_t *s, const char *day)
 {
-    if (!strcmp(s->days[0].day, day)) {
-        return &s->days[0];
+    unsigned number = day_number(day);
+    sal_day_t *d;
+    bool ready;
+
+    for (int i = 0; i < 2; i++) {
+        if (atomic_load(&s->days[i].day) == number) {
+            return &s->days[i];
+        }
     }
-    if (strcmp(s->days[1].day, day)) {
-        memset(s->days[1].known, is_ready(s, day), sizeof(s->days[1].known));
-        memcpy(s->days[1].day, day, 9);
+    atomic_store(&s->day_used, 1 - atomic_load(&s->day_used));
+    d = &s->days[atomic_load(&s->day_used)];
+    ready = is_ready(s, day);
+    atomic_store(&d->day, 0);
+    for (int i = 0; i < 256; i++) {
+        atomic_store(&d->known[i], ready);
     }
-    sal_day_t used = s->days[1];
-    s->days[1] = s->days[0];
-    s->days[0] = used;
-    return &s->days[0];
+    atomic_store(&d->day, number);
+    return d;
 }
 
 /* crash/DAY, open and known to the disk, even if somebody else has just made it. */
@@ -95,28 +125,46 @@ static apr_status_t make_dir(sal_crash_store_t *s, const char *dir)
     return rv;
 }
 
+static apr_status_t open_known(int *fd, sal_crash_store_t *s, const char *dir)
+{
+    *fd = openat(s->crash_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *fd < 0 ? errno : APR_SUCCESS;
+}
+
+/* One thread makes a directory, the others find it made. */
+static apr_status_t make_and_open(int *fd, sal_crash_store_t *s, const char *dir, const char *day,
+                                  int xx)
+{
+    apr_status_t rv = APR_ENOENT;
+    sal_day_t *d;
+
+    pthread_mutex_lock(&s->days_lock);
+    d = find_day(s, day);
+    if (atomic_load(&d->known[xx])) {
+        rv = open_known(fd, s, dir);
+    }
+    if (rv != APR_SUCCESS) { /* not known yet, or the day was deleted under us */
+        rv = make_dir(s, dir);
+        if (rv == APR_SUCCESS) {
+            rv = open_known(fd, s, dir);
+        }
+        atomic_store(&d->known[xx], rv == APR_SUCCESS);
+    }
+    pthread_mutex_unlock(&s->days_lock);
+    return rv;
+}
+
 apr_status_t sal_crash_open_dir(int *fd, sal_crash_store_t *store, const char *id)
 {
     int xx = hex_value(id[0]) << 4 | hex_value(id[1]);
     char dir[12], day[9];
-    apr_status_t rv = APR_SUCCESS;
-    sal_day_t *d;
 
     sal_crash_dir_of(dir, id);
     sal_crash_id_day(day, id);
-    pthread_mutex_lock(&store->days_lock);
-    d = find_day(store, day);
-    *fd = d->known[xx] ? openat(store->crash_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (*fd < 0) { /* not known yet, or the day was deleted under us */
-        rv = make_dir(store, dir);
-        if (rv == APR_SUCCESS) {
-            *fd = openat(store->crash_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-            rv = *fd < 0 ? errno : APR_SUCCESS;
-        }
-        d->known[xx] = rv == APR_SUCCESS;
+    if (is_known(store, day_number(day), xx) && open_known(fd, store, dir) == APR_SUCCESS) {
+        return APR_SUCCESS;
     }
-    pthread_mutex_unlock(&store->days_lock);
-    return rv;
+    return make_and_open(fd, store, dir, day, xx);
 }
 
 /* ---- ahead of time ---- */

@@ -139,27 +139,25 @@ static const char *entry_name(sal_crash_writer_t *w)
 static apr_status_t press_block(sal_crash_writer_t *w, const void *data, apr_size_t size,
                                 bool whole)
 {
-    struct sal_press_t *held;
-    const void *frame;
-    apr_size_t n;
+    sal_frame_t frame;
     apr_status_t rv = need_file(w);
 
     if (rv == APR_SUCCESS) {
-        rv = sal_press(&held, &frame, &n, &w->store->presses, data, size);
+        rv = sal_press(&frame, &w->store->presses, data, size);
     }
     if (rv != APR_SUCCESS) {
         return rv;
     }
     if (whole) {
-        rv = sal_container_put(&w->zip, entry_name(w), frame, n);
+        rv = sal_container_put(&w->zip, entry_name(w), frame.pieces, frame.n);
     } else {
         if (!w->begun) {
             rv = sal_container_begin(&w->zip, entry_name(w));
             w->begun = rv == APR_SUCCESS;
         }
-        rv = rv == APR_SUCCESS ? sal_container_write(&w->zip, frame, n) : rv;
+        rv = rv == APR_SUCCESS ? sal_container_write(&w->zip, frame.pieces, frame.n) : rv;
     }
-    sal_press_back(&w->store->presses, held);
+    sal_press_back(&w->store->presses, &frame);
     return rv;
 }
 
@@ -276,7 +274,9 @@ apr_status_t sal_crash_dump_drop(sal_crash_writer_t *w, sal_error_t *err)
 
 static apr_status_t put_entry(sal_crash_writer_t *w, const char *name, const char *text)
 {
-    return sal_container_put(&w->zip, name, text, strlen(text));
+    sal_piece_t whole = { text, strlen(text) };
+
+    return sal_container_put(&w->zip, name, &whole, 1);
 }
 
 static int by_name(const void *a, const void *b)

@@ -25,7 +25,10 @@ tests_unit_test_ledger_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_crash_id tests/unit/test_inflate tests/unit/test_multipart \
     tests/unit/test_intake tests/unit/test_form_type tests/unit/test_sentry \
     tests/unit/test_unpack tests/unit/test_crash_store tests/unit/test_pending \
-    tests/unit/test_throttle tests/unit/test_crash_faults tests/unit/test_container
+    tests/unit/test_throttle tests/unit/test_crash_faults tests/unit/test_container \
+    tests/unit/test_press
+tests_unit_test_press_SOURCES = tests/unit/test_press.c
+tests_unit_test_press_LDADD = $(UNIT_LIBS)
 tests_unit_test_crash_faults_SOURCES = tests/unit/test_crash_faults.c tests/unit/temp_dir.h
 tests_unit_test_crash_faults_LDADD = $(UNIT_LIBS)
 tests_unit_test_container_SOURCES = tests/unit/test_container.c tests/unit/temp_dir.h

@@ -11,7 +11,9 @@
 
 #include <pthread.h>
 #include "base/error.h"
+#include "crash/container.h"
 
+#define SAL_FRAME_HEAD 12
 #define SAL_PRESS_BLOCK 49152 /* with it a report in flight stays below 128 KiB */
 
 typedef struct sal_presses_t {
@@ -24,12 +26,19 @@ typedef struct sal_presses_t {
 void sal_presses_init(sal_presses_t *all);
 void sal_presses_free(sal_presses_t *all);
 
+/* A block as a zstd frame. What its pieces point to is good until it is given back. */
+typedef struct sal_frame_t {
+    sal_piece_t pieces[2];
+    int n;
+    struct sal_press_t *held; /* a compressor, or NULL */
+    unsigned char head[SAL_FRAME_HEAD];
+} sal_frame_t;
+
 /*
- * Compresses a block of at most SAL_PRESS_BLOCK bytes. *out points into *held, which belongs to
- * the caller until it gives it back. APR_ENOMEM.
+ * Makes a frame of a block of at most SAL_PRESS_BLOCK bytes. What looks like noise (pictures,
+ * archives, keys) is framed as it is: no compressor could make it smaller. APR_ENOMEM.
  */
-apr_status_t sal_press(struct sal_press_t **held, const void **out, apr_size_t *out_size,
-                       sal_presses_t *all, const void *data, apr_size_t size);
-void sal_press_back(sal_presses_t *all, struct sal_press_t *held);
+apr_status_t sal_press(sal_frame_t *out, sal_presses_t *all, const void *data, apr_size_t size);
+void sal_press_back(sal_presses_t *all, sal_frame_t *frame);
 
 #endif

@@ -18,10 +18,13 @@
 /* Crashes that the database refuses are named once; of so many this process knows them. */
 #define SAL_REFUSED_KEPT 64
 
-/* Which xx directories of a day are known to be on disk, names and all. */
+/*
+ * Which xx directories of a day are known to be on disk, names and all. Written under days_lock;
+ * read without: `known` counts for the day that was there before and after it was read.
+ */
 typedef struct sal_day_t {
-    char day[9];
-    unsigned char known[256];
+    atomic_uint day; /* YYYYMMDD, 0: none */
+    atomic_uchar known[256];
 } sal_day_t;
 
 struct sal_crash_store_t {
@@ -33,8 +36,9 @@ struct sal_crash_store_t {
     sal_presses_t presses;
     EVP_MD *sha256; /* fetched once: each fetch takes a lock of the whole process */
 
-    pthread_mutex_t days_lock; /* guards days; held over mkdir and fsync of new directories */
+    pthread_mutex_t days_lock; /* over writing days, and mkdir and fsync of new directories */
     sal_day_t days[2];         /* the two used last: around midnight both are busy */
+    atomic_int day_used;       /* which of them was used last */
 
     atomic_int sick;
     atomic_llong probed; /* apr_time of the last probe while sick */

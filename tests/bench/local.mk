@@ -1,9 +1,9 @@
 # tests/bench: `make bench` prints a line a figure, then a table (docs/testing.md).
-EXTRA_PROGRAMS = tests/bench/bench_fsync tests/bench/bench_symcache
+EXTRA_PROGRAMS = tests/bench/bench_durable tests/bench/bench_symcache
 EXTRA_PROGRAMS += tests/bench/bench_signature
 EXTRA_PROGRAMS += tests/bench/bench_make_sym tests/bench/bench_spawn
-tests_bench_bench_fsync_SOURCES = tests/bench/bench_fsync.c
-tests_bench_bench_fsync_LDADD = -lpthread
+tests_bench_bench_durable_SOURCES = tests/bench/bench_durable.c
+tests_bench_bench_durable_LDADD = -lpthread
 tests_bench_bench_symcache_SOURCES = tests/bench/bench_symcache.c
 tests_bench_bench_symcache_LDADD = libsalvage_core.la
 tests_bench_bench_signature_SOURCES = tests/bench/bench_signature.c

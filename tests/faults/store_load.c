@@ -2,14 +2,16 @@
  * Stores crashes through lib/crash as httpd's threads do, or looks at what a store holds.
  *
  *   store_load put ROOT [-t THREADS] [-s SECONDS | -n CRASHES] [-b BYTES] [-l LOG] [-d CONNINFO]
- *                  [-c nofsync|nodirsync] [-z DUMP] [-m MARK] [-N]
+ *                  [-c nofsync|nodirsync] [-z DUMP] [-m MARK] [-N] [-p PROCESSES] [-u]
  *   store_load check ROOT LOG
  *
  * put: each crash is another; once it is acknowledged its line "ID SHA256" goes to LOG in one
  * write. -c leaves syncs out: controls that a test of durability must see fail. -z FILE takes
  * dumps from a file instead of noise; -m puts a mark into each block of the noise; -d starts a row
- * thread; -N does without unnamed files. At the end a line: acknowledged, failed, seconds, and the
- * 50th, 95th, 99th percentile in ms.
+ * thread; -N does without unnamed files. -p forks so many processes of THREADS threads; -n is for
+ * each thread, and with -s whichever comes first ends it; -u unlinks pending/ID after each crash,
+ * which costs what the row thread would have to do. At the end a line: acknowledged, failed,
+ * seconds, and the 50th, 95th, 99th percentile in ms.
  *
  * check prints: acknowledged, missing, torn (acknowledged), names, torn names (all), names that
  * have no link in pending/.
@@ -23,6 +25,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <apr_general.h>
 #include <apr_strings.h>
@@ -32,8 +35,13 @@
 #include "crash/row_thread.h"
 #include "crash/store_private.h"
 
+#define PROCESSES_MAX 64
+#define PIECE 8000
+#define HEAD 8
+
 typedef struct load_t {
-    int threads, crashes, log;
+    int processes, threads, crashes, log;
+    bool unlink;
     double seconds;
     apr_size_t bytes;
     const char *conninfo, *mark;
@@ -51,7 +59,7 @@ typedef struct worker_t {
     float *ms;
     long room;
     unsigned long long seed;
-    char *own; /* this thread's dump */
+    char head[HEAD]; /* of this thread's dump; the rest is everybody's */
 } worker_t;
 
 static enum { ALL_SYNCS, NO_SYNC, NO_DIR_SYNC } syncs;
@@ -84,12 +92,12 @@ static void fill(char *to, apr_size_t size, unsigned long long seed)
     }
 }
 
-/* Makes the thread's dump another one: its first bytes are enough for another SHA-256. */
+/* Makes the next dump another one: its first bytes are enough for another SHA-256. */
 static void change(worker_t *w)
 {
     unsigned long long v = next(&w->seed);
 
-    memcpy(w->own, &v, w->load->bytes < 8 ? w->load->bytes : 8);
+    memcpy(w->head, &v, HEAD);
 }
 
 static json_t *annotations(worker_t *w)
@@ -108,6 +116,22 @@ static json_t *annotations(worker_t *w)
 }
 
 /* In pieces of 8000 bytes, as httpd's socket gives them. */
+static apr_status_t put_dump(worker_t *w, sal_crash_writer_t *crash, sal_error_t *err)
+{
+    load_t *l = w->load;
+    apr_size_t at = l->bytes < HEAD ? l->bytes : HEAD;
+    apr_status_t rv = sal_crash_dump_begin(crash, "upload_file_minidump", err);
+
+    if (rv == APR_SUCCESS) {
+        rv = sal_crash_dump_data(crash, w->head, at, err);
+    }
+    for (; at < l->bytes && rv == APR_SUCCESS; at += PIECE) {
+        rv = sal_crash_dump_data(crash, l->dump + at, l->bytes - at < PIECE ? l->bytes - at : PIECE,
+                                 err);
+    }
+    return rv;
+}
+
 static apr_status_t put_one(worker_t *w, char *id, char *sha, apr_pool_t *p, sal_error_t *err)
 {
     load_t *l = w->load;
@@ -122,11 +146,7 @@ static apr_status_t put_one(worker_t *w, char *id, char *sha, apr_pool_t *p, sal
         return rv;
     }
     memcpy(id, sal_crash_proposed_id(crash), SAL_CRASH_ID_LEN + 1);
-    rv = sal_crash_dump_begin(crash, "upload_file_minidump", err);
-    for (apr_size_t at = 0; at < l->bytes && rv == APR_SUCCESS; at += 8000) {
-        rv = sal_crash_dump_data(crash, w->own + at, l->bytes - at < 8000 ? l->bytes - at : 8000,
-                                 err);
-    }
+    rv = put_dump(w, crash, err);
     if (rv == APR_SUCCESS) {
         rv = sal_crash_dump_end(crash, sha, NULL, err);
     }
@@ -150,6 +170,10 @@ static void acknowledge(const load_t *l, const char *id, const char *sha)
     if (l->rows) {
         sal_row_thread_add(l->rows, id, apr_time_now());
     }
+    if (l->unlink && unlinkat(l->store->pending_fd, id, 0)) {
+        perror(id);
+        exit(1);
+    }
 }
 
 static void note_time(worker_t *w, apr_time_t began)
@@ -172,9 +196,7 @@ static void *work(void *data)
     apr_allocator_create(&allocator);
     apr_pool_create_ex(&p, NULL, NULL, allocator);
     apr_allocator_owner_set(allocator, p);
-    w->own = malloc(l->bytes + 8);
-    memcpy(w->own, l->dump, l->bytes);
-    while (l->crashes ? w->done + w->failed < l->crashes : apr_time_now() < l->end) {
+    while ((!l->crashes || w->done + w->failed < l->crashes) && apr_time_now() < l->end) {
         apr_time_t began = apr_time_now();
         sal_error_t err;
 
@@ -191,7 +213,6 @@ static void *work(void *data)
         apr_pool_clear(p);
     }
     apr_pool_destroy(p);
-    free(w->own);
     return NULL;
 }
 
@@ -202,24 +223,33 @@ static int by_time(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void report(worker_t *workers, int n, apr_time_t took)
+/* What a process has done; its times follow. */
+typedef struct result_t {
+    long done, failed;
+    float *ms;
+} result_t;
+
+static void gather(result_t *all, const worker_t *workers, int n)
 {
-    long done = 0, failed = 0, at = 0;
-    float *all;
+    long at = 0;
 
     for (int i = 0; i < n; i++) {
-        done += workers[i].done;
-        failed += workers[i].failed;
+        all->done += workers[i].done;
+        all->failed += workers[i].failed;
     }
-    all = calloc((size_t)done + 1, sizeof(*all));
+    all->ms = calloc((size_t)all->done + 1, sizeof(*all->ms));
     for (int i = 0; i < n; i++) {
-        memcpy(all + at, workers[i].ms, (size_t)workers[i].done * sizeof(*all));
+        memcpy(all->ms + at, workers[i].ms, (size_t)workers[i].done * sizeof(*all->ms));
         at += workers[i].done;
     }
-    qsort(all, (size_t)done, sizeof(*all), by_time);
-    printf("%ld %ld %.3f %.3f %.3f %.3f\n", done, failed, (double)took / 1e6, all[done / 2],
-           all[done * 95 / 100], all[done * 99 / 100]);
-    free(all);
+}
+
+static void report(result_t *all, apr_time_t took)
+{
+    qsort(all->ms, (size_t)all->done, sizeof(*all->ms), by_time);
+    printf("%ld %ld %.3f %.3f %.3f %.3f\n", all->done, all->failed, (double)took / 1e6,
+           all->ms[all->done / 2], all->ms[all->done * 95 / 100], all->ms[all->done * 99 / 100]);
+    free(all->ms);
 }
 
 /* What the dumps consist of. */
@@ -252,30 +282,106 @@ static int load_dump(load_t *l, const char *file)
     return 0;
 }
 
-static int put(load_t *l, apr_pool_t *p)
+static int run(result_t *all, load_t *l, apr_pool_t *p)
 {
     worker_t *workers = calloc((size_t)l->threads, sizeof(*workers));
     pthread_t *threads = calloc((size_t)l->threads, sizeof(*threads));
-    apr_time_t began;
     sal_error_t err;
 
     if (l->conninfo && sal_row_thread_start(&l->rows, l->conninfo, l->store, p, &err)) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
-    began = apr_time_now();
-    l->end = began + (apr_time_t)(l->seconds * 1e6);
     for (int i = 0; i < l->threads; i++) {
         workers[i].load = l;
         workers[i].number = i;
-        workers[i].seed = (unsigned long long)began * 2654435761u + (unsigned long long)i * 7919 +
-                          (unsigned long long)getpid();
+        workers[i].seed = (unsigned long long)apr_time_now() * 2654435761u +
+                          (unsigned long long)i * 7919 + (unsigned long long)getpid();
         pthread_create(&threads[i], NULL, work, &workers[i]);
     }
     for (int i = 0; i < l->threads; i++) {
         pthread_join(threads[i], NULL);
     }
-    report(workers, l->threads, apr_time_now() - began);
+    gather(all, workers, l->threads);
+    return 0;
+}
+
+static int write_all(int fd, const void *data, size_t size)
+{
+    for (const char *at = data; size;) {
+        ssize_t n = write(fd, at, size);
+
+        if (n <= 0) {
+            return 1;
+        }
+        at += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+/* A child's part: what it has done goes through the pipe. */
+static int run_child(load_t *l, int fd, apr_pool_t *p)
+{
+    result_t mine = { 0 };
+
+    return run(&mine, l, p) || write_all(fd, &mine, sizeof(mine)) ||
+           write_all(fd, mine.ms, (size_t)mine.done * sizeof(*mine.ms));
+}
+
+static int collect_child(result_t *all, FILE *from)
+{
+    result_t one;
+
+    if (!from || fread(&one, sizeof(one), 1, from) != 1) {
+        return 1;
+    }
+    all->ms = realloc(all->ms, (size_t)(all->done + one.done + 1) * sizeof(*all->ms));
+    if (fread(all->ms + all->done, sizeof(*all->ms), (size_t)one.done, from) != (size_t)one.done) {
+        return 1;
+    }
+    all->done += one.done;
+    all->failed += one.failed;
+    return 0;
+}
+
+static int run_processes(result_t *all, load_t *l, apr_pool_t *p)
+{
+    FILE *from[PROCESSES_MAX] = { NULL };
+    int failed = 0, status;
+
+    for (int i = 0; i < l->processes; i++) {
+        int ends[2];
+
+        if (pipe(ends)) {
+            perror("pipe");
+            return 1;
+        }
+        if (fork() == 0) {
+            _exit(run_child(l, ends[1], p));
+        }
+        close(ends[1]);
+        from[i] = fdopen(ends[0], "r");
+    }
+    for (int i = 0; i < l->processes; i++) {
+        failed |= collect_child(all, from[i]);
+    }
+    while (wait(&status) > 0) {
+        failed |= status;
+    }
+    return failed != 0;
+}
+
+static int put(load_t *l, apr_pool_t *p)
+{
+    result_t all = { 0 };
+    apr_time_t began = apr_time_now();
+
+    l->end = l->seconds > 0 ? began + (apr_time_t)(l->seconds * 1e6) : INT64_MAX;
+    if (l->processes > 1 ? run_processes(&all, l, p) : run(&all, l, p)) {
+        return 1;
+    }
+    report(&all, apr_time_now() - began);
     return 0;
 }
 
@@ -385,7 +491,7 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-    load_t l = { .threads = 1, .seconds = 1, .bytes = 20000, .log = -1 };
+    load_t l = { .processes = 1, .threads = 1, .seconds = 0, .bytes = 20000, .log = -1 };
     const char *file = NULL;
     int c, named = 0, rc;
     sal_error_t err;
@@ -395,7 +501,7 @@ int main(int argc, char **argv)
         return usage();
     }
     optind = 3;
-    while ((c = getopt(argc, argv, "t:s:n:b:l:d:c:z:m:N")) != -1) {
+    while ((c = getopt(argc, argv, "t:s:n:b:l:d:c:z:m:Np:u")) != -1) {
         switch (c) {
         case 't':
             l.threads = (int)strtol(optarg, NULL, 10);
@@ -415,6 +521,12 @@ int main(int argc, char **argv)
         case 'd':
             l.conninfo = optarg;
             break;
+        case 'p':
+            l.processes = (int)strtol(optarg, NULL, 10);
+            break;
+        case 'u':
+            l.unlink = true;
+            break;
         case 'c':
             syncs = !strcmp(optarg, "nofsync") ? NO_SYNC : NO_DIR_SYNC;
             break;
@@ -431,6 +543,8 @@ int main(int argc, char **argv)
             return usage();
         }
     }
+    l.seconds = l.seconds > 0 || l.crashes ? l.seconds : 1;
+    l.processes = l.processes < 1 ? 1 : l.processes > PROCESSES_MAX ? PROCESSES_MAX : l.processes;
     apr_initialize();
     apr_pool_create(&pool, NULL);
     sal_log_sink(to_stderr, NULL);

@@ -29,6 +29,20 @@ static void ok(apr_status_t rv)
     assert_int_equal(rv, APR_SUCCESS);
 }
 
+static apr_status_t put(sal_container_t *c, const char *name, const char *data, apr_size_t size)
+{
+    sal_piece_t pieces[2] = { { data, size / 3 }, { data + size / 3, size - size / 3 } };
+
+    return sal_container_put(c, name, pieces, 2);
+}
+
+static apr_status_t add(sal_container_t *c, const char *data, apr_size_t size)
+{
+    sal_piece_t pieces[2] = { { data, size / 5 }, { data + size / 5, size - size / 5 } };
+
+    return sal_container_write(c, pieces, 2);
+}
+
 static const char *start(sal_container_t *c, const char *name)
 {
     const char *path = temp_path(name, pool);
@@ -87,12 +101,12 @@ static void test_sizes(void **state)
             sal_container_t c;
             const char *path = start(&c, apr_psprintf(pool, "s%d.%d.zip", (int)i, (int)j));
 
-            ok(sal_container_put(&c, "first", noise, sizes[i]));
+            ok(put(&c, "first", noise, sizes[i]));
             ok(sal_container_begin(&c, "second"));
-            ok(sal_container_write(&c, noise, sizes[j] / 2));
-            ok(sal_container_write(&c, noise + sizes[j] / 2, sizes[j] - sizes[j] / 2));
+            ok(add(&c, noise, sizes[j] / 2));
+            ok(add(&c, noise + sizes[j] / 2, sizes[j] - sizes[j] / 2));
             ok(sal_container_end(&c));
-            ok(sal_container_put(&c, "last", "{}", 2));
+            ok(put(&c, "last", "{}", 2));
             ok(sal_container_finish(&c));
             close(c.fd);
             expect_entry(path, "first", noise, sizes[i]);
@@ -114,11 +128,11 @@ static void test_drop(void **state)
             sal_container_t c;
             const char *path = start(&c, apr_psprintf(pool, "d%d.%d.zip", (int)i, (int)j));
 
-            ok(sal_container_put(&c, "kept", noise, sizes[i]));
+            ok(put(&c, "kept", noise, sizes[i]));
             ok(sal_container_begin(&c, "dropped"));
-            ok(sal_container_write(&c, noise, sizes[j]));
+            ok(add(&c, noise, sizes[j]));
             ok(sal_container_drop(&c));
-            ok(sal_container_put(&c, "after", noise + 7, 20000));
+            ok(put(&c, "after", noise + 7, 20000));
             ok(sal_container_finish(&c));
             close(c.fd);
             expect_entries(path, 2);
@@ -136,7 +150,7 @@ static void test_many(void **state)
 
     (void)state;
     for (int i = 0; i < 4100; i++) {
-        ok(sal_container_put(&c, apr_psprintf(pool, "e%d", i), noise + i, (size_t)(i % 97)));
+        ok(put(&c, apr_psprintf(pool, "e%d", i), noise + i, (size_t)(i % 97)));
     }
     ok(sal_container_finish(&c));
     close(c.fd);
@@ -153,8 +167,8 @@ static void test_limit(void **state)
     (void)state;
     c.offset = UINT64_C(0xffffffff) - (1 << 20) - 100;
     ok(sal_container_begin(&c, "x"));
-    assert_int_equal(sal_container_write(&c, noise, 1000), SAL_E_TOOBIG);
-    assert_int_equal(sal_container_put(&c, "y", noise, 1000), SAL_E_TOOBIG);
+    assert_int_equal(add(&c, noise, 1000), SAL_E_TOOBIG);
+    assert_int_equal(put(&c, "y", noise, 1000), SAL_E_TOOBIG);
     close(c.fd);
     unlink(path);
 }
