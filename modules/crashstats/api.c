@@ -93,7 +93,7 @@ int crashstats_api_failed(crashstats_req_t *q, apr_status_t rv, const sal_error_
 
 /* ---- parameters ---- */
 
-static const char *trimmed(const char *text, apr_pool_t *p)
+const char *crashstats_trimmed(const char *text, apr_pool_t *p)
 {
     char *s = apr_pstrdup(p, text ? text : "");
     apr_size_t len;
@@ -131,7 +131,7 @@ static void add_error(json_t *errors, const char *name, const char *text)
 /* A text parameter, blanks trimmed; an error of its own kind goes to errors. */
 static const char *text_param(crashstats_req_t *q, const char *name, bool required, json_t *errors)
 {
-    const char *text = trimmed(web_param(q->query, name), q->r->pool);
+    const char *text = crashstats_trimmed(web_param(q->query, name), q->r->pool);
 
     if (has_nul(q, name)) {
         add_error(errors, name, "Null characters are not allowed.");
@@ -288,7 +288,8 @@ static int crash_verify(crashstats_req_t *q)
     apr_status_t rv;
 
     apr_table_setn(q->r->headers_out, "Access-Control-Allow-Origin", "*");
-    l.id = sal_crash_id_clean(trimmed(web_param(q->query, "crash_id"), q->r->pool), q->r->pool);
+    l.id = sal_crash_id_clean(crashstats_trimmed(web_param(q->query, "crash_id"), q->r->pool),
+                              q->r->pool);
     if (!l.id) {
         return reply_error(q, HTTP_BAD_REQUEST, "unknown crash id");
     }
@@ -367,12 +368,19 @@ static const char *const gap_params[] = { "product, channel, ...",
                                           "At most so many reports",
                                           NULL };
 
+static const char *const reprocess_params[] = { "crash_ids", "ID or ID:RULESET", "required",
+                                                "Any number of times; default or "
+                                                "regenerate_signature",
+                                                NULL };
+
 static const endpoint_t endpoints[] = {
     { "RawCrash", "GET", "Annotations as received, or a dump",
       "none, reduced; dumps need View Raw Dumps", raw_crash, raw_params },
     { "ProcessedCrash", "GET", "The processed crash, less protected fields", "none, reduced",
       processed_crash, id_only },
     { "CrashVerify", "GET", "Where a crash is stored", "none", crash_verify, id_only },
+    { "Reprocessing", "POST", "true; the crashes are queued to be processed again",
+      "Reprocess Crashes", crashstats_api_reprocessing, reprocess_params },
     { "CrashPings", "GET", "Crash pings: hits, counts", "none; protected fields need View PII",
       crashstats_api_pings, ping_params },
     { "CrashPingSignatures", "GET", "Signatures with many pings and few reports", "none",
@@ -429,7 +437,8 @@ int crashstats_api(crashstats_req_t *q, const char *rest)
         return reply_error(q, HTTP_NOT_FOUND,
                            apr_psprintf(r->pool, "No service called '%s'", utf8(q, name)));
     }
-    if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0) {
+    if (strcmp(e->method, "GET") == 0 && strcmp(r->method, "GET") != 0 &&
+        strcmp(r->method, "HEAD") != 0) {
         apr_table_setn(r->headers_out, "Allow", "GET, HEAD, OPTIONS");
         return reply_error(q, HTTP_METHOD_NOT_ALLOWED, "Method not allowed");
     }

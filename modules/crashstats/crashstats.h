@@ -39,9 +39,16 @@ int crashstats_api(crashstats_req_t *q, const char *rest);
 /* Its endpoints in files of their own (api_pings.c), and what they answer with. */
 int crashstats_api_pings(crashstats_req_t *q);
 int crashstats_api_ping_gaps(crashstats_req_t *q);
+int crashstats_api_reprocessing(crashstats_req_t *q); /* checks right and method itself */
 int crashstats_api_reply(crashstats_req_t *q, int status, json_t *steals);
 int crashstats_api_error(crashstats_req_t *q, int status, const char *text);
+const char *crashstats_trimmed(const char *text, apr_pool_t *p); /* NULL: "" */
 int crashstats_api_failed(crashstats_req_t *q, apr_status_t rv, const sal_error_t *err);
+
+/* Reprocessing from the report page (reprocess.c). view: NULL for those who may not. */
+bool crashstats_may_reprocess(const crashstats_req_t *q);
+json_t *crashstats_reprocess_view(crashstats_req_t *q, const char *id);
+int crashstats_reprocess_form(crashstats_req_t *q, const char *id);
 
 /*
  * Renders a template with data (stolen) in the frame of every page. place: name of the current

@@ -136,6 +136,9 @@ static int page(crashstats_req_t *q)
     const char *uri = r->uri;
     int rc;
 
+    if (r->method_number == M_POST && strncmp(uri, "/report/index/", 14) == 0) {
+        return crashstats_reprocess_form(q, uri + 14);
+    }
     if ((rc = web_allow(r, "GET, HEAD")) != OK) {
         return rc;
     }
