@@ -202,20 +202,27 @@ static apr_status_t run_pipeline(worker_t *w, json_t **doc, sal_db_t *db, apr_po
     if (!sal_process_ruleset(w->job->ruleset)) {
         return sal_fail(err, APR_EINVAL, "no ruleset: %s", w->job->ruleset);
     }
+    if ((rv = sal_job_previous(&previous, w->job->crash_id, s->store, db, p, err))) {
+        return rv;
+    }
+    settings_process_opts(&opts, s);
+    if (previous && sal_process_stored_only(w->job->ruleset)) {
+        return sal_process_stored(doc, w->job->ruleset, previous, &opts, p, err);
+    }
     rv = sal_crash_open(&reader, s->store, w->job->crash_id, p, err);
     if (APR_STATUS_IS_ENOENT(rv)) {
         return sal_fail(err, rv, "raw crash not found");
     }
-    if (rv != APR_SUCCESS ||
-        (rv = sal_job_previous(&previous, w->job->crash_id, s->store, db, p, err))) {
+    if (rv != APR_SUCCESS) {
         return rv;
     }
     test_hook_crash("worker", reader);
-    settings_process_opts(&opts, s);
     opts.walk = walk_in_child;
     opts.walk_baton = &walk;
     opts.safe_mode = w->job->safe_mode;
-    return sal_process_crash(doc, reader, w->job->ruleset, previous, &opts, p, err);
+    /* of a crash that never was processed there is nothing to do a part of */
+    return sal_process_crash(doc, reader, previous ? w->job->ruleset : "default", previous, &opts,
+                             p, err);
 }
 
 static outcome_t process(worker_t *w, json_t **doc, apr_pool_t *p, sal_error_t *err)

@@ -47,6 +47,13 @@ bool sal_process_ruleset(const char *name)
     return find_ruleset(name) != NULL;
 }
 
+bool sal_process_stored_only(const char *ruleset)
+{
+    const struct ruleset *set = find_ruleset(ruleset);
+
+    return set && set->overlay;
+}
+
 static apr_time_t whole_seconds(apr_time_t t)
 {
     return t - t % APR_USEC_PER_SEC;
@@ -128,13 +135,17 @@ static void run_rules(pass_t *pass, const struct ruleset *set)
     for (size_t i = 0; i < set->n && pass->fatal == APR_SUCCESS; i++) {
         apr_time_t start = apr_time_now();
         const char *why = set->rules[i].run(pass);
+        apr_interval_time_t took = apr_time_now() - start;
 
         rule_metric(pass, SAL_METRIC_TIMING, "rule.act.timing",
-                    apr_pstrcat(pass->p, "rule:", set->rules[i].name, NULL),
-                    apr_time_now() - start);
+                    apr_pstrcat(pass->p, "rule:", set->rules[i].name, NULL), took);
         if (why) {
             rule_note(pass, "ruleset '%s' rule '%s' failed: %s", set->name, set->rules[i].name,
                       why);
+        }
+        if (pass->opts->rule) {
+            pass->opts->rule(set->rules[i].name, took, why, pass->doc, pass->notes,
+                             pass->opts->rule_baton);
         }
     }
 }

@@ -34,6 +34,13 @@ typedef apr_status_t (*sal_walk_fn)(sal_walk_result_t *out, sal_span_t dump, con
 typedef const char *(*sal_version_fn)(const char *product, const char *channel, const char *build,
                                       void *baton, apr_pool_t *p);
 
+/*
+ * Told after each rule: how long it took, why it failed (or NULL), the document and the notes
+ * (array of strings) as it left them.
+ */
+typedef void (*sal_rule_fn)(const char *rule, apr_interval_time_t took, const char *why,
+                            const json_t *doc, const json_t *notes, void *baton);
+
 typedef struct sal_process_opts_t {
     const sal_siglists_t *siglists;
     sal_walk_fn walk;
@@ -47,6 +54,8 @@ typedef struct sal_process_opts_t {
     apr_uint64_t max_dump; /* bytes of a dump that are read at most; 0: 2 GiB */
     sal_metric_fn metric;  /* takes what rules count and time (docs/processor.md); or NULL */
     void *metric_baton;    /* for sal_metrics_add: the table */
+    sal_rule_fn rule;      /* watches the rules (salvage process); or NULL */
+    void *rule_baton;
 } sal_process_opts_t;
 
 /* Where a raw crash and its dumps come from: the crash store, or memory. */
@@ -71,6 +80,17 @@ SAL_API apr_status_t sal_process_crash(json_t **out, sal_crash_reader_t *crash, 
 /* The same for any source. */
 SAL_API apr_status_t sal_process_source(json_t **out, const sal_process_source_t *source,
                                         const char *ruleset, const json_t *previous,
+                                        const sal_process_opts_t *opts, apr_pool_t *p,
+                                        sal_error_t *err);
+
+/*
+ * True if the ruleset works on the document of the last pass alone: neither raw crash nor dump is
+ * read, so that it runs where they are gone.
+ */
+SAL_API bool sal_process_stored_only(const char *ruleset);
+
+/* Runs such a ruleset. */
+SAL_API apr_status_t sal_process_stored(json_t **out, const char *ruleset, const json_t *previous,
                                         const sal_process_opts_t *opts, apr_pool_t *p,
                                         sal_error_t *err);
 
