@@ -11,6 +11,7 @@
 #include <apr_strings.h>
 #include "base/log.h"
 #include "base/thread.h"
+#include "db/watch.h"
 
 typedef struct held_t {
     sal_products_t products;
@@ -19,7 +20,8 @@ typedef struct held_t {
 } held_t;
 
 struct sal_product_watch_t {
-    const char *conninfo;
+    apr_pool_t *pool;
+    sal_db_line_t *line; /* cut by whoever ends the thread */
     int seconds;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -97,20 +99,16 @@ static held_t *make_held(void)
     return held;
 }
 
-static apr_status_t ask(held_t *into, const char *conninfo, sal_error_t *err)
+/* A connection for this question alone: they are minutes apart. */
+static apr_status_t ask(held_t *into, sal_db_line_t *line, sal_error_t *err)
 {
-    apr_pool_t *tmp = own_pool();
     sal_db_t *db;
-    apr_status_t rv;
+    apr_status_t rv = sal_db_line_get(&db, line, err);
 
-    if (!tmp) {
-        return sal_fail(err, APR_ENOMEM, "no memory");
-    }
-    rv = sal_db_connect(&db, conninfo, tmp, err);
     if (rv == APR_SUCCESS) {
         rv = sal_products_load(&into->products, db, into->pool, err);
     }
-    apr_pool_destroy(tmp);
+    sal_db_line_close(line);
     return rv;
 }
 
@@ -130,7 +128,7 @@ static void refresh(sal_product_watch_t *w)
 {
     held_t *fresh = make_held(), *old = fresh;
     sal_error_t err = { 0 };
-    apr_status_t rv = fresh ? ask(fresh, w->conninfo, &err) : APR_ENOMEM;
+    apr_status_t rv = fresh ? ask(fresh, w->line, &err) : APR_ENOMEM;
 
     report(w, rv, &err);
     if (rv == APR_SUCCESS) {
@@ -173,13 +171,19 @@ static void *run(void *data)
 static apr_status_t stop(void *data)
 {
     sal_product_watch_t *w = data;
+    struct timespec until;
 
     if (w->running) {
         pthread_mutex_lock(&w->lock);
         w->stopping = true;
         pthread_cond_signal(&w->wake);
         pthread_mutex_unlock(&w->lock);
-        pthread_join(w->thread, NULL);
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 1;
+        if (pthread_timedjoin_np(w->thread, NULL, &until) != 0) {
+            sal_db_line_cut(w->line);
+            pthread_join(w->thread, NULL);
+        }
         w->running = false;
     }
     return APR_SUCCESS;
@@ -190,6 +194,7 @@ static apr_status_t free_watch(void *data)
     sal_product_watch_t *w = data;
 
     give_back(w, w->now);
+    apr_pool_destroy(w->pool);
     pthread_cond_destroy(&w->wake);
     pthread_mutex_destroy(&w->lock);
     free(w);
@@ -202,11 +207,14 @@ apr_status_t sal_product_watch_start(sal_product_watch_t **out, const char *conn
     sal_product_watch_t *w = calloc(1, sizeof(*w));
     apr_status_t rv;
 
-    if (!w || !(w->now = make_held())) {
+    if (!w || !(w->pool = own_pool()) || !(w->now = make_held())) {
+        if (w && w->pool) {
+            apr_pool_destroy(w->pool);
+        }
         free(w);
         return sal_fail(err, APR_ENOMEM, "no memory for the list of products");
     }
-    w->conninfo = apr_pstrdup(p, conninfo);
+    w->line = sal_db_line_make(sal_db_conninfo(conninfo, "salvage-products", 5, w->pool), w->pool);
     w->seconds = seconds;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->wake, NULL);

@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <apr_strings.h>
 #include "base/log.h"
@@ -25,7 +24,6 @@
 
 struct sal_row_thread_t {
     sal_crash_store_t *store;
-    const char *conninfo;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -36,8 +34,8 @@ struct sal_row_thread_t {
     sal_pending_row_t ring[RING];
 
     /* the thread's own */
-    apr_pool_t *pool, *db_pool, *tmp;
-    sal_db_t *db;
+    apr_pool_t *pool, *tmp;
+    sal_db_line_t *line; /* cut by whoever ends the thread */
     apr_time_t notified, backoff;
     bool complained, notify_owed;
     sal_pending_row_t batch[BATCH];
@@ -95,35 +93,6 @@ static void drop_batch(sal_row_thread_t *t, int n, int refused)
 
 /* ---- the database ---- */
 
-/* Who ends the thread looks at the connection, under the lock. */
-static void set_db(sal_row_thread_t *t, sal_db_t *db)
-{
-    pthread_mutex_lock(&t->lock);
-    t->db = db;
-    pthread_mutex_unlock(&t->lock);
-}
-
-static void disconnect(sal_row_thread_t *t)
-{
-    set_db(t, NULL);
-    apr_pool_clear(t->db_pool);
-}
-
-static apr_status_t connect_db(sal_row_thread_t *t, sal_error_t *err)
-{
-    sal_db_t *db;
-    apr_status_t rv;
-
-    if (t->db) {
-        return APR_SUCCESS;
-    }
-    rv = sal_db_connect(&db, t->conninfo, t->db_pool, err);
-    if (rv == APR_SUCCESS) {
-        set_db(t, db);
-    }
-    return rv;
-}
-
 /* Says once that the database is away, and once that it is back. */
 static void report(sal_row_thread_t *t, apr_status_t rv, const sal_error_t *err)
 {
@@ -144,15 +113,16 @@ static apr_status_t write_batch(sal_row_thread_t *t, int n)
     bool notify = now - t->notified >= NOTIFY_EVERY;
     int refused = 0;
     sal_error_t err;
-    apr_status_t rv = connect_db(t, &err);
+    sal_db_t *db;
+    apr_status_t rv = sal_db_line_get(&db, t->line, &err);
 
     if (rv == APR_SUCCESS) {
-        rv = sal_pending_insert(t->store, t->batch, n, notify, &refused, t->db, t->tmp, &err);
+        rv = sal_pending_insert(t->store, t->batch, n, notify, &refused, db, t->tmp, &err);
     }
     apr_pool_clear(t->tmp);
     report(t, rv, &err);
     if (rv != APR_SUCCESS) {
-        disconnect(t);
+        sal_db_line_close(t->line);
         pthread_mutex_lock(&t->lock);
         t->stats.connected = false;
         pthread_mutex_unlock(&t->lock);
@@ -169,9 +139,11 @@ static apr_status_t write_batch(sal_row_thread_t *t, int n)
 /* Rows written within a second of the last NOTIFY: wake the workers for them too, later. */
 static void pay_notify(sal_row_thread_t *t)
 {
-    if (t->db &&
-        sal_db_run(t->db, &sal_s_crash_notify, NULL, 0, NULL, t->tmp, NULL) != APR_SUCCESS) {
-        disconnect(t);
+    sal_db_t *db;
+
+    if (sal_db_line_get(&db, t->line, NULL) == APR_SUCCESS &&
+        sal_db_run(db, &sal_s_crash_notify, NULL, 0, NULL, t->tmp, NULL) != APR_SUCCESS) {
+        sal_db_line_close(t->line);
     }
     apr_pool_clear(t->tmp);
     t->notified = apr_time_now();
@@ -258,10 +230,9 @@ static void *run(void *data)
             break; /* no time for a second try: pending/ has them */
         }
     }
-    if (t->notify_owed && t->db && apr_time_now() < t->drain_until) {
+    if (t->notify_owed && apr_time_now() < t->drain_until) {
         pay_notify(t);
     }
-    apr_pool_destroy(t->pool);
     return NULL;
 }
 
@@ -270,19 +241,6 @@ static bool joined_by(sal_row_thread_t *t, apr_time_t until)
     struct timespec ts = { (time_t)apr_time_sec(until), (long)apr_time_usec(until) * 1000 };
 
     return pthread_timedjoin_np(t->thread, NULL, &ts) == 0;
-}
-
-/*
- * A server that was stopped or cut off answers nothing, and statement_timeout is the server's.
- * With its socket shut down libpq's wait ends.
- */
-static void cut_off(sal_row_thread_t *t)
-{
-    pthread_mutex_lock(&t->lock);
-    if (t->db && PQsocket(sal_db_conn(t->db)) >= 0) {
-        shutdown(PQsocket(sal_db_conn(t->db)), SHUT_RDWR);
-    }
-    pthread_mutex_unlock(&t->lock);
 }
 
 void sal_row_thread_stop(sal_row_thread_t *t, apr_interval_time_t drain)
@@ -296,10 +254,11 @@ void sal_row_thread_stop(sal_row_thread_t *t, apr_interval_time_t drain)
     pthread_cond_signal(&t->wake);
     pthread_mutex_unlock(&t->lock);
     if (!joined_by(t, t->drain_until + GRACE)) {
-        cut_off(t);
+        sal_db_line_cut(t->line);
         pthread_join(t->thread, NULL);
     }
     t->running = false;
+    apr_pool_destroy(t->pool);
 }
 
 static apr_status_t stop_at_exit(void *data)
@@ -333,7 +292,6 @@ static apr_status_t make_pools(sal_row_thread_t *t)
         return rv;
     }
     apr_allocator_owner_set(allocator, t->pool);
-    apr_pool_create(&t->db_pool, t->pool);
     apr_pool_create(&t->tmp, t->pool);
     return APR_SUCCESS;
 }
@@ -355,7 +313,7 @@ apr_status_t sal_row_thread_start(sal_row_thread_t **out, const char *conninfo,
     if (rv != APR_SUCCESS) {
         return sal_fail_os(err, rv, "row thread");
     }
-    t->conninfo = sal_db_conninfo(conninfo, "salvage-rows", 5, t->pool);
+    t->line = sal_db_line_make(sal_db_conninfo(conninfo, "salvage-rows", 5, t->pool), t->pool);
     rv = sal_thread_start(&t->thread, run, t);
     if (rv != APR_SUCCESS) {
         apr_pool_destroy(t->pool);

@@ -116,12 +116,20 @@ static apr_status_t set_session(sal_db_t *db, sal_error_t *err)
     return rv;
 }
 
+static apr_status_t was_ended(sal_error_t *err)
+{
+    return sal_fail(err, SAL_E_NODB, "database: the connection was ended");
+}
+
 apr_status_t sal_db_settle(sal_db_t *db, sal_error_t *err)
 {
     session_t *session = db->session;
     int backend = PQbackendPID(db->conn);
     apr_status_t rv;
 
+    if (atomic_load(&session->ended)) {
+        return was_ended(err);
+    }
     if (PQstatus(db->conn) != CONNECTION_OK) {
         return sal_db_error(db, NULL, "connection", err);
     }
@@ -166,8 +174,16 @@ apr_status_t sal_db_error(sal_db_t *db, PGresult *res, const char *what, sal_err
     return code;
 }
 
+void sal_db_end(sal_db_t *db)
+{
+    atomic_store(&db->session->ended, 1);
+}
+
 apr_status_t sal_db_reset(sal_db_t *db, sal_error_t *err)
 {
+    if (atomic_load(&db->session->ended)) {
+        return was_ended(err);
+    }
     PQreset(db->conn);
     db->session->backend = 0; /* a new backend may have got the old one's pid */
     if (PQstatus(db->conn) != CONNECTION_OK) {

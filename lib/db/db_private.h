@@ -5,6 +5,7 @@
 #ifndef SAL_DB_DB_PRIVATE_H
 #define SAL_DB_DB_PRIVATE_H
 
+#include <stdatomic.h>
 #include <apr_hash.h>
 #include "db/db.h"
 
@@ -21,6 +22,7 @@ typedef struct session_t {
     int in_txn;           /* between our BEGIN and its end, through whichever sal_db_t */
     char txn_sqlstate[6]; /* last error of a statement in the running transaction */
     int txn_stale;        /* it failed because a prepared statement was gone */
+    atomic_int ended;     /* nothing is tried on it any more */
 } session_t;
 
 struct sal_db_t {
@@ -52,6 +54,9 @@ apr_status_t sal_db_script(sal_db_t *db, const char *sql, const char *what, sal_
 
 /* True if the error (of a failed statement or connection) says that the backend is gone. */
 int sal_db_is_broken(const sal_db_t *db, const char *sqlstate);
+
+/* By any thread: nothing is begun or tried again on this connection. */
+void sal_db_end(sal_db_t *db);
 
 /* PQreset; SAL_E_NODB if that does not help. */
 apr_status_t sal_db_reset(sal_db_t *db, sal_error_t *err);

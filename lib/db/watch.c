@@ -5,8 +5,11 @@
 #include "db/watch.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <apr_strings.h>
+#include "db/db_private.h"
 
 static const char *quoted(const char *value, apr_pool_t *p)
 {
@@ -104,4 +107,79 @@ apr_status_t sal_db_ping(sal_db_t *db, int milliseconds, sal_error_t *err)
     }
     return good ? APR_SUCCESS
                 : sal_fail(err, SAL_E_DB, "the database answers SELECT 1 with an error");
+}
+
+/* ---- lines ---- */
+
+struct sal_db_line_t {
+    pthread_mutex_t lock; /* of cut, and of db against its closing */
+    const char *conninfo;
+    apr_pool_t *pool; /* of the connection */
+    sal_db_t *db;     /* NULL: none */
+    bool cut;
+};
+
+static apr_status_t end_line(void *data)
+{
+    sal_db_line_t *line = data;
+
+    sal_db_line_close(line);
+    pthread_mutex_destroy(&line->lock);
+    return APR_SUCCESS;
+}
+
+sal_db_line_t *sal_db_line_make(const char *conninfo, apr_pool_t *p)
+{
+    sal_db_line_t *line = apr_pcalloc(p, sizeof(*line));
+
+    pthread_mutex_init(&line->lock, NULL);
+    line->conninfo = apr_pstrdup(p, conninfo);
+    apr_pool_create(&line->pool, p);
+    apr_pool_pre_cleanup_register(p, line, end_line);
+    return line;
+}
+
+apr_status_t sal_db_line_get(sal_db_t **db, sal_db_line_t *line, sal_error_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+    sal_db_t *fresh = NULL;
+    bool cut;
+
+    if (!line->db) {
+        rv = sal_db_connect(&fresh, line->conninfo, line->pool, err);
+    }
+    pthread_mutex_lock(&line->lock);
+    line->db = rv == APR_SUCCESS && fresh ? fresh : line->db;
+    cut = line->cut;
+    pthread_mutex_unlock(&line->lock);
+    if (cut) {
+        sal_db_line_close(line);
+        return sal_fail(err, SAL_E_NODB, "the connection was ended");
+    }
+    *db = line->db;
+    return rv;
+}
+
+void sal_db_line_close(sal_db_line_t *line)
+{
+    pthread_mutex_lock(&line->lock);
+    line->db = NULL;
+    pthread_mutex_unlock(&line->lock);
+    apr_pool_clear(line->pool);
+}
+
+void sal_db_line_cut(sal_db_line_t *line)
+{
+    int fd;
+
+    pthread_mutex_lock(&line->lock);
+    line->cut = true;
+    if (line->db) {
+        sal_db_end(line->db);
+        fd = PQsocket(sal_db_conn(line->db));
+        if (fd >= 0) {
+            shutdown(fd, SHUT_RDWR);
+        }
+    }
+    pthread_mutex_unlock(&line->lock);
 }

@@ -5,6 +5,7 @@
 #ifndef SAL_DB_WATCH_H
 #define SAL_DB_WATCH_H
 
+#include <stdbool.h>
 #include "db/db.h"
 
 /*
@@ -19,5 +20,28 @@ SAL_API const char *sal_db_conninfo(const char *conninfo, const char *name, int 
  * swallows packets is SAL_E_NODB. After a failure the connection is of no more use.
  */
 SAL_API apr_status_t sal_db_ping(sal_db_t *db, int milliseconds, sal_error_t *err);
+
+/*
+ * A connection of one thread that another may cut, so that nobody who ends that thread waits for a
+ * server that says nothing (one that was stopped, or whose locks somebody stopped holds: no timeout
+ * of the server's helps there).
+ *
+ * Thread rule: all but sal_db_line_cut belongs to the one thread. It opens its connection in p when
+ * one is wanted first; p is that thread's too.
+ */
+typedef struct sal_db_line_t sal_db_line_t;
+SAL_API sal_db_line_t *sal_db_line_make(const char *conninfo, apr_pool_t *p);
+
+/* The connection, made if there is none. SAL_E_NODB: the database is away, or the line is cut. */
+SAL_API apr_status_t sal_db_line_get(sal_db_t **db, sal_db_line_t *line, sal_error_t *err);
+
+/* Closes the connection, if there is one; the next sal_db_line_get makes another. */
+SAL_API void sal_db_line_close(sal_db_line_t *line);
+
+/*
+ * By any thread, as long as the line lives: what waits on the connection fails, and the line gives
+ * no connection any more. Making one that has begun still takes its time to connect.
+ */
+SAL_API void sal_db_line_cut(sal_db_line_t *line);
 
 #endif

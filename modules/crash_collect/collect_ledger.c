@@ -5,7 +5,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <apr_strings.h>
 #include "base/log.h"
 #include "crash/agent.h"
@@ -22,18 +21,16 @@ APLOG_USE_MODULE(crash_collect);
 
 struct collect_keeper_t {
     collect_site_t *site;
-    const char *conninfo; /* NULL: no database */
     sal_ledger_t *ledger; /* NULL: not wanted */
     int days;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool running, stopping, idle;
-    int fd; /* of the connection, -1: none */
+    sal_db_line_t *line; /* NULL: no ledger */
 
     /* the thread's own */
-    apr_pool_t *pool, *db_pool, *tmp;
-    sal_db_t *db;
+    apr_pool_t *pool, *tmp;
     apr_time_t not_before, expired;
     bool complained;
 };
@@ -196,34 +193,6 @@ void collect_ledger_ping(request_rec *r, int status, const char *outcome, const 
 
 /* ---- the thread ---- */
 
-static void set_fd(collect_keeper_t *k, int fd)
-{
-    pthread_mutex_lock(&k->lock);
-    k->fd = fd;
-    pthread_mutex_unlock(&k->lock);
-}
-
-static void disconnect(collect_keeper_t *k)
-{
-    set_fd(k, -1);
-    apr_pool_clear(k->db_pool);
-    k->db = NULL;
-}
-
-static apr_status_t connect_db(collect_keeper_t *k, sal_error_t *err)
-{
-    apr_status_t rv;
-
-    if (k->db) {
-        return APR_SUCCESS;
-    }
-    rv = sal_db_connect(&k->db, k->conninfo, k->db_pool, err);
-    if (rv == APR_SUCCESS) {
-        set_fd(k, PQsocket(sal_db_conn(k->db)));
-    }
-    return rv;
-}
-
 /* The database is away: said once. The ring keeps what it can until the next attempt. */
 static void complain(collect_keeper_t *k, apr_status_t rv, const sal_error_t *err)
 {
@@ -235,12 +204,12 @@ static void complain(collect_keeper_t *k, apr_status_t rv, const sal_error_t *er
     k->complained = rv != APR_SUCCESS;
 }
 
-static void expire(collect_keeper_t *k)
+static void expire(collect_keeper_t *k, sal_db_t *db)
 {
     bool more;
 
     /* One batch a tick while there is more to remove. */
-    if (sal_ledger_expire(&more, k->days, k->db, k->tmp, NULL) != APR_SUCCESS || !more) {
+    if (sal_ledger_expire(&more, k->days, db, k->tmp, NULL) != APR_SUCCESS || !more) {
         k->expired = apr_time_now();
     }
     apr_pool_clear(k->tmp);
@@ -251,14 +220,15 @@ static void write_ledger(collect_keeper_t *k)
     apr_time_t now = apr_time_now();
     int written = 0, dropped = 0;
     sal_error_t err;
+    sal_db_t *db;
     apr_status_t rv;
 
     if (now < k->not_before || (!sal_ledger_waiting(k->ledger) && now - k->expired < EXPIRE)) {
         return;
     }
-    rv = connect_db(k, &err);
+    rv = sal_db_line_get(&db, k->line, &err);
     if (rv == APR_SUCCESS) {
-        rv = sal_ledger_write(&written, &dropped, k->ledger, k->db, k->tmp, &err);
+        rv = sal_ledger_write(&written, &dropped, k->ledger, db, k->tmp, &err);
     }
     collect_count_n(COLLECT_LEDGER_ROWS, "written", (apr_uint64_t)written);
     collect_count_n(COLLECT_LEDGER_ROWS, "dropped", (apr_uint64_t)dropped);
@@ -266,9 +236,9 @@ static void write_ledger(collect_keeper_t *k)
     apr_pool_clear(k->tmp);
     if (rv != APR_SUCCESS) {
         k->not_before = apr_time_now() + AWAY;
-        disconnect(k);
+        sal_db_line_close(k->line);
     } else if (now - k->expired >= EXPIRE) {
-        expire(k);
+        expire(k, db);
     }
 }
 
@@ -308,7 +278,6 @@ static void *run(void *data)
         write_ledger(k);
         collect_count_n(COLLECT_LEDGER_ROWS, "dropped", (apr_uint64_t)sal_ledger_drop(k->ledger));
     }
-    disconnect(k);
     pthread_mutex_lock(&k->lock);
     k->idle = true;
     pthread_cond_broadcast(&k->wake);
@@ -336,10 +305,10 @@ static apr_status_t stop(void *data)
     pthread_cond_broadcast(&k->wake);
     while (!k->idle && pthread_cond_timedwait(&k->wake, &k->lock, &ts) == 0) {
     }
-    if (!k->idle && k->fd >= 0) {
-        shutdown(k->fd, SHUT_RDWR);
-    }
     pthread_mutex_unlock(&k->lock);
+    if (k->line) {
+        sal_db_line_cut(k->line);
+    }
     pthread_join(k->thread, NULL);
     k->running = false;
     return APR_SUCCESS;
@@ -368,7 +337,7 @@ static void configure(collect_keeper_t *k, server_rec *s, apr_pool_t *pchild)
     if (c->on != 1 || !database) {
         return;
     }
-    k->conninfo = sal_db_conninfo(database, "salvage-ledger", 5, k->pool);
+    k->line = sal_db_line_make(sal_db_conninfo(database, "salvage-ledger", 5, k->pool), k->pool);
     /* Children expire at times of their own. */
     k->expired = apr_time_now() - EXPIRE + apr_time_from_sec(getpid() % 600);
     if (sal_ledger_make(&k->ledger, pchild, &err) != APR_SUCCESS) {
@@ -382,12 +351,10 @@ void collect_keeper_start(collect_site_t *site, server_rec *s, apr_pool_t *pchil
     int code;
 
     k->site = site;
-    k->fd = -1;
     site->keeper = NULL;
     if (!(k->pool = web_own_pool())) {
         return;
     }
-    apr_pool_create(&k->db_pool, k->pool);
     apr_pool_create(&k->tmp, k->pool);
     pthread_mutex_init(&k->lock, NULL);
     pthread_cond_init(&k->wake, NULL);

@@ -5,18 +5,40 @@
 #include "collect_private.h"
 #include "collect_sweep.h"
 
+#include <pthread.h>
 #include <http_main.h>
+#include <mpm_common.h>
 #include "common/watchdog.h"
+#include "db/watch.h"
 
 APLOG_USE_MODULE(crash_collect);
 
 #define WATCHDOG "_salvage_crashes_"
 #define EVERY 30 /* seconds */
 #define MIN_AGE 30
+#define STATEMENT 60     /* seconds that one may take */
 #define SOMEBODY_ELSE 75 /* a sweep younger than this is a daemon's at work */
 
 /* When this process swept last. Only the watchdog's thread sees it. */
 static apr_time_t mine;
+
+/* Its connection while it sweeps: a child that ends does not wait for a server that hangs. */
+static struct {
+    pthread_mutex_t lock;
+    sal_db_line_t *line; /* NULL: there is no sweep */
+    bool ended;
+} sweeping = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static bool set_line(sal_db_line_t *line)
+{
+    bool go;
+
+    pthread_mutex_lock(&sweeping.lock);
+    sweeping.line = sweeping.ended ? NULL : line;
+    go = !sweeping.ended;
+    pthread_mutex_unlock(&sweeping.lock);
+    return go;
+}
 
 /* salvage.conf may be shared by several servers: only the first of them counts. */
 static int is_first(server_rec *all, server_rec *s)
@@ -43,19 +65,27 @@ static apr_status_t sweep(collect_site_t *site, const char *database, apr_pool_t
                           sal_error_t *err)
 {
     int waiting, oldest, queued = 0, bad = 0, found = 0;
+    sal_db_line_t *line;
     sal_db_t *db;
     apr_status_t rv = sal_pending_count(&waiting, &oldest, site->store, 1, err);
 
     if (rv != APR_SUCCESS || (!waiting && !sal_crash_sweep_due(site->store))) {
         return rv;
     }
-    rv = sal_db_connect(&db, database, p, err);
+    line = sal_db_line_make(sal_db_conninfo(database, "salvage-sweep", STATEMENT, p), p);
+    if (!set_line(line)) {
+        return APR_SUCCESS;
+    }
+    rv = sal_db_line_get(&db, line, err);
     if (rv == APR_SUCCESS) {
         rv = sal_pending_sweep(&queued, &bad, site->store, MIN_AGE, db, p, err);
         mine = apr_time_now();
     }
     if (rv == APR_SUCCESS) {
         rv = sal_crash_sweep_daily(&found, site->store, db, p, err);
+    }
+    if (!set_line(NULL)) {
+        rv = APR_SUCCESS; /* cut off by the end of this child: another one sweeps */
     }
     if (queued + found > 0) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, ap_server_conf,
@@ -104,4 +134,22 @@ void collect_sweep_start(server_rec *s, apr_pool_t *p)
         ap_log_error(APLOG_MARK, APLOG_NOTICE, rv, s,
                      "SAL1032: without mod_watchdog only a daemon sweeps the crash store");
     }
+}
+
+static void end_sweep(apr_pool_t *pchild, int graceful)
+{
+    (void)pchild;
+    (void)graceful;
+    pthread_mutex_lock(&sweeping.lock);
+    sweeping.ended = true;
+    if (sweeping.line) {
+        sal_db_line_cut(sweeping.line);
+    }
+    pthread_mutex_unlock(&sweeping.lock);
+}
+
+void collect_sweep_hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_child_stopping(end_sweep, NULL, NULL, APR_HOOK_MIDDLE);
 }

@@ -9,4 +9,6 @@
 /* In post_config: asks mod_watchdog for a turn every 30 seconds, in one child. */
 void collect_sweep_start(server_rec *s, apr_pool_t *p);
 
+void collect_sweep_hooks(apr_pool_t *p);
+
 #endif

@@ -140,6 +140,7 @@ static void collect_hooks(apr_pool_t *p)
     collect_metrics_hooks(p);
     collect_limits_hooks(p);
     collect_ledger_hooks(p);
+    collect_sweep_hooks(p);
     collect_throttle_expr_hooks(p);
     collect_throttle_places_hooks(p);
     collect_throttle_trial_hooks(p);

@@ -5,6 +5,8 @@
 #include "db_fixture.h"
 
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 
 #include "db/schema.h"
 #include "db/token.h"
+#include "db/watch.h"
 
 static apr_pool_t *root;
 static sal_db_t *db; /* on the migrated schema */
@@ -731,6 +734,72 @@ static void test_permission_names(void **state)
                         "view_pii, admin");
 }
 
+/* ---- lines ---- */
+
+typedef struct waiter_t {
+    sal_db_line_t *line;
+    apr_status_t rv;
+    atomic_int backend; /* of the connection that waits */
+} waiter_t;
+
+/* Loses its backend once, so that the socket is another than the first, and then waits. */
+static void *wait_long(void *data)
+{
+    waiter_t *w = data;
+    sal_error_t err;
+    apr_pool_t *p;
+    sal_db_t *own;
+
+    apr_pool_create_unmanaged_ex(&p, NULL, NULL);
+    if (sal_db_line_get(&own, w->line, &err) == APR_SUCCESS) {
+        sal_db_run_text(own, "SELECT pg_terminate_backend(pg_backend_pid())", NULL, 0, NULL, p,
+                        &err);
+        w->rv = sal_db_run_text(own, "SELECT 1", NULL, 0, NULL, p, &err);
+        atomic_store(&w->backend, w->rv == APR_SUCCESS ? PQbackendPID(sal_db_conn(own)) : -1);
+        w->rv = sal_db_run_text(own, "SELECT pg_sleep(60)", NULL, 0, NULL, p, &err);
+    }
+    apr_pool_destroy(p);
+    return NULL;
+}
+
+static void test_a_line_is_cut_by_another_thread(void **state)
+{
+    apr_pool_t *p = pool(state), *theirs;
+    waiter_t w = { .rv = APR_EGENERAL };
+    apr_time_t begun;
+    sal_error_t err;
+    sal_db_t *own;
+    pthread_t thread;
+
+    apr_pool_create_unmanaged_ex(&theirs, NULL, NULL);
+    w.line = sal_db_line_make(sal_db_conninfo(fixture_conninfo(), "cut", 60, p), theirs);
+    assert_int_equal(pthread_create(&thread, NULL, wait_long, &w), 0);
+    for (int i = 0; i < 600 && atomic_load(&w.backend) == 0; i++) {
+        apr_sleep(50000);
+    }
+    assert_true(atomic_load(&w.backend) > 0);
+    for (int i = 0; i < 600 && strcmp(fixture_sql(db, p,
+                                                  apr_psprintf(p,
+                                                               "SELECT count(*) FROM "
+                                                               "pg_stat_activity WHERE pid = %d "
+                                                               "AND query LIKE '%%pg_sleep%%'",
+                                                               atomic_load(&w.backend))),
+                                      "1");
+         i++) {
+        apr_sleep(50000);
+    }
+    begun = apr_time_now();
+    sal_db_line_cut(w.line);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(apr_time_now() - begun < apr_time_from_sec(20)); /* of the sixty */
+    assert_int_equal(w.rv, SAL_E_NODB);
+    assert_int_equal(sal_db_line_get(&own, w.line, &err), SAL_E_NODB);
+    apr_pool_destroy(theirs);
+    /* The server notices only when it has slept. */
+    fixture_sql(db, p,
+                apr_psprintf(p, "SELECT pg_terminate_backend(%d, 10000)", atomic_load(&w.backend)));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_pool, end_pool)
 
 static const struct CMUnitTest tests[] = {
@@ -768,6 +837,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_token_states),
     TEST(test_last_use_is_noted_once_a_minute),
     TEST(test_permission_names),
+    TEST(test_a_line_is_cut_by_another_thread),
 };
 
 /* The schema of all tests; that a fresh database takes all migrations is proved here. */
