@@ -16,6 +16,7 @@
 #include "base/text.h"
 
 #define CONF_BYTES_MAX (1 << 20)
+#define FAMILY_SHOWN 3 /* keys that begin alike and are named one by one */
 
 typedef enum { TEXT, TEXTS, PATH, PATHS, ONOFF, COUNT, SIZE, DURATION } kind_t;
 
@@ -25,6 +26,11 @@ typedef struct key_t {
 } conf_key_t;
 
 static const conf_key_t keys[] = {
+    { "beta-version-products", TEXT },
+    { "bugzilla-key-file", PATH },
+    { "bugzilla-url", TEXT },
+    { "correlation-days", COUNT },
+    { "correlation-signatures", COUNT },
     { "crash-store", PATH },
     { "database", TEXT },
     { "dump-memory", SIZE },
@@ -43,6 +49,7 @@ static const conf_key_t keys[] = {
     { "lease", DURATION },
     { "ping-keep", DURATION },
     { "ping-sample", TEXTS },
+    { "product-version-url", TEXTS },
     { "reprocess-debounce", DURATION },
     { "reprocess-max-running", COUNT },
     { "reprocess-missing-keep", DURATION },
@@ -127,6 +134,35 @@ static int refines(const char *name)
     return 0;
 }
 
+/* How many keys begin with the same word; of these, which is this one? */
+static int family(size_t index, int *place)
+{
+    size_t n = strcspn(keys[index].name, "-");
+    int count = 0;
+
+    for (size_t i = 0; i < KEYS; i++) {
+        if (!refines(keys[i].name) && !strncmp(keys[i].name, keys[index].name, n) &&
+            keys[i].name[n] == '-') {
+            *place = i == index ? count : *place;
+            count++;
+        }
+    }
+    return count;
+}
+
+/* A name for the list of all: large families go by their first word. */
+static const char *listed(size_t index, apr_pool_t *p)
+{
+    const char *name = keys[index].name;
+    int place = 0;
+
+    if (!strchr(name, '-') || family(index, &place) <= FAMILY_SHOWN) {
+        return name;
+    }
+    return place == 0 ? apr_pstrcat(p, apr_pstrmemdup(p, name, strcspn(name, "-")), "-...", NULL)
+                      : NULL;
+}
+
 /* The keys a mistyped name is closest to; all keys if it is close to none. */
 static const char *nearest(const char *name, apr_pool_t *p)
 {
@@ -139,8 +175,10 @@ static const char *nearest(const char *name, apr_pool_t *p)
         best = d < best ? d : best;
     }
     for (size_t i = 0; i < KEYS; i++) {
-        if (best >= 4 ? !refines(keys[i].name) : distance(name, keys[i].name) == best) {
-            APR_ARRAY_PUSH(found, const char *) = keys[i].name;
+        const char *shown = best >= 4 ? listed(i, p) : keys[i].name;
+
+        if (shown && (best >= 4 ? !refines(keys[i].name) : distance(name, shown) == best)) {
+            APR_ARRAY_PUSH(found, const char *) = shown;
         }
     }
     return apr_pstrcat(p, best >= 4 ? "keys are " : "did you mean ",

@@ -1,7 +1,10 @@
 # lib/triage
 libsalvage_core_la_SOURCES += \
+    lib/triage/bugs.c lib/triage/bugs.h lib/triage/bugzilla.c \
+    lib/triage/http.c lib/triage/http.h \
     lib/triage/rollup.c lib/triage/rollup.h \
+    lib/triage/signatures.c lib/triage/signatures.h \
     lib/triage/table.c lib/triage/table.h \
-    lib/triage/version_active.c lib/triage/version_cache.c lib/triage/version_key.c \
-    lib/triage/version_read.c lib/triage/versions.c lib/triage/versions.h \
-    lib/triage/signatures.c lib/triage/signatures.h
+    lib/triage/version_active.c lib/triage/version_cache.c lib/triage/version_fetch.c \
+    lib/triage/version_fetch.h lib/triage/version_key.c lib/triage/version_read.c \
+    lib/triage/versions.c lib/triage/versions.h
