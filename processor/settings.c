@@ -133,7 +133,10 @@ apr_status_t settings_read(settings_t **out, const char *path, int workers, apr_
 
 void settings_process_opts(sal_process_opts_t *opts, const settings_t *s)
 {
-    *opts = (sal_process_opts_t){
-        .siglists = s->siglists, .fields = s->fields, .host = s->host, .now = apr_time_now()
-    };
+    *opts = (sal_process_opts_t){ .siglists = s->siglists,
+                                  .fields = s->fields,
+                                  .host = s->host,
+                                  .now = apr_time_now(),
+                                  .beta_products =
+                                      sal_conf_get(s->conf, "beta-version-products", NULL) };
 }

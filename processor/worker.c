@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "jobs/complete.h"
+#include "triage/versions.h"
 
 #define PINGS_WAIT 30 /* seconds */
 #define POLL_MS 7000  /* between looks at the queue if nobody notifies us */
@@ -189,6 +190,13 @@ static outcome_t outcome_of(apr_status_t rv)
                : PASS_RETRY;
 }
 
+static sal_db_t *db_of(void *baton)
+{
+    worker_t *w = baton;
+
+    return link_get(&w->link, w->pool);
+}
+
 static apr_status_t run_pipeline(worker_t *w, json_t **doc, sal_db_t *db, apr_pool_t *p,
                                  sal_error_t *err)
 {
@@ -206,6 +214,7 @@ static apr_status_t run_pipeline(worker_t *w, json_t **doc, sal_db_t *db, apr_po
         return rv;
     }
     settings_process_opts(&opts, s);
+    sal_version_wire(&opts, db_of, w, p);
     if (previous && sal_process_stored_only(w->job->ruleset)) {
         return sal_process_stored(doc, w->job->ruleset, previous, &opts, p, err);
     }

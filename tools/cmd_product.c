@@ -9,6 +9,7 @@
 #include <apr_tables.h>
 
 #include "crash/products.h"
+#include "product_versions.h"
 
 #define USAGE_ADD "product add NAME [--package NAME]... [--version PATTERN]... [-c FILE]"
 #define USAGE_REMOVE "product remove NAME... [-c FILE]"
@@ -124,6 +125,9 @@ static const struct {
 
 static int dispatch(const char *verb, const request_t *req, apr_pool_t *p)
 {
+    if (!strcmp(verb, "versions") && !req->packages->nelts && !req->versions->nelts) {
+        return product_versions(req->args, req->nargs, req->conf, p);
+    }
     for (apr_size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         sal_db_t *db;
 
@@ -139,7 +143,8 @@ static int dispatch(const char *verb, const request_t *req, apr_pool_t *p)
         db = cmd_db_open(req->conf, p);
         return db ? verbs[i].run(req, db, p) : CMD_FAILED;
     }
-    return cmd_usage("product add|remove|list|import ...", "say add, remove, list or import");
+    return cmd_usage("product add|remove|list|import|versions ...",
+                     "say add, remove, list, import or versions");
 }
 
 int cmd_product(int argc, const char **argv, apr_pool_t *p)
@@ -155,7 +160,8 @@ int cmd_product(int argc, const char **argv, apr_pool_t *p)
     while ((rv = apr_getopt_long(os, options, &c, &value)) == APR_SUCCESS) {
         if (c == 'h') {
             puts("usage: salvage " USAGE_ADD "\n       salvage " USAGE_REMOVE
-                 "\n       salvage " USAGE_LIST "\n       salvage " USAGE_IMPORT);
+                 "\n       salvage " USAGE_LIST "\n       salvage " USAGE_IMPORT
+                 "\n       salvage " USAGE_VERSIONS);
             return CMD_OK;
         } else if (c == 'c') {
             req.conf = value;

@@ -32,10 +32,12 @@ salvage_tools_LDADD = libdumpsyms.la libsalvage_core.la $(APR_LIBS) $(JANSSON_LI
 
 # salvage-server: what needs a database or the network.
 salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
+    tools/cmd_bugs.c \
     tools/cmd_db.c \
     tools/cmd_grant.c \
     tools/cmd_hint.c \
-    tools/cmd_product.c \
+    tools/cmd_product.c tools/product_versions.c tools/product_versions.h \
+    tools/input_file.c \
     tools/cmd_ping.c \
     tools/cmd_ledger.c \
     tools/cmd_queue.c tools/queue_show.c tools/queue_show.h \

@@ -51,10 +51,12 @@ typedef struct sal_process_opts_t {
     const sal_fields_t *fields; /* of the processed crash; NULL: the compiled-in list */
     sal_version_fn version;     /* NULL: nothing is known of beta versions */
     void *version_baton;
-    apr_uint64_t max_dump; /* bytes of a dump that are read at most; 0: 2 GiB */
-    sal_metric_fn metric;  /* takes what rules count and time (docs/processor.md); or NULL */
-    void *metric_baton;    /* for sal_metrics_add: the table */
-    sal_rule_fn rule;      /* watches the rules (salvage process); or NULL */
+    const char *beta_products; /* names between blanks whose betas it is asked for; NULL: Firefox
+                                  and Thunderbird */
+    apr_uint64_t max_dump;     /* bytes of a dump that are read at most; 0: 2 GiB */
+    sal_metric_fn metric;      /* takes what rules count and time (docs/processor.md); or NULL */
+    void *metric_baton;        /* for sal_metrics_add: the table */
+    sal_rule_fn rule;          /* watches the rules (salvage process); or NULL */
     void *rule_baton;
 } sal_process_opts_t;
 

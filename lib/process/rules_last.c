@@ -15,6 +15,22 @@ static bool one_of(const char *text, const char *a, const char *b)
     return text && (!strcmp(text, a) || !strcmp(text, b));
 }
 
+/* Is the name in a list between blanks? */
+static bool listed(const char *name, const char *list)
+{
+    size_t n = name ? strlen(name) : 0;
+
+    while (n && *list) {
+        size_t one = strcspn(list, " \t");
+
+        if (one == n && !memcmp(list, name, n)) {
+            return true;
+        }
+        list += one + strspn(list + one, " \t");
+    }
+    return false;
+}
+
 const char *rule_BetaVersionRule(pass_t *pass)
 {
     const sal_process_opts_t *opts = pass->opts;
@@ -22,8 +38,8 @@ const char *rule_BetaVersionRule(pass_t *pass)
     const char *channel = rule_text(pass, "release_channel"), *known = NULL;
     const char *version = rule_text(pass, "version");
 
-    if (!one_of(product, "Firefox", "Thunderbird") || !channel ||
-        !one_of(rule_lower(channel, pass->p), "beta", "aurora")) {
+    if (!listed(product, opts->beta_products ? opts->beta_products : "Firefox Thunderbird") ||
+        !channel || !one_of(rule_lower(channel, pass->p), "beta", "aurora")) {
         return NULL;
     }
     if (!version) {

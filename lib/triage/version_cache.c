@@ -9,6 +9,7 @@
 #include <string.h>
 #include <apr_strings.h>
 #include <xxhash.h>
+#include "base/log.h"
 
 enum { ENTRIES = 5000, CHAINS = 4096, HIT_HOURS = 24, MISS_MINUTES = 30 };
 
@@ -130,4 +131,45 @@ apr_status_t sal_version_cached(const char **out, bool *hit, const char *product
         remember(key, *out, now);
     }
     return rv;
+}
+
+/* ---- for rules ---- */
+
+typedef struct asker_t {
+    const sal_process_opts_t *opts;
+    sal_version_db_fn get;
+    void *baton;
+} asker_t;
+
+static const char *ask(const char *product, const char *channel, const char *build, void *baton,
+                       apr_pool_t *p)
+{
+    const asker_t *a = baton;
+    sal_db_t *db = a->get(a->baton);
+    const char *version = NULL;
+    bool hit = false;
+    sal_error_t err;
+
+    if (!db) {
+        return NULL;
+    }
+    if (sal_version_cached(&version, &hit, product, channel, build, apr_time_now(), db, p, &err) !=
+        APR_SUCCESS) {
+        sal_log(SAL_LOG_WARNING, 9220, "the version of a build could not be looked up: %s",
+                err.message);
+    }
+    if (a->opts->metric) {
+        a->opts->metric(SAL_METRIC_COUNT, "betaversionrule.cache",
+                        hit ? "result:hit" : "result:miss", 1, a->opts->metric_baton);
+    }
+    return version;
+}
+
+void sal_version_wire(sal_process_opts_t *opts, sal_version_db_fn get, void *baton, apr_pool_t *p)
+{
+    asker_t *a = apr_palloc(p, sizeof(*a));
+
+    *a = (asker_t){ opts, get, baton };
+    opts->version = ask;
+    opts->version_baton = a;
 }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include "db/db.h"
+#include "process/process.h"
 
 /* ---- order ---- */
 
@@ -67,6 +68,15 @@ SAL_API apr_status_t sal_version_lookup(const char ***out, const char *product, 
 SAL_API apr_status_t sal_version_cached(const char **out, bool *hit, const char *product,
                                         const char *channel, const char *build, apr_time_t now,
                                         sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+
+/*
+ * Has rules ask here. get: the connection of the moment, NULL if there is none; a database that is
+ * away means that nothing is known. Counts betaversionrule.cache with opts->metric, so
+ * set that first. What it needs lives in p.
+ */
+typedef sal_db_t *(*sal_version_db_fn)(void *baton);
+SAL_API void sal_version_wire(sal_process_opts_t *opts, sal_version_db_fn get, void *baton,
+                              apr_pool_t *p);
 
 /* Empties the cache (after an import in the same process, tests). */
 SAL_API void sal_version_cache_clear(void);
