@@ -19,6 +19,8 @@
 #include "triage/versions.h"
 
 #define PINGS_WAIT 30 /* seconds */
+#define FAREWELL 5    /* seconds */
+#define FAREWELL_PAUSE_MS 500
 #define POLL_MS 7000  /* between looks at the queue if nobody notifies us */
 #define DUE_MIN_MS 20 /* a job that just became due may still be held back by another one */
 
@@ -31,6 +33,7 @@ typedef struct worker_t {
     int listening; /* backend pid that we LISTEN on */
     bool stopping;
     apr_time_t deadline;                /* when a running job is given back after all */
+    apr_time_t asked;                   /* when we were told to stop */
     const sal_job_t *job;               /* the one we hold */
     const sal_symbol_job_t *symbol_job; /* or this one */
     bool makes_symbols;
@@ -47,6 +50,7 @@ static void take_signals(worker_t *w)
         if ((n == SIGTERM || n == SIGINT) && !w->stopping) {
             w->stopping = true;
             w->deadline = apr_time_now() + apr_time_from_sec(w->settings->drain);
+            w->asked = apr_time_now();
         }
     }
 }
@@ -62,7 +66,9 @@ static void wait_for(worker_t *w, int fd, int ms)
 
 static void pause_link(worker_t *w)
 {
-    wait_for(w, -1, link_pause_ms(&w->link));
+    int ms = link_pause_ms(&w->link);
+
+    wait_for(w, -1, w->stopping && ms > FAREWELL_PAUSE_MS ? FAREWELL_PAUSE_MS : ms);
 }
 
 /* After a reset the session is a new one, which listens to nothing. */
@@ -239,15 +245,12 @@ static outcome_t process(worker_t *w, json_t **doc, apr_pool_t *p, sal_error_t *
     sal_db_t *db = link_get(&w->link, w->pool);
     apr_status_t rv;
 
-    if (!db) {
-        sal_fail(err, SAL_E_NODB, "no database connection");
-        return PASS_RETRY;
+    rv =
+        db ? run_pipeline(w, doc, db, p, err) : sal_fail(err, SAL_E_NODB, "no database connection");
+    if (rv == SAL_E_NODB) {
+        return PASS_RETURN; /* that the database went away costs the crash no attempt */
     }
-    rv = run_pipeline(w, doc, db, p, err);
-    if (rv == SAL_E_NODB || rv == SAL_E_DB) {
-        return PASS_RETRY;
-    }
-    return outcome_of(rv);
+    return rv == SAL_E_DB ? PASS_RETRY : outcome_of(rv);
 }
 
 /* The statement that ends the pass. */
@@ -271,19 +274,28 @@ static apr_status_t end_pass(worker_t *w, outcome_t outcome, json_t *doc, const 
     }
 }
 
+/* For a database that is away since `began`. */
+static bool may_wait(const worker_t *w, apr_time_t began)
+{
+    apr_time_t now = apr_time_now(), from = w->asked > began ? w->asked : began;
+
+    return now < began + apr_time_from_sec(2 * w->settings->lease) &&
+           (!w->stopping || now < from + apr_time_from_sec(FAREWELL));
+}
+
 /*
  * Ends the pass however long the database is away, as long as there is hope that the lease is
- * ours: past its end the sweeper gives the job to somebody else, and the fence keeps us out.
+ * ours: past its end the sweeper gives the job to somebody else, and the fence keeps us out. Who is
+ * told to stop does not wait long for a database: the crash is processed again then.
  */
 static apr_status_t end_job(worker_t *w, outcome_t outcome, json_t *doc, apr_pool_t *job_pool,
                             sal_error_t *err)
 {
-    apr_time_t hope = apr_time_now() + apr_time_from_sec(2 * w->settings->lease);
+    apr_time_t began = apr_time_now();
     const char *reason = apr_pstrdup(job_pool, err->message);
     apr_status_t rv = SAL_E_NODB;
 
-    while (rv == SAL_E_NODB && apr_time_now() < hope &&
-           !(w->stopping && apr_time_now() >= w->deadline)) {
+    for (bool first = true; first || (rv == SAL_E_NODB && may_wait(w, began)); first = false) {
         sal_db_t *db = link_get(&w->link, w->pool);
         apr_pool_t *p;
 
@@ -324,7 +336,8 @@ static void log_end(const worker_t *w, outcome_t outcome, apr_status_t rv, const
         sal_log(SAL_LOG_WARNING, 5024, "%s: attempt %d failed, will be tried again: %s", id,
                 w->job->attempts, reason);
     } else {
-        sal_log(SAL_LOG_NOTICE, 5025, "%s: returned to the queue for shutdown", id);
+        sal_log(SAL_LOG_NOTICE, 5025, "%s: returned to the queue: %s", id,
+                *reason ? reason : "shutdown");
     }
 }
 
@@ -334,12 +347,15 @@ static void note_hint(worker_t *w, const json_t *doc, apr_pool_t *p)
     sal_db_t *db = link_get(&w->link, w->pool);
     const char *kind = NULL;
     sal_error_t err;
+    apr_status_t rv;
 
     if (!w->settings->hints.on || !db) {
         return;
     }
-    if (sal_hint_note(&kind, w->job->crash_id, doc, &w->settings->hints, db, p, &err) !=
-        APR_SUCCESS) {
+    rv = sal_hint_note(&kind, w->job->crash_id, doc, &w->settings->hints, db, p, &err);
+    if (rv == SAL_E_NODB) {
+        link_failed(&w->link, &err);
+    } else if (rv != APR_SUCCESS) {
         sal_log(SAL_LOG_WARNING, 5095, "%s: no hint could be noted: %s", w->job->crash_id,
                 err.message);
     } else if (kind) {

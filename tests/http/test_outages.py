@@ -100,3 +100,28 @@ def test_daemon_stops_and_resumes(stack, how):
     assert stack.processed(crash_id) is None
     stack.start("salvaged")
     assert stack.wait_processed(crash_id)["success"] is True
+
+
+AWAY = "SAL5010|SAL9621|SAL1014|SAL1030|SAL4|dbd|DBD|AH0"
+
+
+def test_an_outage_costs_no_attempt(stack):
+    """Jobs that the database left in their middle come back as if they had not been begun."""
+    stack.error_log.expect(AWAY)
+    ids = [stack.submit(dump=SAMPLE) for _ in range(20)]
+    stack.stop("postgres")
+    stack.start("postgres")
+    assert not everything_processed(stack, ids)
+    assert not [line for _, line in stack.error_log.new_lines() if "SAL5024" in line]
+
+
+def test_daemon_ends_without_database(stack):
+    """It does not hold finished crashes until the drain is over, which is minutes: whoever comes
+    next processes them again."""
+    stack.error_log.expect(AWAY + "|SAL5022")
+    for _ in range(8):
+        stack.submit(dump=SAMPLE)
+    stack.stop("postgres")
+    pid = stack.pid("salvaged")
+    os.kill(pid, signal.SIGTERM)
+    assert wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 25), "it hangs on its database"

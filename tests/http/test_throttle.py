@@ -332,7 +332,7 @@ def test_products_of_the_database(stack):
         for version, rule in (("115.0.1", "accept_everything"), ("9", "accept_everything"),
                               ("91", "unsupported_version"), ("", "unsupported_version")):
             assert decided(stack, {"ProductName": "Versioned", "Version": version}) == rule
-        stack.error_log.expect("SAL9631|SAL9621|SAL1014|SAL5010")
+        stack.error_log.expect("SAL9631|SAL9621|SAL1014|SAL1030|SAL5010")
         stack.stop("postgres")
         until(lambda: any("SAL9631" in line for _, line in stack.error_log.new_lines()))
         assert is_refused({"ProductName": "Anything"}, "unsupported_product")
