@@ -10,15 +10,10 @@
 #include "base/log.h"
 #include "jobs/complete.h"
 #include "reprocess/missing.h"
-#include "books/books.h"
 
 #define SWEEP_SECONDS 30
 #define PENDING_AGE 30
-#define DEAD_DAYS 30
-#define MISSING_DAYS 90
-#define EXPIRE_SECONDS 3600
 #define REPROCESS_SECONDS 2
-#define REQUEST_DAYS 90
 #define LOOK_SECONDS 10 /* for jobs that are due */
 
 typedef struct keeper_t {
@@ -91,79 +86,6 @@ static apr_status_t sweep_pending(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_
     return rv;
 }
 
-/* What neither pending/ nor the database remembers: once a day by whoever looks first. */
-static apr_status_t sweep_days(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    int queued = 0;
-    apr_status_t rv = sal_crash_sweep_daily(&queued, k->settings->store, db, p, err);
-
-    if (queued > 0) {
-        sal_log(SAL_LOG_WARNING, 5036,
-                "%d stored crashes that neither pending/ nor the database knew are queued now",
-                queued);
-    }
-    return rv;
-}
-
-/* Jobs that died long ago; their crashes and stub documents stay. */
-static apr_status_t forget_dead(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    int n;
-
-    (void)k;
-    return sal_queue_purge(&n, DEAD_DAYS, db, p, err);
-}
-
-/* What the rules of symbols-keep let go. */
-static apr_status_t expire_symbols(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    const settings_t *s = k->settings;
-    sal_symbols_gone_t gone = { 0 };
-    apr_status_t rv = APR_SUCCESS;
-
-    if (s->symbols) {
-        rv = sal_symbols_expire(&gone, s->keep, false, NULL, NULL, s->symbols, db, p, err);
-    }
-    if (gone.files > 0) {
-        sal_log(SAL_LOG_NOTICE, 5070, "%lld symbol files have expired, %lld bytes are free",
-                (long long)gone.files, (long long)gone.freed);
-    }
-    return rv;
-}
-
-/* What ended uploads have left in the store. */
-static apr_status_t tidy_symbols(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    sal_symbols_gone_t loose = { 0 };
-
-    return k->settings->symbols ? sal_symbols_tidy(&loose, k->settings->symbols, db, p, err)
-                                : APR_SUCCESS;
-}
-
-static apr_status_t forget_missing(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    int n;
-
-    (void)k;
-    return sal_books_missing_expire(&n, MISSING_DAYS, db, p, err);
-}
-
-static apr_status_t expire_pings(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    int weeks = 0;
-    apr_status_t rv = sal_ping_expire(&weeks, k->settings->ping_keep, db, p, err);
-
-    if (weeks > 0) {
-        sal_log(SAL_LOG_NOTICE, 5092, "crash pings of %d weeks have expired", weeks);
-    }
-    return rv;
-}
-
-static apr_status_t expire_hints(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    return sal_hint_expire(&k->settings->hints, db, p, err);
-}
-
 /* Crashes that lack symbols which have come become a request; open requests move on. */
 static apr_status_t reprocess(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
@@ -179,18 +101,6 @@ static apr_status_t reprocess(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_erro
                 (long long)id, (long long)chosen, (long long)lacking);
     }
     return rv == APR_SUCCESS ? sal_reprocess_step(&queued, REPROCESS_SECONDS, db, p, err) : rv;
-}
-
-static apr_status_t forget_reprocessed(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    sal_reprocess_limits_t limits;
-    apr_status_t rv;
-    int n;
-
-    sal_reprocess_limits(&limits, k->settings->conf);
-    rv = sal_reprocess_purge(&n, REQUEST_DAYS, db, p, err);
-    return rv == APR_SUCCESS ? sal_reprocess_missing_expire(&n, limits.missing_keep, db, p, err)
-                             : rv;
 }
 
 static apr_status_t look_for_jobs(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
@@ -311,15 +221,7 @@ int housekeeper_run(const settings_t *s)
     int expiry = s->lease < SWEEP_SECONDS ? s->lease : SWEEP_SECONDS;
     chore_t chores[] = { { expire_leases, expiry, 0 },
                          { sweep_pending, SWEEP_SECONDS, 0 },
-                         { forget_dead, 86400, 0 },
-                         { forget_missing, 86400, 0 },
-                         { expire_symbols, EXPIRE_SECONDS, 0 },
-                         { tidy_symbols, 86400, 0 },
-                         { sweep_days, 3600, 0 },
-                         { expire_pings, 86400, 0 },
-                         { expire_hints, 3600, 0 },
                          { reprocess, REPROCESS_SECONDS, 0 },
-                         { forget_reprocessed, 86400, 0 },
 
                          { look_for_jobs, LOOK_SECONDS, 0 } };
     int n = (int)(sizeof(chores) / sizeof(chores[0]));

@@ -22,9 +22,11 @@
  *        hint-text-unrelated, hint-text-fixed   docs/hints.md
  *        reprocess-rate, -max-running, -quota, -debounce, -newest, -most, -tries, -missing-keep
  *        docs/reprocessing.md
- *        job (list), job-keep   periodic jobs: docs/jobs.md
  *        beta-version-products, bugzilla-url, bugzilla-key-file, product-version-url (list),
  *        correlation-days, correlation-signatures   docs/triage.md
+ *        job (list), job-keep, job-stuck-ready, job-stuck-leased, pci-ids   periodic jobs
+ *        crash-keep, dump-keep, search-keep, ledger-keep, keep-first, keep-newest   retention:
+ *        docs/jobs.md
  *        sign-in-url, sign-out-url   where people are authenticated
  *        store-unsafe-fs   on|off: accept a file system whose promises are not known
  *        templates, htdocs directories of the pages

@@ -404,31 +404,62 @@ apr_status_t sal_crash_empty_trash(sal_crash_store_t *store, sal_error_t *err)
     return rv == APR_SUCCESS ? rv : sal_fail_os(err, rv, "%s/trash", store->fs.root);
 }
 
-apr_status_t sal_crash_remove_day(sal_crash_store_t *store, const char *day, sal_error_t *err)
+/* Out of its parent and into trash/, durably, and then away. */
+static apr_status_t throw_away(sal_crash_store_t *store, int parent_fd, const char *day)
 {
-    char newest[9], temp[24], target[40];
+    char temp[24], target[40];
     apr_status_t rv;
 
+    sal_fs_temp_name(temp);
+    snprintf(target, sizeof(target), "%.8s%s", day, temp);
+    if (renameat(parent_fd, day, store->trash_fd, target) != 0) {
+        return errno;
+    }
+    rv = sal_fs_sync(store->trash_fd);
+    return rv == APR_SUCCESS ? sal_fs_sync(parent_fd) : rv;
+}
+
+/* APR_EINVAL for what is no day, or one that somebody may be writing to. */
+static apr_status_t check_over(const char *day, sal_error_t *err)
+{
+    char newest[9];
+
     sal_crash_day_of(newest, apr_time_now() - apr_time_from_sec(2 * 86400));
-    if (!sal_crash_is_day(day) || strcmp(day, newest) > 0) {
-        return sal_fail(err, APR_EINVAL, "\"%.20s\" is no day that is over for two days", day);
+    return sal_crash_is_day(day) && strcmp(day, newest) <= 0
+               ? APR_SUCCESS
+               : sal_fail(err, APR_EINVAL, "\"%.20s\" is no day that is over for two days", day);
+}
+
+apr_status_t sal_crash_remove_day(sal_crash_store_t *store, const char *day, sal_error_t *err)
+{
+    apr_status_t rv = check_over(day, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
     rv = forget_pending_of_day(store, day);
-    if (rv == APR_SUCCESS) {
-        sal_fs_temp_name(temp);
-        snprintf(target, sizeof(target), "%.8s%s", day, temp);
-        if (renameat(store->crash_fd, day, store->trash_fd, target) != 0) {
-            rv = errno;
-        }
-    }
-    if (rv == APR_SUCCESS) {
-        rv = sal_fs_sync(store->trash_fd);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = sal_fs_sync(store->crash_fd);
-    }
+    rv = rv == APR_SUCCESS ? throw_away(store, store->crash_fd, day) : rv;
     if (rv != APR_SUCCESS) {
         return rv == ENOENT ? APR_SUCCESS : sal_fail_os(err, rv, "crash/%s", day);
+    }
+    return sal_crash_empty_trash(store, err);
+}
+
+apr_status_t sal_processed_remove_day(sal_crash_store_t *store, const char *day, sal_error_t *err)
+{
+    apr_status_t rv = check_over(day, err);
+    int fd;
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    fd = openat(store->root_fd, "processed", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    rv = fd < 0 ? errno : throw_away(store, fd, day);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv == ENOENT ? APR_SUCCESS : sal_fail_os(err, rv, "processed/%s", day);
     }
     return sal_crash_empty_trash(store, err);
 }

@@ -112,6 +112,25 @@ SAL_API apr_status_t sal_crash_remove_day(sal_crash_store_t *store, const char *
 /* What an interrupted sal_crash_remove_day has left in trash/. */
 SAL_API apr_status_t sal_crash_empty_trash(sal_crash_store_t *store, sal_error_t *err);
 
+/*
+ * Takes the dumps out of a crash's container and leaves the rest, durably; *dropped: 0 if it had
+ * none. APR_ENOENT if there is no such crash.
+ */
+SAL_API apr_status_t sal_crash_drop_dumps(int *dropped, sal_crash_store_t *store, const char *id,
+                                          apr_pool_t *p, sal_error_t *err);
+/*
+ * A file of ours in the folder of a day, for whoever works through days: a few lines that say what
+ * is left to do. *text is NULL if there is none (or the day is not).
+ */
+SAL_API apr_status_t sal_crash_day_note(const char **text, sal_crash_store_t *store,
+                                        const char *day, const char *name, apr_pool_t *p,
+                                        sal_error_t *err);
+SAL_API apr_status_t sal_crash_set_day_note(sal_crash_store_t *store, const char *day,
+                                            const char *name, const char *text, sal_error_t *err);
+/* Days (YYYYMMDD) of crash/ or, processed, of processed/, oldest first; NULL-terminated, in p. */
+SAL_API apr_status_t sal_crash_days(const char *const **out, sal_crash_store_t *store,
+                                    bool processed, apr_pool_t *p, sal_error_t *err);
+
 /* ---- processed documents ---- */
 /* Stores zstd-compressed JSON; *key names it (for processed_crash.blob and reading back). */
 SAL_API apr_status_t sal_processed_put(const char **key, sal_crash_store_t *store, const char *id,
@@ -121,6 +140,17 @@ SAL_API apr_status_t sal_processed_get(json_t **out, sal_crash_store_t *store, c
                                        apr_pool_t *p, sal_error_t *err);
 SAL_API apr_status_t sal_processed_remove(sal_crash_store_t *store, const char *key,
                                           sal_error_t *err);
+SAL_API bool sal_processed_exists(sal_crash_store_t *store, const char *key);
+/* All documents of a day, as sal_crash_remove_day. */
+SAL_API apr_status_t sal_processed_remove_day(sal_crash_store_t *store, const char *day,
+                                              sal_error_t *err);
+/*
+ * The keys of a day's documents that were written before `before`, in the folders of the day that
+ * have changed since `since` (0: all of them).
+ */
+SAL_API apr_status_t sal_processed_list_day(sal_crash_store_t *store, const char *day,
+                                            apr_time_t before, apr_time_t since, sal_crash_id_fn fn,
+                                            void *baton, sal_error_t *err);
 
 /* ---- pending: the row thread and the sweep ---- */
 struct sal_db_t;

@@ -11,7 +11,7 @@ libsalvage_core_la_SOURCES += lib/crash/crash_id.c lib/crash/crash_id.h lib/cras
     lib/crash/store_private.h lib/crash/crash_writer.c lib/crash/crash_reader.c \
     lib/crash/processed.c lib/crash/pending.c lib/crash/intake.c lib/crash/intake_dump.c lib/crash/intake_private.h lib/crash/intake.h \
     lib/crash/row_thread.c lib/crash/row_thread.h lib/crash/press.c lib/crash/press.h \
-    lib/crash/crash_days.c
+    lib/crash/crash_days.c lib/crash/crash_keep.c
 libsalvage_core_la_SOURCES += lib/crash/agent.c lib/crash/agent.h lib/crash/ledger.c \
     lib/crash/ledger.h lib/crash/rate.c lib/crash/rate.h
 

@@ -26,7 +26,7 @@
 #include "symbols/symcache_format.h"
 #include "symbols/symfile.h"
 
-enum { STALE_TEMP_SECONDS = 3600, TOUCH_SECONDS = 3600 };
+enum { STALE_TEMP_SECONDS = 3600, TOUCH_SECONDS = 300 };
 
 const char *supply_key_make(supply_key_t *key, const sal_sym_module_t *module, apr_pool_t *p)
 {
@@ -108,7 +108,7 @@ bool supply_open(supply_result_t *out, const char *path, apr_pool_t *map_pool,
     return true;
 }
 
-/* Tells whoever clears old symcaches that this one is in use; at most once an hour. */
+/* Tells whoever clears old symcaches that this one is in use; at most every five minutes. */
 void supply_touch(const char *path)
 {
     struct stat st;

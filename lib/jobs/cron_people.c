@@ -1,0 +1,54 @@
+/*
+ * Jobs about people: who may see protected data no longer, sessions and tokens that are over.
+ */
+#include "jobs/cron_private.h"
+
+#include <apr_strings.h>
+#include "db/people.h"
+#include "db/token.h"
+
+#define YEAR apr_time_from_sec(INT64_C(365) * 86400)
+
+/*
+ * Out of every group that shows protected data: accounts that are not active, and people who were
+ * not here for a year and hold no token that lives. Each leaves an entry in the audit log.
+ */
+apr_status_t cron_auditgroups(sal_cron_run_t *run, sal_error_t *err)
+{
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_exec(run->db, &sal_s_people_audit, &rows, run->p, err,
+                                  SAL_V_INT(SAL_PERM_VIEW_PII), SAL_V_TIME(run->run_time - YEAR));
+    int n = rv == APR_SUCCESS ? sal_rows_count(rows) : 0;
+
+    for (int i = 0; i < n && rv == APR_SUCCESS; i++) {
+        const char *who = sal_rows_text(rows, i, 0), *group = sal_rows_text(rows, i, 1);
+
+        rv = sal_person_leave(who, group, run->db, run->p, err);
+        rv = rv == APR_SUCCESS
+                 ? sal_db_exec(run->db, &sal_s_auth_audit_put, NULL, run->p, err,
+                               SAL_V_TEXT("job auditgroups"), SAL_V_TEXT("group.audit"),
+                               SAL_V_TEXT(who),
+                               SAL_V_TEXT(apr_pstrcat(run->p, "removed from ", group, ": ",
+                                                      sal_rows_text(rows, i, 2), NULL)))
+                 : rv;
+        run->done += rv == APR_SUCCESS;
+    }
+    if (run->done) {
+        run->note = apr_psprintf(run->p, "%d memberships were ended", (int)run->done);
+    }
+    return rv;
+}
+
+/* Upload sessions that are over for a day, tokens that are for a year. */
+apr_status_t cron_clearsessions(sal_cron_run_t *run, sal_error_t *err)
+{
+    sal_rows_t *sessions, *tokens;
+    apr_status_t rv =
+        sal_db_run(run->db, &sal_s_upload_session_expire, NULL, 0, &sessions, run->p, err);
+
+    rv = rv == APR_SUCCESS ? sal_db_exec(run->db, &sal_s_people_tokens_purge, &tokens, run->p, err,
+                                         SAL_V_TIME(run->run_time - YEAR))
+                           : rv;
+    run->done = rv == APR_SUCCESS ? sal_rows_affected(sessions) + sal_rows_affected(tokens) : 0;
+    return rv;
+}
