@@ -8,11 +8,14 @@
 #include <unistd.h>
 #include <apr_strings.h>
 #include "base/log.h"
+#include "board.h"
 #include "jobs/complete.h"
 #include "reprocess/missing.h"
 
 #define SWEEP_SECONDS 30
 #define PENDING_AGE 30
+#define LONG_TRANSACTION 600 /* seconds */
+#define LONG_SECONDS 300     /* between looks at them */
 #define REPROCESS_SECONDS 2
 #define LOOK_SECONDS 10 /* for jobs that are due */
 
@@ -63,6 +66,7 @@ static apr_status_t expire_leases(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_
 
     if (rv == APR_SUCCESS && n > 0) {
         sal_log(SAL_LOG_WARNING, 5032, "%d leases had run out", n);
+        board_count("lease.lost", "", n);
     }
     if (rv == APR_SUCCESS && died > 0) {
         sal_log(SAL_LOG_ERROR, 5030, "%d crashes are given up: each has killed three workers",
@@ -82,6 +86,22 @@ static apr_status_t sweep_pending(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_
     }
     if (bad > 0) {
         sal_log(SAL_LOG_ERROR, 5034, "%d damaged crash containers were moved to bad/", bad);
+    }
+    return rv;
+}
+
+/* A transaction that is forgotten somewhere makes each claim slower than the one before. */
+static apr_status_t watch_transactions(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    const char *who;
+    int64_t seconds;
+    apr_status_t rv = sal_queue_oldest_transaction(&seconds, &who, db, p, err);
+
+    (void)k;
+    if (rv == APR_SUCCESS && seconds > LONG_TRANSACTION) {
+        sal_log(SAL_LOG_WARNING, 5037,
+                "a transaction of %s has been open for %d min; the queue cannot be vacuumed", who,
+                (int)(seconds / 60));
     }
     return rv;
 }
@@ -222,6 +242,7 @@ int housekeeper_run(const settings_t *s)
     chore_t chores[] = { { expire_leases, expiry, 0 },
                          { sweep_pending, SWEEP_SECONDS, 0 },
                          { reprocess, REPROCESS_SECONDS, 0 },
+                         { watch_transactions, LONG_SECONDS, 0 },
 
                          { look_for_jobs, LOOK_SECONDS, 0 } };
     int n = (int)(sizeof(chores) / sizeof(chores[0]));

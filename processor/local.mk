@@ -1,9 +1,11 @@
 # processor: salvaged, and its twin for tests that can be told to die
 sbin_PROGRAMS += salvaged
-SALVAGED_SOURCES = processor/child.c processor/crons.c processor/dump.c processor/dumper.c processor/fetcher.c \
-  processor/housekeeper.c processor/link.c processor/main.c processor/notify.c processor/ping.c \
+SALVAGED_SOURCES = processor/board.c processor/board.h processor/child.c \
+  processor/crons.c processor/dump.c processor/dumper.c processor/fetcher.c \
+  processor/housekeeper.c processor/link.c processor/main.c processor/metrics.c processor/metrics.h processor/metrics_text.c \
+  processor/notify.c processor/pass.c processor/ping.c \
   processor/salvaged.h processor/sandbox.c processor/settings.c processor/signals.c \
-  processor/supervisor.c processor/walk.c processor/walker.c processor/worker.c
+  processor/supervisor.c processor/walk.c processor/walker.c processor/worker.c processor/worker.h
 SALVAGED_LIBS = libsalvage.la $(APR_LIBS) $(JANSSON_LIBS) $(PQ_LIBS) $(ZLIB_LIBS) $(SECCOMP_LIBS)
 salvaged_SOURCES = $(SALVAGED_SOURCES)
 salvaged_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS) -I$(srcdir)/processor

@@ -46,6 +46,8 @@ typedef struct settings_t {
     sal_crash_store_t *store;
     sal_supplier_t *supplier;
     const sal_conf_t *conf;
+    const char *metrics_host; /* where metrics are served; NULL: nowhere */
+    int metrics_port;
     bool upstream;               /* some server may be asked for symbols */
     int fetch_time;              /* seconds that a dump may wait for servers */
     sal_symbol_store_t *symbols; /* NULL: not configured */
@@ -72,6 +74,7 @@ void signals_default(void);
 int supervisor_run(const char *conf_path, int workers, settings_t *s);
 int worker_run(const settings_t *s, int number);
 int housekeeper_run(const settings_t *s);
+int metrics_run(const settings_t *s);
 
 /* ---- the database, lost and found ---- */
 typedef struct link_t {
@@ -236,9 +239,12 @@ void service_notify(const char *state);
 #ifdef SAL_TEST_HOOKS
 void test_hook(const char *where, const json_t *raw);
 void test_hook_crash(const char *where, sal_crash_reader_t *crash);
+/* The crash that was seen last may ask to die behind a step of storing its result. */
+void test_hook_step(const char *step, int attempts);
 #else
 #define test_hook(where, raw) ((void)(raw))
 #define test_hook_crash(where, crash) ((void)(crash))
+#define test_hook_step(step, attempts) ((void)(step), (void)(attempts))
 #endif
 
 #endif

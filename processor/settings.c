@@ -4,6 +4,7 @@
 #include "salvaged.h"
 
 #include <unistd.h>
+#include <apr_network_io.h>
 #include <apr_strings.h>
 
 #define LEASE 180
@@ -42,9 +43,27 @@ static void read_numbers(settings_t *s, const sal_conf_t *conf, int workers)
     s->fetch_time = in_range(sal_conf_int(conf, "symbols-upstream-per-dump", FETCH_TIME), 1, 3600);
     s->dump_timeout = in_range(sal_conf_int(conf, "dump-timeout", DUMP_TIMEOUT), 1, 86400);
     s->dump_memory = (apr_uint64_t)sal_conf_int(conf, "dump-memory", DUMP_MEMORY);
-    s->drain = DRAIN;
+    s->drain = in_range(sal_conf_int(conf, "drain", DRAIN), 0, 86400);
     sal_hint_rules(&s->hints, conf, s->pool);
     s->ping_keep = in_range(sal_conf_int(conf, "ping-keep", PING_KEEP) / 86400, 1, 36500);
+}
+
+/* PORT or HOST:PORT; without a host, this host only. */
+static apr_status_t read_metrics(settings_t *s, const sal_conf_t *conf, sal_error_t *err)
+{
+    const char *at = sal_conf_get(conf, "metrics-listen", NULL);
+    char *host, *scope;
+    apr_port_t port;
+
+    if (!at) {
+        return APR_SUCCESS;
+    }
+    if (apr_parse_addr_port(&host, &scope, &port, at, s->pool) != APR_SUCCESS || !port || scope) {
+        return sal_fail(err, APR_EINVAL, "metrics-listen: \"%s\" is not PORT or HOST:PORT", at);
+    }
+    s->metrics_host = host ? host : "127.0.0.1";
+    s->metrics_port = port;
+    return APR_SUCCESS;
 }
 
 /* Mistakes in the servers' lines are found now; the servers themselves when they are needed. */
@@ -101,7 +120,8 @@ static apr_status_t open_all(settings_t *s, const sal_conf_t *conf, const char *
                                    s->pool, err)) != APR_SUCCESS) {
         return rv;
     }
-    rv = sal_keep_rules(&s->keep, conf, s->pool, err);
+    rv = read_metrics(s, conf, err);
+    rv = rv == APR_SUCCESS ? sal_keep_rules(&s->keep, conf, s->pool, err) : rv;
     rv = rv == APR_SUCCESS ? sal_ping_rules(&s->ping_rules, conf, s->pool, err) : rv;
     rv = rv == APR_SUCCESS ? sal_cron_check(conf, s->pool, err) : rv;
     return rv == APR_SUCCESS ? open_symbols(s, conf, err) : rv;

@@ -12,14 +12,17 @@
 #include <unistd.h>
 #include <apr_strings.h>
 #include "base/log.h"
+#include "board.h"
 
-#define QUICK_DEATH 5   /* a process that lived shorter than this many seconds... */
-#define PAUSE_MAX 30    /* ...is started again after 1, 2, 4 ... seconds */
-#define KILL_AFTER 15   /* seconds past the drain time */
-#define ONCE_DEATHS 100 /* of workers, after which --once gives up */
+#define QUICK_DEATH 5    /* a process that lived shorter than this many seconds... */
+#define PAUSE_MAX 30     /* ...is started again after 1, 2, 4 ... seconds */
+#define KILL_AFTER 15    /* seconds past the drain time */
+#define STUCK_AFTER 3    /* seconds after which a process without a job must have ended */
+#define KEEPER_SECONDS 7 /* more for the housekeeper */
+#define ONCE_DEATHS 100  /* of workers, after which --once gives up */
 
 typedef struct slot_t {
-    int number;                   /* 0: the housekeeper */
+    int number;                   /* of the board */
     pid_t pid;                    /* 0: not running */
     apr_time_t started, start_at; /* start_at 0: never again */
     int quick;                    /* deaths in a row shortly after the start */
@@ -31,15 +34,24 @@ typedef struct supervisor_t {
     int workers_option;
     settings_t *settings;
     apr_pool_t *pool;
-    slot_t slot[257];
+    slot_t slot[SLOTS];
     int slots;
     int signals;
     bool stopping, failed;
     int deaths;
-    apr_time_t kill_at;
+    apr_time_t kill_at;  /* whoever is left then */
+    apr_time_t stuck_at; /* whoever has no job then */
 } supervisor_t;
 
 /* ---- children ---- */
+
+static int run_slot(const settings_t *s, int number)
+{
+    board_slot(number);
+    return number == SLOT_HOUSEKEEPER ? housekeeper_run(s)
+           : number == SLOT_METRICS   ? metrics_run(s)
+                                      : worker_run(s, number);
+}
 
 static void start_slot(supervisor_t *sv, slot_t *slot)
 {
@@ -51,8 +63,7 @@ static void start_slot(supervisor_t *sv, slot_t *slot)
         close(sv->signals);
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() == parent) {
-            code = slot->number ? worker_run(sv->settings, slot->number)
-                                : housekeeper_run(sv->settings);
+            code = run_slot(sv->settings, slot->number);
         }
         _exit(code);
     }
@@ -90,14 +101,19 @@ static void plan_start(supervisor_t *sv, slot_t *slot, bool clean)
 
 static const char *slot_name(const slot_t *slot)
 {
-    return slot->number ? "worker" : "housekeeper";
+    return slot->number == SLOT_HOUSEKEEPER ? "housekeeper"
+           : slot->number == SLOT_METRICS   ? "metrics"
+                                            : "worker";
 }
 
 static void slot_ended(supervisor_t *sv, slot_t *slot, int status)
 {
     bool clean = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DONE;
 
-    if (WIFSIGNALED(status)) {
+    if (WIFSIGNALED(status) && sv->stopping && WTERMSIG(status) == SIGKILL) {
+        sal_log(SAL_LOG_WARNING, 5047, "%s %ld did not end by itself", slot_name(slot),
+                (long)slot->pid);
+    } else if (WIFSIGNALED(status)) {
         sal_log(SAL_LOG_ERROR, 5041,
                 "%s %ld was killed by signal %d; its job goes to another "
                 "worker when the lease has run out",
@@ -107,6 +123,12 @@ static void slot_ended(supervisor_t *sv, slot_t *slot, int status)
                 WEXITSTATUS(status));
     }
     slot->pid = 0;
+    board_clear(slot->number);
+    board_count("process.end",
+                clean                 ? "how:asked"
+                : WIFSIGNALED(status) ? "how:signal"
+                                      : "how:failed",
+                1);
     if (!clean && sv->settings->once) {
         sv->deaths++;
         sv->failed = sv->failed || !WIFSIGNALED(status) || sv->deaths > ONCE_DEATHS;
@@ -134,6 +156,22 @@ static void signal_all(supervisor_t *sv, int number)
         if (sv->slot[i].pid) {
             sv->slot[i].asked = true;
             kill(sv->slot[i].pid, number);
+        }
+    }
+}
+
+/*
+ * Who has no job and has not ended yet waits for a database that does not answer. To kill it costs
+ * nothing that a lease or the next run of a chore would not mend.
+ */
+static void kill_stuck(supervisor_t *sv)
+{
+    for (int i = 0; i < sv->slots; i++) {
+        bool keeper = sv->slot[i].number == SLOT_HOUSEKEEPER; /* it ends periodic jobs first */
+
+        if (sv->slot[i].pid && !board_is_busy(sv->slot[i].number) &&
+            apr_time_now() >= sv->stuck_at + apr_time_from_sec(keeper ? KEEPER_SECONDS : 0)) {
+            kill(sv->slot[i].pid, SIGKILL);
         }
     }
 }
@@ -168,6 +206,7 @@ static void stop(supervisor_t *sv)
     }
     sv->stopping = true;
     sv->kill_at = apr_time_now() + apr_time_from_sec(sv->settings->drain + KILL_AFTER);
+    sv->stuck_at = apr_time_now() + apr_time_from_sec(STUCK_AFTER);
     signal_all(sv, SIGTERM);
 }
 
@@ -227,6 +266,9 @@ static void loop(supervisor_t *sv)
         if (sv->stopping && sv->kill_at && apr_time_now() >= sv->kill_at) {
             signal_all(sv, SIGKILL);
         }
+        if (sv->stopping && sv->stuck_at && apr_time_now() >= sv->stuck_at) {
+            kill_stuck(sv);
+        }
     }
 }
 
@@ -238,9 +280,14 @@ static void add_slot(supervisor_t *sv, int number)
 int supervisor_run(const char *conf_path, int workers, settings_t *s)
 {
     supervisor_t sv = { .conf_path = conf_path, .workers_option = workers, .settings = s };
+    sal_error_t err;
 
     apr_pool_create(&sv.pool, NULL);
     sv.signals = signals_open();
+    if (!board_make(s, &err)) {
+        sal_log(SAL_LOG_ERROR, 5003, "cannot start: %s", err.message);
+        return EXIT_FAILED;
+    }
     sal_log(SAL_LOG_NOTICE, 5001, "salvaged starts with %d workers", s->workers);
     add_slot(&sv, 0);
     if (s->once) {
@@ -249,6 +296,9 @@ int supervisor_run(const char *conf_path, int workers, settings_t *s)
     }
     for (int i = 1; i <= s->workers; i++) {
         add_slot(&sv, i);
+    }
+    if (!s->once && (s->metrics_host || sal_conf_get(s->conf, "metrics-statsd", NULL))) {
+        add_slot(&sv, SLOT_METRICS);
     }
     service_notify("READY=1");
     if (!sv.failed) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <apr_strings.h>
 #include "base/json.h"
+#include "board.h"
 
 static void no_result(sal_walk_result_t *out, const char *error, apr_pool_t *p)
 {
@@ -25,6 +26,8 @@ static void read_result(sal_walk_result_t *out, const child_end_t *end, apr_pool
     } else if (json_is_object(json_object_get(result, "doc")) && out->exit_code == 0) {
         out->doc = json_incref(json_object_get(result, "doc"));
         status = sal_json_str(out->doc, "status");
+        board_timing("job.phase", "phase:stackwalk",
+                     json_integer_value(json_object_get(result, "us")));
         out->status = status ? apr_pstrdup(p, status) : "OK";
     } else if (out->exit_code == 0) {
         no_result(out, "UnknownError - the walker's output is no result", p);
@@ -49,6 +52,7 @@ apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t
                            apr_pool_t *p, sal_error_t *err)
 {
     walk_job_t job = { dump, raw };
+    apr_time_t start = apr_time_now();
     child_end_t end;
     apr_status_t rv;
 
@@ -66,5 +70,6 @@ apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t
         read_result(out, &end, p);
     }
     free(end.out);
+    board_phase("walk", &start); /* "stackwalk" and what it costs to have it done by a child */
     return rv;
 }

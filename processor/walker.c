@@ -1,7 +1,7 @@
 /*
  * The walker: a child of a worker that walks one dump and writes the outcome to a pipe, as
- * {"doc": ...} or {"error": "NAME - reason"}. Whatever the dump does to it, it costs one crash
- * report. It never returns into the worker's code and runs none of its cleanups.
+ * {"us": ..., "doc": ...} or {"error": "NAME - reason"}. Whatever the dump does to it, it costs one
+ * crash report. It never returns into the worker's code and runs none of its cleanups.
  */
 #include "salvaged.h"
 
@@ -97,6 +97,7 @@ void walker_main(const settings_t *s, sal_span_t dump, const json_t *raw, const 
     sal_stackwalk_opts_t opts = { .supplier = s->supplier, .extra = raw };
     sal_error_t err = { .message = "" };
     json_t *doc = NULL, *result;
+    apr_time_t start;
     apr_pool_t *p;
 
     child_keep_only(fds);
@@ -108,6 +109,7 @@ void walker_main(const settings_t *s, sal_span_t dump, const json_t *raw, const 
     }
     test_hook("walker", raw);
     apr_pool_create_ex(&p, NULL, out_of_memory, NULL);
+    start = apr_time_now();
     if (sal_stackwalk_bytes(&doc, dump, &opts, p, &err) != APR_SUCCESS) {
         result = json_object();
         json_object_set_new(result, "error",
@@ -116,6 +118,7 @@ void walker_main(const settings_t *s, sal_span_t dump, const json_t *raw, const 
         _exit(EXIT_FAILED);
     }
     result = json_object();
+    json_object_set_new(result, "us", json_integer(apr_time_now() - start));
     json_object_set_new(result, "doc", doc);
     write_result(result);
     _exit(EXIT_DONE);

@@ -24,7 +24,17 @@ typedef struct ending_t {
     sal_search_row_t *row;
     const char *former; /* blob of the pass before, NULL if there was none */
     int put;            /* 0: there was a document, the stub was not wanted */
+    const sal_job_steps_t *steps;
 } ending_t;
+
+/* Passes on what a step returned, and tells of it if it went well. */
+static apr_status_t step(const ending_t *e, const char *name, apr_status_t rv)
+{
+    if (rv == APR_SUCCESS && e->steps) {
+        e->steps->done(name, e->steps->baton);
+    }
+    return rv;
+}
 
 /* ---- inside the transaction ---- */
 
@@ -77,18 +87,19 @@ static apr_status_t end_job(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_
 static apr_status_t ending_txn(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
 {
     ending_t *e = baton;
-    apr_status_t rv = end_job(e, db, p, err);
+    apr_status_t rv = step(e, "job", end_job(e, db, p, err));
 
     if (rv == APR_SUCCESS) {
-        rv = e->stub ? put_stub(e, db, p, err) : put_document(e, db, p, err);
+        rv = step(e, "row", e->stub ? put_stub(e, db, p, err) : put_document(e, db, p, err));
     }
     if (rv != APR_SUCCESS || !e->put) {
         return rv;
     }
-    if ((rv = sal_search_store(e->row, db, p, err)) == APR_SUCCESS &&
-        (rv = sal_triage_seen(e->doc, db, p, err)) == APR_SUCCESS &&
-        (rv = sal_reprocess_note(db, e->crash_id, e->doc, p, err)) == APR_SUCCESS) {
-        rv = sal_outbox_note(e->crash_id, !e->stub, db, p, err);
+    if ((rv = step(e, "search", sal_search_store(e->row, db, p, err))) == APR_SUCCESS &&
+        (rv = step(e, "signatures", sal_triage_seen(e->doc, db, p, err))) == APR_SUCCESS &&
+        (rv = step(e, "symbols", sal_reprocess_note(db, e->crash_id, e->doc, p, err))) ==
+            APR_SUCCESS) {
+        rv = step(e, "outbox", sal_outbox_note(e->crash_id, !e->stub, db, p, err));
     }
     return rv;
 }
@@ -120,24 +131,29 @@ static apr_status_t is_stored(bool *stored, const ending_t *e, sal_db_t *db, apr
 
 /*
  * Runs the transaction. If the lease turns out to be lost, or a COMMIT had no answer, the row says
- * whether an earlier attempt of ours had won.
+ * whether an earlier attempt of ours had won. As long as the row cannot be read nothing is known.
  */
 static apr_status_t settle(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
-    apr_status_t rv = sal_db_txn(db, ending_txn, e, p, err);
-    sal_error_t look;
-    bool stored;
+    for (int tries = 0; tries < 3; tries++) {
+        apr_status_t rv = sal_db_txn(db, ending_txn, e, p, err);
+        bool unknown = rv == SAL_E_NODB && !strcmp(err->sqlstate, "08007");
+        sal_error_t look;
+        bool stored;
 
-    if (rv == SAL_E_NODB && !strcmp(err->sqlstate, "08007")) {
-        if (is_stored(&stored, e, db, p, &look) != APR_SUCCESS) {
+        if (!unknown && rv != SAL_E_FENCED) {
             return rv;
         }
-        return stored ? APR_SUCCESS : sal_db_txn(db, ending_txn, e, p, err);
+        if (is_stored(&stored, e, db, p, &look) != APR_SUCCESS) {
+            *err = look;
+            return SAL_E_NODB;
+        }
+        if (stored || !unknown) {
+            return stored ? APR_SUCCESS : rv;
+        }
+        /* The lost backend may still be at it: our next try waits for its lock, then looks. */
     }
-    if (rv == SAL_E_FENCED && is_stored(&stored, e, db, p, &look) == APR_SUCCESS && stored) {
-        return APR_SUCCESS;
-    }
-    return rv;
+    return SAL_E_NODB;
 }
 
 static void identify(json_t *doc, const char *crash_id, apr_pool_t *p)
@@ -154,17 +170,28 @@ static void identify(json_t *doc, const char *crash_id, apr_pool_t *p)
     }
 }
 
-static apr_status_t finish(ending_t *e, sal_crash_store_t *store, sal_db_t *db, apr_pool_t *p,
-                           sal_error_t *err)
+/* Writes the document, durably, and makes what the transaction will need. */
+static apr_status_t prepare(ending_t *e, sal_crash_store_t *store, sal_db_t *db, apr_pool_t *p,
+                            sal_error_t *err)
 {
     apr_status_t rv = sal_processed_put(&e->blob, store, e->crash_id, e->job ? e->job->id : 0,
                                         e->job ? e->job->fence : 0, e->doc, p, err);
 
+    if (step(e, "document", rv) != APR_SUCCESS) {
+        return rv;
+    }
+    return step(e, "terms", sal_search_prepare(&e->row, e->doc, db, p, err));
+}
+
+static apr_status_t finish(ending_t *e, sal_crash_store_t *store, sal_db_t *db, apr_pool_t *p,
+                           sal_error_t *err)
+{
+    apr_status_t rv = prepare(e, store, db, p, err);
+
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if ((rv = sal_search_prepare(&e->row, e->doc, db, p, err)) != APR_SUCCESS ||
-        (rv = settle(e, db, p, err)) != APR_SUCCESS) {
+    if ((rv = step(e, "commit", settle(e, db, p, err))) != APR_SUCCESS) {
         if (rv == SAL_E_FENCED) {
             discard(store, e->blob);
         }
@@ -175,16 +202,23 @@ static apr_status_t finish(ending_t *e, sal_crash_store_t *store, sal_db_t *db, 
     } else if (e->former && strcmp(e->former, e->blob)) {
         discard(store, e->former);
     }
-    return APR_SUCCESS;
+    return step(e, "former", APR_SUCCESS);
+}
+
+apr_status_t sal_job_complete_steps(const sal_job_t *job, json_t *doc, const sal_job_steps_t *steps,
+                                    sal_crash_store_t *store, sal_db_t *db, apr_pool_t *p,
+                                    sal_error_t *err)
+{
+    ending_t e = { .job = job, .crash_id = job->crash_id, .doc = doc, .put = 1, .steps = steps };
+
+    identify(doc, job->crash_id, p);
+    return finish(&e, store, db, p, err);
 }
 
 apr_status_t sal_job_complete(const sal_job_t *job, json_t *doc, sal_crash_store_t *store,
                               sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
-    ending_t e = { .job = job, .crash_id = job->crash_id, .doc = doc, .put = 1 };
-
-    identify(doc, job->crash_id, p);
-    return finish(&e, store, db, p, err);
+    return sal_job_complete_steps(job, doc, NULL, store, db, p, err);
 }
 
 static apr_time_t submitted_of(const char *crash_id, sal_db_t *db, apr_pool_t *p)

@@ -23,6 +23,18 @@
 SAL_API apr_status_t sal_job_complete(const sal_job_t *job, json_t *doc, sal_crash_store_t *store,
                                       sal_db_t *db, apr_pool_t *p, sal_error_t *err);
 
+/* Told of each step that is behind: "document" (durable), "terms"; in the transaction "job", "row",
+   "search", "signatures", "symbols", "outbox"; "commit"; "former" (the document before is gone). */
+typedef struct sal_job_steps_t {
+    void (*done)(const char *step, void *baton);
+    void *baton;
+} sal_job_steps_t;
+
+/* The same, watched: how long steps take, what a death between them leaves behind. */
+SAL_API apr_status_t sal_job_complete_steps(const sal_job_t *job, json_t *doc,
+                                            const sal_job_steps_t *steps, sal_crash_store_t *store,
+                                            sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+
 /* Dead letter with a stub document, if the crash has none yet. SAL_E_FENCED as above. */
 SAL_API apr_status_t sal_job_bury(const sal_job_t *job, const char *reason,
                                   const sal_process_opts_t *opts, sal_crash_store_t *store,

@@ -116,6 +116,20 @@ apr_status_t sal_queue_has(bool *has, const char *crash_id, const char *ruleset,
     return rv;
 }
 
+apr_status_t sal_queue_oldest_transaction(int64_t *seconds, const char **who, sal_db_t *db,
+                                          apr_pool_t *p, sal_error_t *err)
+{
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_run(db, &sal_s_queue_oldest_transaction, NULL, 0, &rows, p, err);
+    bool any = rv == APR_SUCCESS && sal_rows_count(rows) > 0;
+
+    *seconds = any ? larger(sal_rows_int(rows, 0, 0), 0) : 0;
+    if (who) {
+        *who = any ? sal_rows_text(rows, 0, 1) : "";
+    }
+    return rv;
+}
+
 /* ---- the dead letter ---- */
 
 apr_status_t sal_queue_revive(int *n, const char *crash_id, sal_db_t *db, apr_pool_t *p,

@@ -156,6 +156,11 @@ SAL_API apr_status_t sal_queue_resume(sal_lane_t lane, sal_db_t *db, apr_pool_t 
 SAL_API apr_status_t sal_queue_pauses(sal_queue_pause_t out[3], sal_db_t *db, apr_pool_t *p,
                                       sal_error_t *err);
 
+/* Age of the oldest other transaction in the database, 0 if there is none; *who (may be NULL):
+   whose it is, as text. While it is open vacuum cannot clear what claims leave behind. */
+SAL_API apr_status_t sal_queue_oldest_transaction(int64_t *seconds, const char **who, sal_db_t *db,
+                                                  apr_pool_t *p, sal_error_t *err);
+
 /* "priority", "standard", "reprocess". */
 SAL_API const char *sal_lane_name(sal_lane_t lane);
 /* False if there is no such lane. */
