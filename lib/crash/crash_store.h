@@ -160,6 +160,10 @@ typedef struct sal_pending_row_t {
     apr_time_t submitted;
 } sal_pending_row_t;
 
+/* Reads the row of a crash from its container; without a time in it, the day of the id. */
+SAL_API apr_status_t sal_pending_row(sal_pending_row_t *row, const char *id,
+                                     sal_crash_store_t *store, apr_pool_t *p, sal_error_t *err);
+
 /*
  * Inserts raw_crash and crash_job rows in one statement, then unlinks pending/ID of each. A batch
  * that the database refuses for its content is halved until the bad row is alone; that row stays

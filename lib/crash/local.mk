@@ -8,7 +8,7 @@ libsalvage_core_la_SOURCES += lib/crash/crash_id.c lib/crash/crash_id.h lib/cras
     lib/crash/python_text.c lib/crash/python_text.h lib/crash/products.c lib/crash/products.h \
     lib/crash/product_watch.c lib/crash/container.c \
     lib/crash/container.h lib/crash/crash_store.c lib/crash/crash_store.h \
-    lib/crash/store_private.h lib/crash/crash_writer.c lib/crash/crash_reader.c \
+    lib/crash/store_private.h lib/crash/stored.c lib/crash/stored.h lib/crash/crash_writer.c lib/crash/crash_reader.c \
     lib/crash/processed.c lib/crash/pending.c lib/crash/intake.c lib/crash/intake_dump.c lib/crash/intake_private.h lib/crash/intake.h \
     lib/crash/row_thread.c lib/crash/row_thread.h lib/crash/press.c lib/crash/press.h \
     lib/crash/crash_days.c lib/crash/crash_keep.c

@@ -41,8 +41,8 @@ static apr_status_t fill_row(sal_pending_row_t *row, const char *id, sal_crash_r
     return rv;
 }
 
-static apr_status_t row_of(sal_pending_row_t *row, const char *id, sal_crash_store_t *store,
-                           apr_pool_t *p, sal_error_t *err)
+apr_status_t sal_pending_row(sal_pending_row_t *row, const char *id, sal_crash_store_t *store,
+                             apr_pool_t *p, sal_error_t *err)
 {
     sal_crash_reader_t *r;
     apr_pool_t *tmp; /* its own: the reader holds a descriptor until it ends */
@@ -155,7 +155,7 @@ apr_status_t sal_pending_enqueue(sal_crash_store_t *store, const char *const *id
     apr_status_t rv = APR_SUCCESS;
 
     for (int i = 0; i < n && rv == APR_SUCCESS; i++) {
-        rv = row_of(&rows[i], ids[i], store, p, err);
+        rv = sal_pending_row(&rows[i], ids[i], store, p, err);
     }
     return rv == APR_SUCCESS ? sal_pending_insert(store, rows, n, notify, NULL, db, p, err) : rv;
 }
@@ -454,8 +454,8 @@ static apr_status_t flush_days(days_t *d, sal_error_t *err)
         sal_pending_row_t *row = &d->sweep.rows[d->sweep.n];
         sal_error_t why;
 
-        if (row_of(row, sal_rows_text(missing, i, 0), d->sweep.store, d->sweep.pool, &why) ==
-            APR_SUCCESS) {
+        if (sal_pending_row(row, sal_rows_text(missing, i, 0), d->sweep.store, d->sweep.pool,
+                            &why) == APR_SUCCESS) {
             d->sweep.n++;
         } else { /* one unreadable container must not end the sweep */
             sal_log(SAL_LOG_ERROR, 9613, "full sweep: %s", why.message);
