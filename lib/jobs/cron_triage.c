@@ -5,12 +5,18 @@
 
 #include <apr_strings.h>
 #include "triage/bugs.h"
+#include "triage/correlate.h"
 #include "triage/rollup.h"
 #include "triage/signatures.h"
 #include "triage/version_fetch.h"
 
 #define OVERLAP apr_time_from_sec(10 * 60)
 #define BUGS_WINDOW apr_time_from_sec(24 * 3600)
+
+static int in_range(apr_int64_t value, int min, int max)
+{
+    return value < min ? min : value > max ? max : (int)value;
+}
 
 /*
  * The transaction that completes a crash has noted it already. This finds what came in otherwise:
@@ -64,4 +70,18 @@ apr_status_t cron_bugassociations(sal_cron_run_t *run, sal_error_t *err)
                          run->done, (apr_int64_t)changed.added, (apr_int64_t)changed.removed);
     }
     return rv;
+}
+
+/* Of whole days, so that a late run for a day finds what one in time would have found. */
+apr_status_t cron_correlations(sal_cron_run_t *run, sal_error_t *err)
+{
+    const sal_correlate_opts_t opts = {
+        .now = run->run_time,
+        .days = in_range(sal_conf_int(run->env->conf, "correlation-days", 7), 1, 60),
+        .signatures =
+            in_range(sal_conf_int(run->env->conf, "correlation-signatures", 200), 1, 2000),
+        .deadline = run->deadline
+    };
+
+    return sal_correlate_run(&run->done, &opts, run->db, run->p, err);
 }

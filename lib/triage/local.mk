@@ -1,6 +1,8 @@
 # lib/triage
 libsalvage_core_la_SOURCES += \
     lib/triage/bugs.c lib/triage/bugs.h lib/triage/bugzilla.c \
+    lib/triage/correlate.c lib/triage/correlate.h lib/triage/correlate_find.c \
+    lib/triage/correlate_load.c lib/triage/correlate_private.h lib/triage/correlate_read.c \
     lib/triage/http.c lib/triage/http.h \
     lib/triage/rollup.c lib/triage/rollup.h \
     lib/triage/signatures.c lib/triage/signatures.h \
