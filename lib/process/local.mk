@@ -4,7 +4,8 @@ libsalvage_core_la_SOURCES += lib/process/from_store.c \
   lib/process/rules.def lib/process/rules_copy.c lib/process/rules_crash.c \
   lib/process/rules_dates.c lib/process/rules_dump.c lib/process/rules_java.c \
   lib/process/rules_last.c lib/process/rules_memory.c lib/process/rules_os.c \
-  lib/process/rules_stackwalk.c lib/process/schema.c lib/process/schema.h \
+  lib/process/rules_stackwalk.c lib/process/schema.c lib/process/schema.h lib/process/schema_private.h \
+  lib/process/schema_tree.c lib/process/schema_walk.c \
   lib/process/fields_gen.h lib/process/process.h
 nodist_libsalvage_core_la_SOURCES += lib/process/fields_gen.c
 BUILT_SOURCES += lib/process/fields_gen.c

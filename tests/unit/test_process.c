@@ -355,7 +355,7 @@ static void test_fields(void **state)
     for (size_t i = 0; i < processed->n; i++) {
         const sal_field_t *f = &processed->field[i];
 
-        if (!strchr(f->name, '.') && strcmp(f->name, "additional_dumps")) {
+        if (!strpbrk(f->name, ".[@") && strcmp(f->name, "additional_dumps")) {
             fields++;
             hidden += !f->is_public;
             copied += f->source != NULL;
@@ -366,7 +366,7 @@ static void test_fields(void **state)
     assert_int_equal(fields, 166);
     assert_int_equal(hidden, 24);
     assert_int_equal(copied, 90);
-    assert_int_equal(raw->n, 123);
+    assert_int_equal(raw->n, 123 + 1); /* metadata.* */
     assert_false(sal_fields_find(raw, "URL")->is_public);
     assert_true(sal_fields_find(processed, "last_crash")->nullable);
     assert_null(sal_fields_find(processed, "nope"));
@@ -407,7 +407,7 @@ static void test_public(void **state)
         text,
         "{\"additional_dumps\":{\"upload_file_minidump_gpu\":{\"json_dump\":{\"status\":\"OK\"}}},"
         "\"java_exception\":{\"exception\":{\"values\":[{\"stacktrace\":{\"type\":\"t\"}}]}},"
-        "\"json_dump\":{\"crash_info\":{\"memory_accesses\":[{\"size\":4},5]},\"status\":\"OK\","
+        "\"json_dump\":{\"crash_info\":{\"memory_accesses\":[{\"size\":4},null]},\"status\":\"OK\","
         "\"threads\":[{\"frames\":[{\"function\":\"f\"},null]}]},\"product\":\"p\"}");
     /* the document itself is untouched */
     assert_non_null(sal_json_path(doc, "json_dump.threads.0.frames.0.registers.rax"));
