@@ -42,7 +42,7 @@ typedef struct settings_t {
     int drain; /* seconds a running job gets at shutdown */
     bool once;
     sal_siglists_t *siglists;
-    sal_fields_t *fields;
+    sal_process_data_t *data; /* field lists and tables */
     sal_crash_store_t *store;
     sal_supplier_t *supplier;
     const sal_conf_t *conf;

@@ -112,8 +112,8 @@ static apr_status_t open_all(settings_t *s, const sal_conf_t *conf, const char *
     const char *lists = sal_conf_get(conf, "siglists", SAL_SIGLISTS_DIR), *store;
     apr_status_t rv;
 
-    s->fields = sal_fields_processed(s->pool);
-    if ((rv = needed(&s->conninfo, conf, "database", path, err)) != APR_SUCCESS ||
+    if ((rv = sal_process_data_read(&s->data, conf, s->pool, err)) != APR_SUCCESS ||
+        (rv = needed(&s->conninfo, conf, "database", path, err)) != APR_SUCCESS ||
         (rv = needed(&store, conf, "crash-store", path, err)) != APR_SUCCESS ||
         (rv = sal_siglists_load(&s->siglists, lists, s->pool, err)) != APR_SUCCESS ||
         (rv = sal_crash_store_open(&s->store, store, sal_conf_on(conf, "store-unsafe-fs", 0),
@@ -154,7 +154,8 @@ apr_status_t settings_read(settings_t **out, const char *path, int workers, apr_
 void settings_process_opts(sal_process_opts_t *opts, const settings_t *s)
 {
     *opts = (sal_process_opts_t){ .siglists = s->siglists,
-                                  .fields = s->fields,
+                                  .fields = s->data->processed,
+                                  .tables = s->data->tables,
                                   .host = s->host,
                                   .now = apr_time_now(),
                                   .beta_products =

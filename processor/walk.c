@@ -17,20 +17,18 @@ static void no_result(sal_walk_result_t *out, const char *error, apr_pool_t *p)
 /* The walker's JSON; a walker that was taken over may have written anything. */
 static void read_result(sal_walk_result_t *out, const child_end_t *end, apr_pool_t *p)
 {
-    json_t *result = json_loadb(end->out, end->size, JSON_ALLOW_NUL, NULL);
+    json_error_t why;
+    json_t *result = json_loadb(end->out, end->size, JSON_ALLOW_NUL, &why);
     const char *error = sal_json_str(result, "error");
-    const char *status = NULL;
 
     if (error) {
         no_result(out, error, p);
-    } else if (json_is_object(json_object_get(result, "doc")) && out->exit_code == 0) {
+    } else if (out->exit_code == 0 && !result && end->size) {
+        out->not_json = apr_psprintf(p, "line %d column %d", why.line, why.column);
+    } else if (out->exit_code == 0) {
         out->doc = json_incref(json_object_get(result, "doc"));
-        status = sal_json_str(out->doc, "status");
         board_timing("job.phase", "phase:stackwalk",
                      json_integer_value(json_object_get(result, "us")));
-        out->status = status ? apr_pstrdup(p, status) : "OK";
-    } else if (out->exit_code == 0) {
-        no_result(out, "UnknownError - the walker's output is no result", p);
     }
     json_decref(result);
 }
@@ -56,7 +54,7 @@ apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t
     child_end_t end;
     apr_status_t rv;
 
-    *out = (sal_walk_result_t){ .status = "unknown error", .log = "" };
+    *out = (sal_walk_result_t){ .log = "" };
     if ((rv = child_run(&end, baton, run_walker, &job, err)) != APR_SUCCESS) {
         return rv;
     }

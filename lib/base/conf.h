@@ -17,6 +17,7 @@
  *        -per-dump         where to, how much, how long: docs/symbols.md "Upstream servers"
  *        symbols-keep      (list) how long symbols stay (lib/books/retention.h)
  *        siglists          directory of signature lists
+ *        schema, fields-extra, process-tables   what the processor goes by: lib/process/tables.h
  *        ping-keep, ping-sample (list)   crash pings: docs/pings.md
  *        hints, hint-bit-flip, hint-places, hint-window, hint-period, hint-text-hardware,
  *        hint-text-unrelated, hint-text-fixed   docs/hints.md

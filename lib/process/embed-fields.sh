@@ -1,10 +1,13 @@
 #!/bin/sh
-# Writes the field lists of a directory as C strings: embed-fields.sh DIR >fields_gen.c
+# Writes the field lists and tables of the folder conf as C strings: embed-fields.sh CONF >fields_gen.c
 set -eu
-echo '/* Made from conf/schema by embed-fields.sh; do not edit. */'
-echo '#include "process/fields_gen.h"'
-for kind in processed raw; do
-    echo "const char sal_fields_${kind}_text[] ="
-    sed -e '/^#/d' -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$/\\n"/' "$1/${kind}_crash.tsv"
+embed() {
+    echo "const char $1[] ="
+    sed -e '/^#/d' -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$/\\n"/' "$2"
     echo '    ;'
-done
+}
+echo '/* Made from conf by embed-fields.sh; do not edit. */'
+echo '#include "process/fields_gen.h"'
+embed sal_fields_processed_text "$1/schema/processed_crash.tsv"
+embed sal_fields_raw_text "$1/schema/raw_crash.tsv"
+embed sal_process_tables_text "$1/process-tables.tsv"

@@ -6,5 +6,6 @@
 
 extern const char sal_fields_processed_text[];
 extern const char sal_fields_raw_text[];
+extern const char sal_process_tables_text[];
 
 #endif

@@ -87,21 +87,37 @@ static const char *joined(const json_t *lines, apr_pool_t *p)
 /* The document a pass starts from. */
 static json_t *first_document(const struct ruleset *set, const json_t *previous)
 {
-    static const char *const kept[] = { "processor_notes", "processor_history" };
-    json_t *doc;
+    json_t *notes = json_object_get(previous, "processor_notes"), *doc, *kept;
+    const json_t *history = json_object_get(previous, "processor_history");
 
     if (set->overlay && json_is_object(previous)) {
         return json_deep_copy(previous);
     }
     doc = json_object();
-    for (size_t i = 0; i < 2; i++) {
-        json_t *v = json_object_get(previous, kept[i]);
-
-        if (v) {
-            json_object_set_new(doc, kept[i], json_deep_copy(v));
+    kept = json_array();
+    if (json_is_string(notes)) {
+        json_object_set(doc, "processor_notes", notes);
+    }
+    for (size_t i = 0; i < json_array_size(history); i++) {
+        if (json_is_string(json_array_get(history, i))) {
+            json_array_append(kept, json_array_get(history, i));
         }
     }
+    json_object_set_new(doc, "processor_history", kept);
     return doc;
+}
+
+/* Names in a raw crash may hold U+0000 (R1), which json_deep_copy would cut. */
+static json_t *copy_raw(const json_t *raw, apr_pool_t *p)
+{
+    json_t *out = sal_json_own(json_object(), p);
+
+    for (void *at = json_object_iter((json_t *)raw); at;
+         at = json_object_iter_next((json_t *)raw, at)) {
+        json_object_setn_new_nocheck(out, json_object_iter_key(at), json_object_iter_key_len(at),
+                                     json_deep_copy(json_object_iter_value(at)));
+    }
+    return out;
 }
 
 static void begin(pass_t *pass)
@@ -130,6 +146,22 @@ static void end(pass_t *pass)
     rule_set_text(pass, "completed_datetime", sal_time_iso(whole_seconds(apr_time_now()), pass->p));
 }
 
+/*
+ * A document holds what the field list names and nothing else, whatever a walker that was taken
+ * over may have written.
+ */
+static void conform(pass_t *pass)
+{
+    size_t n = sal_fields_conform(pass->fields, pass->doc, pass->p);
+
+    if (n) {
+        rule_note(pass,
+                  "Processor: left out %" APR_SIZE_T_FMT " values that the schema does not know",
+                  n);
+        rule_metric(pass, SAL_METRIC_COUNT, "schema.left_out", "", (int64_t)n);
+    }
+}
+
 static void run_rules(pass_t *pass, const struct ruleset *set)
 {
     for (size_t i = 0; i < set->n && pass->fatal == APR_SUCCESS; i++) {
@@ -140,8 +172,8 @@ static void run_rules(pass_t *pass, const struct ruleset *set)
         rule_metric(pass, SAL_METRIC_TIMING, "rule.act.timing",
                     apr_pstrcat(pass->p, "rule:", set->rules[i].name, NULL), took);
         if (why) {
-            rule_note(pass, "ruleset '%s' rule '%s' failed: %s", set->name, set->rules[i].name,
-                      why);
+            rule_note(pass, "ruleset '%s' rule 'process.%s' failed: %s", set->name,
+                      set->rules[i].name, why);
         }
         if (pass->opts->rule) {
             pass->opts->rule(set->rules[i].name, took, why, pass->doc, pass->notes,
@@ -157,6 +189,8 @@ apr_status_t sal_process_source(json_t **out, const sal_process_source_t *source
     const struct ruleset *set = find_ruleset(ruleset);
     pass_t pass = { .p = p, .source = source, .opts = opts, .err = err };
     apr_time_t start = apr_time_now();
+    sal_process_tables_t *tables = NULL;
+    apr_status_t rv;
 
     *out = NULL;
     if (!set) {
@@ -166,7 +200,12 @@ apr_status_t sal_process_source(json_t **out, const sal_process_source_t *source
         return sal_fail(err, SAL_E_MALFORMED, "the raw crash is not a JSON object");
     }
     pass.fields = opts->fields ? opts->fields : sal_fields_processed(p);
-    pass.raw = sal_json_own(json_deep_copy(source->raw), p);
+    pass.tables = opts->tables;
+    if (!pass.tables && (rv = sal_process_tables_load(&tables, NULL, p, err)) != APR_SUCCESS) {
+        return rv;
+    }
+    pass.tables = pass.tables ? pass.tables : tables;
+    pass.raw = copy_raw(source->raw, p);
     pass.notes = sal_json_own(json_array(), p);
     pass.doc = first_document(set, previous);
     begin(&pass);
@@ -176,6 +215,7 @@ apr_status_t sal_process_source(json_t **out, const sal_process_source_t *source
         return pass.fatal;
     }
     rule_set(&pass, "success", json_true());
+    conform(&pass);
     end(&pass);
     rule_metric(&pass, SAL_METRIC_TIMING, "process_crash",
                 apr_pstrcat(p, "ruleset:", ruleset, NULL), apr_time_now() - start);

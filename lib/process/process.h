@@ -13,18 +13,19 @@
 #include "crash/crash_store.h"
 #include "process/metrics.h"
 #include "process/schema.h"
+#include "process/tables.h"
 #include "signature/signature.h"
 
 typedef struct sal_walk_result_t {
-    json_t *doc;   /* stackwalk document or NULL; new reference */
-    int exit_code; /* 0, positive exit, negative signal */
+    json_t *doc;          /* what it printed, of any type, or NULL; new reference */
+    const char *not_json; /* why what it printed is no JSON, or NULL */
+    int exit_code;        /* 0, positive exit, negative signal */
     int timed_out;
-    const char *status; /* "OK", "MissingHeader", ...; never NULL */
-    const char *log;    /* what the walker wrote to its log, "" if nothing */
+    const char *log; /* what it wrote to its log, "" if nothing */
 } sal_walk_result_t;
 
 /*
- * Walks a dump. A dump that cannot be walked is a result (status, exit_code), not an error; an
+ * Walks a dump. A dump that cannot be walked is a result (exit_code, log), not an error; an
  * error means that this pass must not be completed (lease lost, no memory to fork).
  */
 typedef apr_status_t (*sal_walk_fn)(sal_walk_result_t *out, sal_span_t dump, const json_t *raw,
@@ -48,8 +49,9 @@ typedef struct sal_process_opts_t {
     int safe_mode;    /* skip the stackwalker: this crash has killed workers */
     const char *host; /* for the first note */
     apr_time_t now;
-    const sal_fields_t *fields; /* of the processed crash; NULL: the compiled-in list */
-    sal_version_fn version;     /* NULL: nothing is known of beta versions */
+    const sal_fields_t *fields;         /* of the processed crash; NULL: the compiled-in list */
+    const sal_process_tables_t *tables; /* NULL: the compiled-in ones */
+    sal_version_fn version;             /* NULL: nothing is known of beta versions */
     void *version_baton;
     const char *beta_products; /* names between blanks whose betas it is asked for; NULL: Firefox
                                   and Thunderbird */

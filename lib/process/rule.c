@@ -106,6 +106,44 @@ bool rule_integer(const char *text, int64_t *v)
     return sal_parse_int(digits, INT64_MIN, INT64_MAX, v);
 }
 
+const char *rule_shown(const char *text, size_t max, apr_pool_t *p)
+{
+    char *out = apr_palloc(p, max + 1);
+    size_t n = 0;
+
+    for (const char *c = text; *c && n < max; c++) {
+        if (*c >= ' ' && *c <= '~') {
+            out[n++] = *c;
+        }
+    }
+    out[n] = '\0';
+    return out;
+}
+
+bool rule_deep(const json_t *v, int levels)
+{
+    const char *key;
+    json_t *member;
+    size_t i;
+
+    if (levels == 0) {
+        return true;
+    }
+    json_object_foreach((json_t *)v, key, member)
+    {
+        if (rule_deep(member, levels - 1)) {
+            return true;
+        }
+    }
+    json_array_foreach(v, i, member)
+    {
+        if (rule_deep(member, levels - 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *rule_trim(const char *text, apr_pool_t *p)
 {
     const char *end;

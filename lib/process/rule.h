@@ -5,12 +5,14 @@
 #define SAL_PROCESS_RULE_H
 
 #include "process/process.h"
+#include "process/tables_private.h"
 
 typedef struct pass_t {
     apr_pool_t *p;
     const sal_process_source_t *source;
     const sal_process_opts_t *opts;
     const sal_fields_t *fields;
+    const sal_process_tables_t *tables;
     json_t *raw;        /* our copy: rules may repair it */
     json_t *doc;        /* the processed crash */
     json_t *notes;      /* array of strings */
@@ -18,7 +20,7 @@ typedef struct pass_t {
     sal_error_t *err;
 } pass_t;
 
-/* A rule: NULL, or a fixed text why it failed (it goes into public notes: no data in it). */
+/* A rule: NULL, or a word of ours why it failed (it goes into public notes: no data in it). */
 typedef const char *(*rule_fn)(pass_t *pass);
 
 typedef struct rule_t {
@@ -50,6 +52,10 @@ void rule_set_ref(pass_t *pass, const char *name, const json_t *v);
 
 /* Integer text: optional blanks, sign, ASCII digits, within 64 bits. */
 bool rule_integer(const char *text, int64_t *v);
+/* At most max characters of a text that public notes may show, printable ASCII only. */
+const char *rule_shown(const char *text, size_t max, apr_pool_t *p);
+/* True if a value is nested deeper than the members of a document may be. */
+bool rule_deep(const json_t *v, int levels);
 /* Copy without blanks at both ends. */
 const char *rule_trim(const char *text, apr_pool_t *p);
 const char *rule_lower(const char *text, apr_pool_t *p);

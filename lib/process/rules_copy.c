@@ -12,6 +12,7 @@
 #include "base/json.h"
 
 #define KEY_MAX 100
+#define NOTE_VALUE_MAX 20
 
 /* ---- R1, R2 ---- */
 
@@ -164,23 +165,15 @@ static void copy_boolean(pass_t *pass, const sal_field_t *f, const json_t *v)
     const char *text = json_is_string(v)    ? rule_lower(json_string_value(v), pass->p)
                        : json_is_boolean(v) ? (json_is_true(v) ? "true" : "false")
                                             : sal_json_text(v, pass->p);
-    char shown[24];
-    size_t n = 0;
 
     if (!strcmp(text, "1") || !strcmp(text, "true")) {
         rule_set(pass, f->name, json_true());
     } else if (!strcmp(text, "0") || !strcmp(text, "false")) {
         rule_set(pass, f->name, json_false());
     } else {
-        /* notes are public: a short, printable part of a public annotation, nothing else */
-        for (const char *c = text; *c && n < 20; c++) {
-            if (*c >= ' ' && *c <= '~') {
-                shown[n++] = *c;
-            }
-        }
-        shown[n] = '\0';
+        /* notes are public: a short part of a public annotation, nothing else */
         rule_note(pass, "%s has non-boolean value %s", f->source,
-                  f->is_public ? shown : "\xe2\x80\xa6");
+                  f->is_public ? rule_shown(text, NOTE_VALUE_MAX, pass->p) : "\xe2\x80\xa6");
     }
 }
 
@@ -219,7 +212,9 @@ static void copy_number(pass_t *pass, const sal_field_t *f, const json_t *v)
     double d;
 
     if (json_is_number(v)) {
-        rule_set_ref(pass, f->name, v);
+        rule_set(pass, f->name, json_real(json_number_value(v)));
+    } else if (json_is_boolean(v)) {
+        rule_set(pass, f->name, json_real(json_is_true(v)));
     } else if (json_is_string(v) && number_text(json_string_value(v), pass->p, &d)) {
         rule_set(pass, f->name, json_real(d));
     } else {
@@ -227,29 +222,43 @@ static void copy_number(pass_t *pass, const sal_field_t *f, const json_t *v)
     }
 }
 
+/* Length without white space at the end, as Unicode has it. */
+static size_t without_blanks(const char *text, size_t len)
+{
+    static const char *const wide[] = { "\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80",
+                                        "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf",
+                                        "\xe2\x81\x9f", "\xe3\x80\x80" };
+    size_t was;
+
+    do {
+        was = len;
+        while (len &&
+               (apr_isspace(text[len - 1]) || (text[len - 1] >= 0x1c && text[len - 1] < ' '))) {
+            len--;
+        }
+        for (size_t i = 0; i < sizeof(wide) / sizeof(wide[0]); i++) {
+            size_t n = strlen(wide[i]);
+
+            len -= len >= n && !memcmp(text + len - n, wide[i], n) ? n : 0;
+        }
+        /* U+2000 to U+200A */
+        if (len >= 3 && !memcmp(text + len - 3, "\xe2\x80", 2) &&
+            (unsigned char)text[len - 1] >= 0x80 && (unsigned char)text[len - 1] <= 0x8a) {
+            len -= 3;
+        }
+    } while (len != was);
+    return len;
+}
+
 static void copy_string(pass_t *pass, const sal_field_t *f, const json_t *v)
 {
     const char *text = json_string_value(v);
-    size_t len;
 
-    if (!text) {
+    if (text) {
+        rule_set(pass, f->name, json_stringn(text, without_blanks(text, json_string_length(v))));
+    } else {
         rule_note(pass, "%s has a non-string value", f->source);
-        return;
     }
-    len = json_string_length(v);
-    while (len && (apr_isspace(text[len - 1]) || (text[len - 1] >= 0x1c && text[len - 1] < ' '))) {
-        len--;
-    }
-    rule_set(pass, f->name, json_stringn(text, len));
-}
-
-/* A structured exception must at least have the shape its readers walk. */
-static bool right_shape(const sal_field_t *f, const json_t *v)
-{
-    const json_t *values = sal_json_path(v, "exception.values");
-
-    return json_is_object(v) &&
-           (strcmp(f->name, "java_exception") || !values || json_is_array(values));
 }
 
 static void copy_object(pass_t *pass, const sal_field_t *f, const json_t *v)
@@ -262,7 +271,7 @@ static void copy_object(pass_t *pass, const sal_field_t *f, const json_t *v)
         return;
     }
     v = parsed ? parsed : v;
-    if (!right_shape(f, v)) {
+    if (json_is_null(v) || sal_fields_check_value(pass->fields, f->name, v, pass->p)) {
         rule_note(pass, "%s value is malformed %s", f->source, f->name);
         return;
     }
@@ -344,7 +353,9 @@ const char *rule_SubmittedFromRule(pass_t *pass)
     bool is;
 
     if (infobar) {
-        is = json_is_true(infobar) || (text && (!strcmp(text, "1") || !strcmp(text, "true")));
+        is = json_is_true(infobar) ||
+             (json_is_number(infobar) && json_number_value(infobar) == 1) ||
+             (text && (!strcmp(text, "1") || !strcmp(text, "true")));
         from = is ? "Infobar" : "Unknown";
     } else {
         from = from ? from : "Unknown";

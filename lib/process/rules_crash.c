@@ -103,21 +103,20 @@ const char *rule_AddonsRule(pass_t *pass)
 
 const char *rule_ThemePrettyNameRule(pass_t *pass)
 {
-    static const struct {
-        const char *id, *name;
-    } themes[] = { { "{972ce4c6-7e08-4474-a285-3208198ce6fd}", "default theme" } };
+    size_t n;
+    const table_row_t *themes = table_rows(pass->tables, TABLE_THEME, &n);
     json_t *addons = json_object_get(pass->doc, "addons");
 
     for (size_t i = 0; i < json_array_size(addons); i++) {
         const char *addon = json_string_value(json_array_get(addons, i));
 
-        for (size_t k = 0; addon && k < sizeof(themes) / sizeof(themes[0]); k++) {
-            size_t len = strlen(themes[k].id);
+        for (size_t k = 0; addon && k < n; k++) {
+            size_t len = strlen(themes[k].key);
 
-            if (!strncmp(addon, themes[k].id, len) && (!addon[len] || addon[len] == ':')) {
+            if (!strncmp(addon, themes[k].key, len) && (!addon[len] || addon[len] == ':')) {
                 json_array_set_new(
                     addons, i,
-                    json_string(apr_pstrcat(pass->p, themes[k].id, " (", themes[k].name, ")",
+                    json_string(apr_pstrcat(pass->p, themes[k].key, " (", themes[k].value, ")",
                                             addon + len, NULL)));
                 break;
             }
@@ -128,18 +127,35 @@ const char *rule_ThemePrettyNameRule(pass_t *pass)
 
 /* ---- R26, R27 ---- */
 
+/* Decimal, up to 64 bits without a sign. */
+static bool address_of(const char *text, uint64_t *address, apr_pool_t *p)
+{
+    const char *s = rule_trim(text, p);
+
+    s += *s == '+';
+    *address = 0;
+    for (const char *c = s; *c; c++) {
+        if (!apr_isdigit(*c) || __builtin_mul_overflow(*address, 10, address) ||
+            __builtin_add_overflow(*address, (uint64_t)(*c - '0'), address)) {
+            return false;
+        }
+    }
+    return *s != '\0';
+}
+
 const char *rule_PHCRule(pass_t *pass)
 {
     const char *kind = rule_raw(pass, "PHCKind"), *text;
+    uint64_t address;
     int64_t n;
 
     if (!kind) {
         return NULL;
     }
     rule_set_text(pass, "phc_kind", kind);
-    if ((text = rule_raw(pass, "PHCBaseAddress")) && rule_integer(text, &n) && n >= 0) {
+    if ((text = rule_raw(pass, "PHCBaseAddress")) && address_of(text, &address, pass->p)) {
         rule_set_text(pass, "phc_base_address",
-                      apr_psprintf(pass->p, "0x%" APR_UINT64_T_HEX_FMT, (apr_uint64_t)n));
+                      apr_psprintf(pass->p, "0x%" APR_UINT64_T_HEX_FMT, (apr_uint64_t)address));
     }
     if ((text = rule_raw(pass, "PHCUsableSize")) && rule_integer(text, &n)) {
         rule_set_int(pass, "phc_usable_size", n);
@@ -220,6 +236,13 @@ static const char *type_name(const json_t *v)
     }
 }
 
+/* What other languages take for false. */
+static bool is_nothing(const json_t *v)
+{
+    return json_is_false(v) || (json_is_number(v) && json_number_value(v) == 0) ||
+           (json_is_array(v) && !json_array_size(v)) || (json_is_object(v) && !json_object_size(v));
+}
+
 const char *rule_MacBootArgsRule(pass_t *pass)
 {
     const json_t *args = rule_dump(pass, "mac_boot_args");
@@ -231,7 +254,7 @@ const char *rule_MacBootArgsRule(pass_t *pass)
             rule_set_text(pass, "mac_boot_args", text);
             rule_set(pass, "has_mac_boot_args", json_true());
         }
-    } else if (args && !json_is_false(args)) {
+    } else if (args && !is_nothing(args)) {
         rule_note(pass, "MacBootArgsRule: mac_boot_args is %s and not str", type_name(args));
     }
     return NULL;
@@ -250,12 +273,12 @@ const char *rule_MacCrashInfoRule(pass_t *pass)
 
 const char *rule_MozCrashReasonRule(pass_t *pass)
 {
-    static const char *const leaky[] = { "Failed to load module", "byte index",
-                                         "do not use eval with system privileges" };
+    size_t n;
+    const table_row_t *leaky = table_rows(pass->tables, TABLE_CRASH_REASON, &n);
     const char *reason = rule_raw_set(pass, "MozCrashReason"), *shown = reason;
 
-    for (size_t i = 0; reason && i < sizeof(leaky) / sizeof(leaky[0]); i++) {
-        if (rule_starts(reason, leaky[i])) {
+    for (size_t i = 0; reason && i < n; i++) {
+        if (rule_starts(reason, leaky[i].key)) {
             shown = "sanitized--see moz_crash_reason_raw";
         }
     }
@@ -321,21 +344,20 @@ const char *rule_ReportTypeRule(pass_t *pass)
 const char *rule_DistributionIdRule(pass_t *pass)
 {
     const char *id = rule_raw_set(pass, "DistributionID");
-    const char *environment = rule_raw(pass, "TelemetryEnvironment");
-    const json_t *partner;
-    json_t *parsed;
+    const char *text = rule_raw(pass, "TelemetryEnvironment");
+    const json_t *environment = json_object_get(pass->raw, "TelemetryEnvironment"), *partner;
+    json_t *parsed = NULL;
 
-    if (!id && environment) {
-        if (sal_json_parse(&parsed, environment, strlen(environment), pass->p, NULL)) {
-            id = "unknown";
-        } else if (!(partner = sal_json_path(parsed, "partner.distributionId"))) {
-            id = "unknown";
-        } else {
-            id = json_string_length(partner) ? json_string_value(partner) : NULL;
+    if (!id) {
+        if (text && sal_json_parse(&parsed, text, strlen(text), pass->p, NULL) == APR_SUCCESS) {
+            environment = parsed;
         }
-    } else if (!id) {
-        id = "unknown";
+        partner = sal_json_path(environment, "partner.distributionId");
+        id = partner ? json_string_value(partner) : "unknown";
     }
-    rule_set_text(pass, "distribution_id", id ? id : "mozilla");
+    if (!id || !*id) {
+        id = table_value(pass->tables, TABLE_DISTRIBUTION, "default");
+    }
+    rule_set_text(pass, "distribution_id", id ? id : "unknown");
     return NULL;
 }

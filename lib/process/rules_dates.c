@@ -5,9 +5,11 @@
 
 #include <string.h>
 #include <apr_strings.h>
+#include "base/json.h"
 #include "base/text.h"
 
 #define TIME_DIGITS 10
+#define VALUE_SHOWN 20 /* characters, in notes */
 
 /* Seconds of the collector's acceptance; 0 if it cannot be read. A missing zone is UTC. */
 static int64_t submitted_epoch(const char *text)
@@ -28,7 +30,7 @@ static int64_t crash_epoch(pass_t *pass, int64_t submitted)
     }
     if (!json_is_string(v)) {
         rule_note(pass, "WARNING: raw_crash[CrashTime] contains unexpected value: %s; not a text",
-                  json_is_number(v) ? "number" : "object");
+                  rule_shown(sal_json_text(v, pass->p), VALUE_SHOWN, pass->p));
         return submitted;
     }
     if (!rule_integer(apr_pstrndup(pass->p, json_string_value(v), TIME_DIGITS), &n)) {
@@ -36,6 +38,11 @@ static int64_t crash_epoch(pass_t *pass, int64_t submitted)
         return 0;
     }
     return n;
+}
+
+static int64_t whole(double d)
+{
+    return d > -9e18 && d < 9e18 ? (int64_t)d : 0;
 }
 
 /* Integer annotation, or the fallback if it is absent, or 0 with a note. */
@@ -47,8 +54,8 @@ static int64_t epoch_of(pass_t *pass, const char *name, int64_t fallback)
     if (!v) {
         return fallback;
     }
-    if (json_is_integer(v)) {
-        return json_integer_value(v);
+    if (json_is_number(v)) {
+        return json_is_integer(v) ? json_integer_value(v) : whole(json_real_value(v));
     }
     if (!json_is_string(v) || !rule_integer(json_string_value(v), &n)) {
         rule_note(pass, "non-integer value of \"%s\"", name);
@@ -61,7 +68,7 @@ static bool is_decimal(const char *text, apr_pool_t *p)
 {
     const char *s = rule_trim(text, p);
 
-    s += *s == '-' || *s == '+';
+    s += *s == '+';
     return *s && !s[strspn(s, "0123456789")];
 }
 
@@ -97,7 +104,7 @@ const char *rule_DatesAndTimesRule(pass_t *pass)
     int64_t accepted, crash, startup, install, uptime;
 
     if (!submitted) {
-        return "submitted_timestamp is missing";
+        return "KeyError";
     }
     rule_set_text(pass, "submitted_timestamp", submitted);
     rule_set_text(pass, "date_processed", submitted);

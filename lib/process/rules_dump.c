@@ -26,12 +26,33 @@ static const char *module_label(const json_t *module)
     return name ? name : "unknown";
 }
 
-/* Host part of a URL, "" if it has none. */
+/* Host of a URL in lower case, "" if it has none or one with a password. */
 static const char *host_of(const char *url, apr_pool_t *p)
 {
     const char *host = strstr(url, "://");
+    size_t len = host ? strcspn(host + 3, "/?#") : 0;
 
-    return host ? apr_pstrmemdup(p, host + 3, strcspn(host + 3, "/?#")) : "";
+    if (!host || memchr(host + 3, '@', len)) {
+        return "";
+    }
+    return rule_lower(apr_pstrmemdup(p, host + 3, strcspn(host + 3, ":/?#")), p);
+}
+
+/* "own", "as-is", or NULL for a host that nobody named; its subdomains are meant, too. */
+static const char *host_use(const pass_t *pass, const char *host)
+{
+    size_t n, len = strlen(host);
+    const table_row_t *row = table_rows(pass->tables, TABLE_SYMBOL_HOST, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        size_t tail = strlen(row[i].key);
+
+        if (len >= tail && !strcmp(host + len - tail, row[i].key) &&
+            (len == tail || host[len - tail - 1] == '.')) {
+            return row[i].value;
+        }
+    }
+    return NULL;
 }
 
 const char *rule_ModuleURLRewriteRule(pass_t *pass)
@@ -40,14 +61,15 @@ const char *rule_ModuleURLRewriteRule(pass_t *pass)
 
     for (size_t i = 0; i < json_array_size(modules); i++) {
         json_t *module = json_array_get(modules, i);
-        const char *url = sal_json_str(module, "symbol_url");
+        const char *url = sal_json_str(module, "symbol_url"), *use;
 
         if (!url || !*url) {
             continue;
         }
-        if (strstr(host_of(url, pass->p), "symbols.mozilla.org")) {
+        use = host_use(pass, host_of(url, pass->p));
+        if (use && !strcmp(use, "own")) {
             json_object_set_new(module, "symbol_url", json_stringn(url, strcspn(url, "?")));
-        } else {
+        } else if (!use) {
             /* other hosts are the operator's own: their names are nobody's business */
             rule_note(pass, "Redacting symbol url for module %s", module_label(module));
             json_object_set_new(module, "symbol_url", json_null());
@@ -252,7 +274,7 @@ const char *rule_TopMostFilesRule(pass_t *pass)
         }
         file = file ? file : source_of(frame);
     }
-    if (frames) {
+    if (file) {
         rule_set_ref(pass, "topmost_filenames", file);
     }
     return NULL;
@@ -265,22 +287,22 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static void set_list(pass_t *pass, const char *field, apr_array_header_t *list)
+static void set_list(pass_t *pass, const char *field, apr_array_header_t *list, bool distinct)
 {
-    apr_array_header_t *distinct = apr_array_make(pass->p, list->nelts, sizeof(const char *));
+    apr_array_header_t *kept = apr_array_make(pass->p, list->nelts, sizeof(const char *));
     const char *last = NULL;
 
     qsort(list->elts, (size_t)list->nelts, sizeof(const char *), by_text);
     for (int i = 0; i < list->nelts; i++) {
         const char *text = APR_ARRAY_IDX(list, i, const char *);
 
-        if (!last || strcmp(text, last)) {
-            APR_ARRAY_PUSH(distinct, const char *) = text;
+        if (!distinct || !last || strcmp(text, last)) {
+            APR_ARRAY_PUSH(kept, const char *) = text;
         }
         last = text;
     }
-    if (distinct->nelts) {
-        rule_set_text(pass, field, apr_array_pstrcat(pass->p, distinct, ';'));
+    if (kept->nelts) {
+        rule_set_text(pass, field, apr_array_pstrcat(pass->p, kept, ';'));
     }
 }
 
@@ -299,11 +321,11 @@ static const char *only(const char *text, bool hex, apr_pool_t *p)
 
 static const json_t *module_named(const json_t *modules, const char *name)
 {
-    for (size_t i = 0; i < json_array_size(modules); i++) {
+    for (size_t i = json_array_size(modules); i-- > 0;) {
         const char *file = sal_json_str(json_array_get(modules, i), "filename");
 
         if (file && !strcmp(file, name)) {
-            return json_array_get(modules, i);
+            return json_array_get(modules, i); /* of several the last counts */
         }
     }
     return NULL;
@@ -327,7 +349,7 @@ const char *rule_ModulesInStackRule(pass_t *pass)
             apr_pstrcat(pass->p, only(name, false, pass->p), "/",
                         only(sal_json_str(module, "debug_id"), true, pass->p), NULL);
     }
-    set_list(pass, "modules_in_stack", list);
+    set_list(pass, "modules_in_stack", list, true);
     return NULL;
 }
 
@@ -353,18 +375,19 @@ const char *rule_MissingSymbolsRule(pass_t *pass)
     for (size_t i = 0; i < json_array_size(modules); i++) {
         const json_t *m = json_array_get(modules, i);
         const char *file = sal_json_str(m, "filename"), *version = sal_json_str(m, "version");
-        const char *id = sal_json_str(m, "debug_id"), *code = sal_json_str(m, "code_id");
+        const char *id = sal_json_str(m, "debug_id");
+        const char *code = only(sal_json_str(m, "code_id"), true, pass->p);
 
         if (!file || !*file || !json_is_true(json_object_get(m, "missing_symbols"))) {
             continue;
         }
         APR_ARRAY_PUSH(list, const char *) =
-            apr_pstrcat(pass->p, escape_slash(file, pass->p), "/",
+            apr_pstrcat(pass->p, only(file, false, pass->p), "/",
                         version && *version ? escape_slash(version, pass->p) : "None", "/",
-                        id && *id ? id : "000000000000000000000000000000000",
-                        code && *code ? "/" : "", code ? code : "", NULL);
+                        id ? only(id, true, pass->p) : "000000000000000000000000000000000",
+                        *code ? "/" : "", code, NULL);
     }
-    set_list(pass, "missing_symbols", list);
+    set_list(pass, "missing_symbols", list, false);
     return NULL;
 }
 

@@ -50,11 +50,11 @@ static const char *public_trace(const char *text, apr_pool_t *p)
             out = rule_trim(apr_pstrmemdup(p, line, strcspn(line, ":")), p);
             continue;
         }
-        if (is_nested(line, p)) {
-            break;
-        }
         if (!in_frames && !rule_starts(line, FRAME)) {
             continue; /* the message goes on */
+        }
+        if (in_frames && is_nested(line, p)) {
+            break;
         }
         in_frames = true;
         if (*line != '\t') {
@@ -62,7 +62,7 @@ static const char *public_trace(const char *text, apr_pool_t *p)
         }
         out = apr_pstrcat(p, out, "\n", line, NULL);
     }
-    return out && in_frames ? out : NULL;
+    return in_frames ? out : apr_pstrcat(p, out ? out : "", "\n", NULL);
 }
 
 const char *rule_JavaStackTraceRule(pass_t *pass)

@@ -10,25 +10,45 @@
 
 /* ---- R40 ---- */
 
-static bool one_of(const char *text, const char *a, const char *b)
+/* True if a word stands in a list whose words are parted by a character. */
+static bool listed(const char *list, char by, const char *word)
 {
-    return text && (!strcmp(text, a) || !strcmp(text, b));
-}
+    size_t len = strlen(word);
 
-/* Is the name in a list between blanks? */
-static bool listed(const char *name, const char *list)
-{
-    size_t n = name ? strlen(name) : 0;
-
-    while (n && *list) {
-        size_t one = strcspn(list, " \t");
-
-        if (one == n && !memcmp(list, name, n)) {
+    for (const char *at = list; at && len; at = strchr(at, by)) {
+        at += *at == by;
+        if (!strncmp(at, word, len) && (at[len] == by || !at[len])) {
             return true;
         }
-        list += one + strspn(list + one, " \t");
     }
     return false;
+}
+
+/* Betas of which products are looked up: salvage.conf may say so shortly, else a table does. */
+static bool is_beta(const pass_t *pass, const char *product, const char *channel)
+{
+    const char *products = pass->opts->beta_products;
+
+    if (products) {
+        return listed(products, ' ', product) && listed("beta,aurora", ',', channel);
+    }
+    return listed(table_value(pass->tables, TABLE_BETA_PRODUCT, product), ',', channel);
+}
+
+/* The name under which a build is looked up. */
+static const char *lookup_name(const pass_t *pass, const char *product, const char *channel,
+                               const char *build)
+{
+    size_t n;
+    const table_row_t *row = table_rows(pass->tables, TABLE_BETA_RENAME, &n);
+    const char *prefix = apr_pstrcat(pass->p, product, ":", channel, ":", NULL);
+
+    for (size_t i = 0; i < n; i++) {
+        if (rule_starts(row[i].key, prefix) && strcmp(build, row[i].key + strlen(prefix)) > 0) {
+            return row[i].value;
+        }
+    }
+    return product;
 }
 
 const char *rule_BetaVersionRule(pass_t *pass)
@@ -38,19 +58,16 @@ const char *rule_BetaVersionRule(pass_t *pass)
     const char *channel = rule_text(pass, "release_channel"), *known = NULL;
     const char *version = rule_text(pass, "version");
 
-    if (!listed(product, opts->beta_products ? opts->beta_products : "Firefox Thunderbird") ||
-        !channel || !one_of(rule_lower(channel, pass->p), "beta", "aurora")) {
+    if (!product || !channel) {
         return NULL;
     }
-    if (!version) {
-        return "version is missing";
-    }
     channel = rule_lower(channel, pass->p);
-    if (build && *build && opts->version) {
-        bool developer = !strcmp(product, "Firefox") && !strcmp(channel, "aurora") &&
-                         strcmp(build, "20170601") > 0;
-
-        known = opts->version(developer ? "DevEdition" : product, channel, build,
+    if (!is_beta(pass, product, channel)) {
+        return NULL;
+    }
+    build = build ? rule_trim(build, pass->p) : "";
+    if (*build && opts->version) {
+        known = opts->version(lookup_name(pass, product, channel, build), channel, build,
                               opts->version_baton, pass->p);
         rule_count(pass, "betaversionrule.lookup", known ? "result:success" : "result:fail");
     }
@@ -58,10 +75,13 @@ const char *rule_BetaVersionRule(pass_t *pass)
         rule_set_text(pass, "version", known);
         return NULL;
     }
+    if (!version) {
+        return "KeyError";
+    }
     rule_note(pass,
               "release channel is %s but no version data was found - added \"b0\" suffix "
               "to version number",
-              rule_text(pass, "release_channel"));
+              channel);
     rule_set_text(pass, "version", apr_pstrcat(pass->p, version, "b0", NULL));
     return NULL;
 }

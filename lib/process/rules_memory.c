@@ -10,6 +10,7 @@
 
 #define REPORT "memory_report"
 #define REPORT_MAX 20971520
+#define REPORT_DEPTH 64
 #define COMPRESSED_MAX (64 << 20)
 
 /* ---- R25 ---- */
@@ -63,12 +64,29 @@ static bool has_report(const pass_t *pass)
     return false;
 }
 
+/* What a client put in place of a report, or NULL. */
+static const char *said_error(const json_t *report, apr_pool_t *p)
+{
+    const json_t *error = json_object_get(report, "ERROR");
+    bool nothing = !error || json_is_null(error) || json_is_false(error) ||
+                   (json_is_string(error) && !json_string_length(error)) ||
+                   (json_is_number(error) && json_number_value(error) == 0) ||
+                   ((json_is_object(error) || json_is_array(error)) && !json_object_size(error) &&
+                    !json_array_size(error));
+
+    if (nothing) {
+        return NULL;
+    }
+    return json_is_string(error) ? json_string_value(error) : sal_json_text(error, p);
+}
+
 const char *rule_OutOfMemoryBinaryRule(pass_t *pass)
 {
     sal_error_t err = { .message = "" };
     const char *why;
     sal_span_t packed;
     json_t *report;
+    const char *said;
     size_t size;
     char *text;
 
@@ -89,6 +107,12 @@ const char *rule_OutOfMemoryBinaryRule(pass_t *pass)
                                         size, REPORT_MAX));
     } else if (sal_json_parse(&report, text, size, pass->p, &err) != APR_SUCCESS) {
         report_error(pass, apr_psprintf(pass->p, "error in json for " REPORT ": %s", err.message));
+    } else if (!json_is_object(report) || rule_deep(report, REPORT_DEPTH)) {
+        report_error(pass,
+                     apr_psprintf(pass->p, "error in json for " REPORT ": %s",
+                                  json_is_object(report) ? "nested too deep" : "not an object"));
+    } else if ((said = said_error(report, pass->p)) != NULL) {
+        rule_set_text(pass, "memory_report_error", said); /* the client could not make one */
     } else {
         rule_set_ref(pass, REPORT, report);
     }

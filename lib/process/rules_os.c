@@ -30,6 +30,9 @@ const char *rule_CPUInfoRule(pass_t *pass)
 
     copy_system(pass, "cpu_info", "cpu_info", json_string("unknown"));
     copy_system(pass, "cpu_count", "cpu_count", json_integer(0));
+    if (!json_is_integer(json_object_get(pass->doc, "cpu_count"))) {
+        rule_set_int(pass, "cpu_count", 0);
+    }
     copy_system(pass, "cpu_arch", "cpu_arch", json_string("unknown"));
     if (microcode) {
         rule_set_ref(pass, "cpu_microcode_version", microcode);
@@ -39,20 +42,14 @@ const char *rule_CPUInfoRule(pass_t *pass)
 
 const char *rule_AndroidCPUInfoRule(pass_t *pass)
 {
-    static const char *const names[][2] = { { "armeabi-v7a", "arm" },
-                                            { "arm64-v8a", "arm64" },
-                                            { "x86_64", "amd64" } };
     const char *arch = rule_text(pass, "cpu_arch"), *abi = rule_raw(pass, "Android_CPU_ABI");
+    const char *known;
 
     if (!arch || strcmp(arch, "unknown") || !abi) {
         return NULL;
     }
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (!strcmp(abi, names[i][0])) {
-            abi = names[i][1];
-        }
-    }
-    rule_set_text(pass, "cpu_arch", abi);
+    known = table_value(pass->tables, TABLE_ANDROID_ABI, abi);
+    rule_set_text(pass, "cpu_arch", known ? known : abi);
     return NULL;
 }
 
@@ -86,6 +83,13 @@ const char *rule_AndroidOSInfoRule(pass_t *pass)
     return NULL;
 }
 
+static bool may_be_null(const pass_t *pass, const char *field)
+{
+    const sal_field_t *f = sal_fields_find(pass->fields, field);
+
+    return f && f->nullable && json_object_get(pass->doc, field);
+}
+
 /* Reports without a dump say in annotations what the dump would have said. */
 const char *rule_PlatformInfoRule(pass_t *pass)
 {
@@ -106,7 +110,7 @@ const char *rule_PlatformInfoRule(pass_t *pass)
         said = said ? rule_trim(said, pass->p) : "";
         if (*said) {
             rule_set_text(pass, from[i].field, said);
-        } else if (!now) {
+        } else if (!now && !may_be_null(pass, from[i].field)) {
             rule_set_text(pass, from[i].field, from[i].sentinel);
         }
     }
@@ -115,63 +119,84 @@ const char *rule_PlatformInfoRule(pass_t *pass)
 
 /* ---- R41 ---- */
 
-/* "MAJOR.MINOR" at the start; *rest behind it. */
-static bool version_pair(const char *text, int64_t *major, int64_t *minor, const char **rest)
+/* "MAJOR.MINOR" at the start, and ".BUILD" if it is there (else 0). */
+static bool version_of(int64_t number[3], const char *text)
 {
     char *end;
 
+    number[2] = 0;
     if (!text || !apr_isdigit(*text)) {
         return false;
     }
-    *major = strtoll(text, &end, 10);
+    number[0] = strtoll(text, &end, 10);
     if (*end != '.' || !apr_isdigit(end[1])) {
         return false;
     }
-    *minor = strtoll(end + 1, &end, 10);
-    *rest = end;
+    number[1] = strtoll(end + 1, &end, 10);
+    if (*end == '.' && apr_isdigit(end[1])) {
+        number[2] = strtoll(end + 1, NULL, 10);
+    }
     return true;
 }
 
-static const char *windows_name(const char *name, const char *version)
+/* Of the lines for a version that with the highest build that is not above it. */
+static const char *windows_name(const pass_t *pass, const char *name, const char *version)
 {
-    static const struct {
-        int64_t major, minor;
-        const char *name;
-    } known[] = {
-        { 3, 5, "Windows NT" },          { 4, 0, "Windows NT" },    { 4, 1, "Windows 98" },
-        { 4, 9, "Windows Me" },          { 5, 0, "Windows 2000" },  { 5, 1, "Windows XP" },
-        { 5, 2, "Windows Server 2003" }, { 6, 0, "Windows Vista" }, { 6, 1, "Windows 7" },
-        { 6, 2, "Windows 8" },           { 6, 3, "Windows 8.1" },   { 10, 0, "Windows 10" },
-    };
-    int64_t major, minor;
-    const char *rest;
+    size_t n;
+    const table_row_t *row = table_rows(pass->tables, TABLE_WINDOWS, &n), *best = NULL;
+    const char *other = table_value(pass->tables, TABLE_WINDOWS, "other");
+    int64_t v[3];
 
-    if (!version_pair(version, &major, &minor, &rest)) {
+    if (!version_of(v, version)) {
         return name;
     }
-    if (major == 10 && minor == 0 && *rest == '.' && strtoll(rest + 1, NULL, 10) >= 21996) {
-        return "Windows 11";
-    }
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (known[i].major == major && known[i].minor == minor) {
-            return known[i].name;
+    for (size_t i = 0; i < n; i++) {
+        const int64_t *at = row[i].number;
+
+        if (at[0] == v[0] && at[1] == v[1] && at[2] <= v[2] && strcmp(row[i].key, "other") &&
+            (!best || at[2] > best->number[2])) {
+            best = &row[i];
         }
     }
-    return "Windows Unknown";
+    return best ? best->value : other ? other : name;
 }
 
-static const char *mac_name(const char *name, const char *version, apr_pool_t *p)
+/* The name with the version's numbers in place of MAJOR and MINOR. */
+static const char *fill_in(const char *name, const int64_t v[3], apr_pool_t *p)
 {
-    int64_t major, minor;
-    const char *rest;
+    const char *out = "";
 
-    if (!version_pair(version, &major, &minor, &rest)) {
+    while (*name) {
+        bool major = rule_starts(name, "MAJOR"), minor = rule_starts(name, "MINOR");
+
+        if (major || minor) {
+            out = apr_psprintf(p, "%s%" APR_INT64_T_FMT, out, (apr_int64_t)v[minor]);
+            name += strlen("MAJOR");
+        } else {
+            out = apr_psprintf(p, "%s%c", out, *name++);
+        }
+    }
+    return out;
+}
+
+static const char *mac_name(const pass_t *pass, const char *name, const char *version)
+{
+    size_t n;
+    const table_row_t *row = table_rows(pass->tables, TABLE_MACOS, &n);
+    const char *other = table_value(pass->tables, TABLE_MACOS, "other");
+    int64_t v[3];
+
+    if (!version_of(v, version)) {
         return name;
     }
-    if (major >= 11) {
-        return apr_psprintf(p, "macOS %" APR_INT64_T_FMT, major);
+    for (size_t i = 0; i < n; i++) {
+        int64_t major = row[i].number[0];
+
+        if (strcmp(row[i].key, "other") && (v[0] == major || (row[i].later && v[0] > major))) {
+            return fill_in(row[i].value, v, pass->p);
+        }
     }
-    return major == 10 ? apr_psprintf(p, "OS X 10.%" APR_INT64_T_FMT, minor) : "OS X Unknown";
+    return other ? other : name;
 }
 
 static const char *linux_name(const pass_t *pass)
@@ -192,9 +217,9 @@ const char *rule_OSPrettyVersionRule(pass_t *pass)
     const char *pretty = name ? name : "Unknown";
 
     if (rule_starts(name, "Windows")) {
-        pretty = windows_name(name, version);
+        pretty = windows_name(pass, name, version);
     } else if (name && !strcmp(name, "Mac OS X")) {
-        pretty = mac_name(name, version, pass->p);
+        pretty = mac_name(pass, name, version);
     } else if (name && !strcmp(name, "Linux")) {
         pretty = linux_name(pass);
     } else if (name && !strcmp(name, "Android")) {

@@ -7,11 +7,15 @@
 #include "process/rule.h"
 
 #include <string.h>
+#include <apr_lib.h>
 #include <apr_strings.h>
+#include "base/json.h"
 
 #define MAIN_DUMP "upload_file_minidump"
 #define BROWSER_DUMP "upload_file_minidump_browser"
 #define LOG_LINES 10
+#define OUTPUT_DEPTH 64
+#define OUTPUT_SHOWN 200
 #define DUMP_MAX (APR_UINT64_C(2) << 30)
 
 /* Names of errors that a walker's log may begin with and that then become the status. */
@@ -52,7 +56,9 @@ static const char *tail_of(const char *log, apr_pool_t *p)
     lines = at > log && at[-1] == '\n' ? LOG_LINES + 1 : LOG_LINES;
     while (at > log) {
         if (*--at == '\n' && --lines == 0) {
-            return apr_pstrcat(p, "...", at, NULL);
+            size_t len = strlen(at);
+
+            return apr_pstrcat(p, "...", apr_pstrmemdup(p, at, len - (at[len - 1] == '\n')), NULL);
         }
     }
     return log;
@@ -79,28 +85,51 @@ static const char *logged_error(const char *log, apr_pool_t *p)
     return NULL;
 }
 
-static const char *note_failure(pass_t *pass, const sal_walk_result_t *walk)
+/* What a walk that did not end well is called. */
+static void note_failure(pass_t *pass, const sal_walk_result_t *walk, const char *status)
 {
     if (walk->timed_out) {
         rule_note(pass, "MinidumpStackwalkRule: minidump-stackwalk: timeout (SIGKILL)");
     } else if (walk->exit_code == -6) {
         rule_note(pass, "MinidumpStackwalkRule: minidump-stackwalk: timeout (SIGABRT)");
     } else {
-        rule_note(pass, "MinidumpStackwalkRule: minidump-stackwalk: failed: %d: unknown error",
-                  walk->exit_code);
+        rule_note(pass, "MinidumpStackwalkRule: minidump-stackwalk: failed: %d: %s",
+                  walk->exit_code, status);
     }
-    return "unknown error";
+}
+
+/* The document of a walk that has one: a new reference. */
+static json_t *walk_document(pass_t *pass, const sal_walk_result_t *walk)
+{
+    if (walk->exit_code || walk->timed_out) {
+        return json_object();
+    }
+    if (walk->not_json) {
+        rule_note(pass, "salvaged: non-json output: %s", walk->not_json);
+        return json_object();
+    }
+    if (walk->doc && (!json_is_object(walk->doc) || rule_deep(walk->doc, OUTPUT_DEPTH))) {
+        rule_note(pass, "MinidumpStackwalkRule: minidump-stackwalk produced unexpected output: %s",
+                  rule_shown(sal_json_text(walk->doc, pass->p), OUTPUT_SHOWN, pass->p));
+        return json_object();
+    }
+    return walk->doc ? json_incref(walk->doc) : json_object();
 }
 
 /* What a walk leaves in the document, in `out`: the document itself or one of a second dump. */
 static void store_walk(pass_t *pass, json_t *out, const char *name, const sal_walk_result_t *walk)
 {
     const char *log = tail_of(walk->log ? walk->log : "", pass->p);
-    bool good = walk->exit_code == 0 && !walk->timed_out && json_is_object(walk->doc);
-    const char *status = good ? walk->status : note_failure(pass, walk);
+    json_t *doc = walk_document(pass, walk);
+    const char *status = sal_json_str(doc, "status");
     const char *logged = logged_error(log, pass->p);
+    bool good = status && !strcmp(status, "OK");
 
-    json_object_set_new(out, "json_dump", good ? json_incref(walk->doc) : json_object());
+    status = status ? apr_pstrdup(pass->p, status) : "unknown error";
+    if (!good) {
+        note_failure(pass, walk, status);
+    }
+    json_object_set_new(out, "json_dump", doc);
     json_object_set_new(out, "mdsw_return_code",
                         json_integer(walk->timed_out ? -9 : walk->exit_code));
     if (logged && (!strcmp(status, "OK") || !strcmp(status, "unknown error"))) {
@@ -147,7 +176,7 @@ static apr_status_t read_dump(sal_span_t *dump, pass_t *pass, const char *name, 
 /* Reads and walks one dump. False: the pass must not go on (pass->fatal). */
 static bool walk_dump(pass_t *pass, json_t *out, const char *name)
 {
-    sal_walk_result_t walk = { .status = "unknown error", .log = "" };
+    sal_walk_result_t walk = { .log = "" };
     sal_error_t err = { .message = "" };
     sal_span_t dump;
     apr_pool_t *p;
@@ -194,6 +223,17 @@ static void store_second(pass_t *pass, const char *name, json_t *walked)
     json_object_set_new(others, name, walked);
 }
 
+/* Names come from clients; the collector lets others pass, but nothing is made of them. */
+static bool walkable(const char *name)
+{
+    for (const char *c = name; *c; c++) {
+        if ((unsigned char)*c > '~' || (!apr_isalnum(*c) && *c != '_' && *c != '-')) {
+            return false;
+        }
+    }
+    return rule_starts(name, MAIN_DUMP);
+}
+
 const char *rule_MinidumpStackwalkRule(pass_t *pass)
 {
     rule_set(pass, "additional_minidumps", json_array());
@@ -204,13 +244,13 @@ const char *rule_MinidumpStackwalkRule(pass_t *pass)
     for (const char *const *name = pass->source->dumps; *name; name++) {
         json_t *walked;
 
-        if (!rule_starts(*name, MAIN_DUMP)) {
+        if (!walkable(*name)) {
             continue;
         }
         walked = strcmp(*name, MAIN_DUMP) ? json_object() : json_incref(pass->doc);
         if (!walk_dump(pass, walked, *name)) {
             json_decref(walked);
-            return "walk abandoned";
+            return "WalkAbandoned";
         }
         if (walked != pass->doc) {
             store_second(pass, *name, walked);

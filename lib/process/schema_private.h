@@ -13,6 +13,7 @@
 #define FIELD_DEPTH 64
 
 typedef struct field_pattern_t {
+    const char *text;
     pcre2_code *code;
     struct field_node_t *node;
     struct field_pattern_t *next;

@@ -43,18 +43,22 @@ static apr_status_t pattern_node(field_node_t **out, field_node_t *parent, const
 {
     field_pattern_t **at = &parent->patterns;
     PCRE2_SIZE where;
+    pcre2_code *code;
     int rc;
-    pcre2_code *code =
-        pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF, &rc, &where, NULL);
 
+    for (; *at; at = &(*at)->next) {
+        if (!strcmp((*at)->text, text)) {
+            *out = (*at)->node;
+            return APR_SUCCESS;
+        }
+    }
+    code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF, &rc, &where, NULL);
     if (!code) {
         return fault(b, f, "the pattern in its name is no regular expression");
     }
     apr_pool_cleanup_register(b->p, code, free_code, apr_pool_cleanup_null);
-    while (*at) {
-        at = &(*at)->next;
-    }
     *at = apr_pcalloc(b->p, sizeof(**at));
+    (*at)->text = text;
     (*at)->code = code;
     (*at)->node = *out = make_node(b, OBJECT);
     return APR_SUCCESS;

@@ -1,6 +1,6 @@
 /*
- * The pipeline: cases of tests/unit/process_cases.json (raw crash, dumps, what the walker says ->
- * fields, notes), then what needs code: history, overlay, truncation, gzip, reduction, stubs.
+ * The pipeline and its data files, as far as that needs code: overlay, refusals, field lists,
+ * reduction, tables, stubs. What rules do is in tests/data/rules (test_rules.c).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 #include <cmocka.h>
 #include <apr_general.h>
 #include <apr_strings.h>
-#include <zlib.h>
+#include <apr_tables.h>
 #include "base/json.h"
 #include "base/log.h"
 #include "process/process.h"
@@ -24,6 +24,7 @@
 static apr_pool_t *pool;
 static sal_siglists_t *lists;
 static sal_process_opts_t opts;
+static apr_array_header_t *made; /* files */
 
 /* ---- a crash in memory and a walker that says what the case says ---- */
 
@@ -51,7 +52,7 @@ static apr_status_t fake_walk(sal_walk_result_t *out, sal_span_t dump, const jso
 {
     fake_t *fake = baton;
     const json_t *walk = json_object_get(fake->test, "walk");
-    const char *log = sal_json_str(walk, "log"), *status = sal_json_str(walk, "status");
+    const char *log = sal_json_str(walk, "log");
 
     (void)p;
     assert_true(dump.size > 0);
@@ -65,7 +66,6 @@ static apr_status_t fake_walk(sal_walk_result_t *out, sal_span_t dump, const jso
         .doc = json_deep_copy(json_object_get(walk, "doc")),
         .exit_code = (int)json_integer_value(json_object_get(walk, "exit_code")),
         .timed_out = (int)json_integer_value(json_object_get(walk, "timed_out")),
-        .status = status ? status : "unknown error",
         .log = log ? log : "",
     };
     return APR_SUCCESS;
@@ -110,103 +110,12 @@ static apr_status_t run_fake(json_t **doc, fake_t *fake, const char *ruleset,
     return rv;
 }
 
-static json_t *run(const json_t *test)
-{
-    fake_t fake = { .test = test };
-    json_t *doc = NULL, *want;
-    const char *key;
-
-    assert_int_equal(run_fake(&doc, &fake, "default", NULL), APR_SUCCESS);
-    json_object_foreach(json_object_get(test, "walker_sees"), key, want)
-    {
-        assert_true(json_equal(json_object_get(fake.seen, key), want));
-    }
-    json_decref(fake.seen);
-    return sal_json_own(doc, pool);
-}
-
 static json_t *parse(const char *text)
 {
     json_t *v = json_loads(text, JSON_ALLOW_NUL, NULL);
 
     assert_non_null(v);
     return sal_json_own(v, pool);
-}
-
-/* ---- the cases ---- */
-
-static bool has_note(const json_t *doc, const char *note)
-{
-    const char *at = strstr(sal_json_str(doc, "processor_notes"), note);
-    size_t len = strlen(note);
-
-    return at && (at[len] == '\n' || !at[len]) && at[-1] == '\n';
-}
-
-static int complain(const json_t *test, const char *what, const char *name, const json_t *got)
-{
-    fprintf(stderr, "%s: %s %s, got %s\n", sal_json_str(test, "name"), what, name,
-            got ? json_dumps(got, JSON_ENCODE_ANY) : "nothing");
-    return 1;
-}
-
-static int check_case(const json_t *test)
-{
-    json_t *doc = run(test), *want, *v;
-    const char *name;
-    int bad = 0;
-    size_t i;
-
-    json_object_foreach(json_object_get(test, "set"), name, want)
-    {
-        const json_t *got = sal_json_path(doc, name);
-
-        bad += json_equal(got, want) ? 0 : complain(test, "field", name, got);
-    }
-    json_array_foreach(json_object_get(test, "absent"), i, v)
-    {
-        const json_t *got = json_object_get(doc, json_string_value(v));
-
-        bad += got ? complain(test, "unwanted field", json_string_value(v), got) : 0;
-    }
-    json_array_foreach(json_object_get(test, "notes"), i, v)
-    {
-        bad += has_note(doc, json_string_value(v))
-                   ? 0
-                   : complain(test, "note", json_string_value(v),
-                              json_object_get(doc, "processor_notes"));
-    }
-    json_array_foreach(json_object_get(test, "no_notes"), i, v)
-    {
-        bad += strstr(sal_json_str(doc, "processor_notes"), json_string_value(v))
-                   ? complain(test, "unwanted note", json_string_value(v), NULL)
-                   : 0;
-    }
-    return bad;
-}
-
-static void test_cases(void **state)
-{
-    const char *srcdir = getenv("srcdir");
-    json_error_t why;
-    json_t *cases = json_load_file(
-               apr_pstrcat(pool, srcdir ? srcdir : ".", "/tests/unit/process_cases.json", NULL),
-               JSON_ALLOW_NUL, &why),
-           *test;
-    int bad = 0;
-    size_t i;
-
-    (void)state;
-    if (!cases) {
-        fail_msg("%s line %d: %s", why.source, why.line, why.text);
-    }
-    json_array_foreach(cases, i, test)
-    {
-        bad += check_case(test);
-    }
-    printf("%zu cases\n", i);
-    json_decref(cases);
-    assert_int_equal(bad, 0);
 }
 
 /* ---- what needs code ---- */
@@ -220,16 +129,16 @@ static void test_passes(void **state)
     (void)state;
     assert_int_equal(run_fake(&first, &fake, "default", NULL), APR_SUCCESS);
     assert_int_equal(json_array_size(json_object_get(first, "processor_history")), 0);
-    json_object_set_new(first, "stale", json_true());
+    json_object_set_new(first, "has_guard_page_access", json_true());
     assert_int_equal(run_fake(&second, &fake, "default", first), APR_SUCCESS);
-    assert_null(json_object_get(second, "stale"));
+    assert_null(json_object_get(second, "has_guard_page_access"));
     assert_int_equal(json_array_size(json_object_get(second, "processor_history")), 1);
     assert_true(json_equal(json_array_get(json_object_get(second, "processor_history"), 0),
                            json_object_get(first, "processor_notes")));
-    json_object_set_new(second, "stale", json_true());
+    json_object_set_new(second, "has_guard_page_access", json_true());
     json_object_set_new(second, "mdsw_status_string", json_string("Odd"));
     assert_int_equal(run_fake(&third, &fake, "regenerate_signature", second), APR_SUCCESS);
-    assert_non_null(json_object_get(third, "stale"));
+    assert_non_null(json_object_get(third, "has_guard_page_access"));
     assert_string_equal(sal_json_str(third, "vendor"), "v");
     assert_string_equal(sal_json_str(third, "signature"), "EMPTY: no frame data available; Odd");
     assert_int_equal(json_array_size(json_object_get(third, "processor_history")), 2);
@@ -254,96 +163,6 @@ static void test_refusals(void **state)
     assert_null(doc);
     assert_true(sal_process_ruleset("regenerate_signature"));
     assert_false(sal_process_ruleset("x"));
-}
-
-static json_t *deep_stack(int n)
-{
-    json_t *frames = json_array();
-
-    for (int i = 0; i < n; i++) {
-        json_array_append_new(frames, json_pack("{s:i}", "frame", i));
-    }
-    return json_pack("{s:{s:s},s:{s:{s:[{s:O}],s:{s:o}},s:s}}", "dumps", "upload_file_minidump",
-                     "x", "walk", "doc", "threads", "frames", frames, "crashing_thread", "frames",
-                     frames, "status", "OK");
-}
-
-static void test_truncation(void **state)
-{
-    json_t *doc = run(sal_json_own(deep_stack(500), pool));
-
-    (void)state;
-    assert_int_equal(json_array_size(sal_json_path(doc, "json_dump.threads.0.frames")), 500);
-    assert_null(sal_json_path(doc, "json_dump.threads.0.truncated"));
-    doc = run(sal_json_own(deep_stack(2001), pool));
-    assert_int_equal(json_array_size(sal_json_path(doc, "json_dump.threads.0.frames")), 500);
-    assert_string_equal(
-        json_string_value(sal_json_path(doc, "json_dump.threads.0.frames.250.truncated.msg")),
-        "1,501 frames truncated");
-    assert_int_equal(json_integer_value(sal_json_path(doc, "json_dump.threads.0.frames.249.frame")),
-                     249);
-    assert_int_equal(json_integer_value(sal_json_path(doc, "json_dump.threads.0.frames.251.frame")),
-                     2001 - 249);
-    assert_true(json_is_true(sal_json_path(doc, "json_dump.crashing_thread.truncated")));
-    assert_true(has_note(doc, "TruncateStacksRule: truncated json_dump.crashing_thread.frames: "
-                              "2001 -> 500"));
-    assert_true(has_note(doc, "TruncateStacksRule: truncated json_dump.threads[0].frames: "
-                              "2001 > 500"));
-}
-
-/* The gzipped text as the "dump" memory_report, with a walk whose pid is 7. */
-static json_t *with_report(const char *text, size_t size)
-{
-    size_t cap = size / 500 + 1000 + size;
-    unsigned char *out = malloc(cap);
-    z_stream z = {
-        .next_in = (Bytef *)text, .avail_in = (uInt)size, .next_out = out, .avail_out = (uInt)cap
-    };
-    json_t *test;
-
-    deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY);
-    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
-    deflateEnd(&z);
-    test = json_pack("{s:{s:s,s:o},s:{s:s,s:{s:i}}}", "dumps", "upload_file_minidump", "x",
-                     "memory_report", json_stringn_nocheck((char *)out, z.total_out), "walk",
-                     "status", "OK", "doc", "pid", 7);
-    free(out);
-    return sal_json_own(test, pool);
-}
-
-static void test_memory_report(void **state)
-{
-    static const char good[] =
-        "{\"version\":1,\"hasMozMallocUsableSize\":true,\"reports\":["
-        "{\"process\":\"Main (pid "
-        "7)\",\"path\":\"explicit/a\",\"kind\":1,\"units\":0,\"amount\":10},"
-        "{\"process\":\"Main (pid 7)\",\"path\":\"explicit/images/b\",\"kind\":0,\"units\":0,"
-        "\"amount\":5},"
-        "{\"process\":\"Main (pid 7)\",\"path\":\"heap-allocated\",\"kind\":2,\"units\":0,"
-        "\"amount\":100},"
-        "{\"process\":\"Main (pid 7)\",\"path\":\"vsize\",\"kind\":2,\"units\":0,\"amount\":3},"
-        "{\"process\":\"Other (pid 70)\",\"path\":\"vsize\",\"kind\":2,\"units\":0,\"amount\":9}]}";
-    size_t size = 20971521;
-    char *bomb = malloc(size);
-    json_t *doc = run(with_report(good, sizeof(good) - 1));
-    json_t *measures = json_object_get(doc, "memory_measures");
-
-    (void)state;
-    assert_int_equal(json_object_size(measures), 16);
-    assert_int_equal(json_integer_value(json_object_get(measures, "explicit")), 105);
-    assert_int_equal(json_integer_value(json_object_get(measures, "heap_unclassified")), 90);
-    assert_int_equal(json_integer_value(json_object_get(measures, "images")), 5);
-    assert_int_equal(json_integer_value(json_object_get(measures, "vsize")), 3);
-    memset(bomb, ' ', size);
-    doc = run(with_report(bomb, size));
-    assert_null(json_object_get(doc, "memory_report"));
-    assert_true(rindex(sal_json_str(doc, "memory_report_error"), '(') &&
-                !strncmp(sal_json_str(doc, "memory_report_error"),
-                         "Uncompressed memory info too large ", 35));
-    free(bomb);
-    doc = run(with_report("[1", 2));
-    assert_true(!strncmp(sal_json_str(doc, "memory_report_error"),
-                         "error in json for memory_report: ", 33));
 }
 
 static void test_fields(void **state)
@@ -372,20 +191,317 @@ static void test_fields(void **state)
     assert_null(sal_fields_find(processed, "nope"));
 }
 
+/* A file of its own in the temporary folder; removed at the end of the group. */
+static const char *file_with(const char *text)
+{
+    char *path = apr_pstrdup(pool, "/tmp/salvage-process.XXXXXX");
+    int fd = mkstemp(path);
+    ssize_t len = (ssize_t)strlen(text);
+
+    assert_int_equal(write(fd, text, (size_t)len), len);
+    close(fd);
+    APR_ARRAY_PUSH(made, const char *) = path;
+    return path;
+}
+
+#define ROW(name, type) name "\t" type "\tpublic\t-\t-\t-\t-\n"
+
+static void refused(const char *text, const char *why)
+{
+    sal_fields_t *fields;
+    sal_error_t err = { .message = "" };
+
+    assert_int_equal(sal_fields_load(&fields, file_with(text), pool, &err), SAL_E_MALFORMED);
+    if (!strstr(err.message, why)) {
+        fail_msg("%s", err.message);
+    }
+}
+
 static void test_bad_fields(void **state)
 {
-    char path[] = "/tmp/fields.XXXXXX";
-    int fd = mkstemp(path);
-    sal_fields_t *fields;
-    sal_error_t err;
+    (void)state;
+    refused("# x\n" ROW("a", "string?") ROW("b", "text"), "line 3: its type");
+    refused(ROW("a", "string|"
+                     "text"),
+            "line 1: its type");
+    refused("a\tstring\topen\t-\t-\t-\t-\n", "line 1: its permission");
+    refused("a\tstring\tpublic\n", "line 1: expected name");
+    refused("a\tstring\tpublic\t-\t-\t{\t-\n", "line 1: its default");
+    refused(ROW("a", "string") ROW("a", "integer"), "line 2: a is there already");
+    refused(ROW("a", "@none"), "no definition");
+    refused(ROW("@d", "object") ROW("@e", "@d"), "type of its own");
+    refused(ROW("a./(/", "string"), "no regular expression");
+    refused(ROW("a..b", "string"), "empty part");
+    refused(ROW("a[x", "string"), "its name is none");
+}
+
+static sal_fields_t *list_of(const char *text)
+{
+    sal_fields_t *fields = NULL;
+    sal_error_t err = { .message = "" };
+
+    if (sal_fields_load(&fields, file_with(text), pool, &err) != APR_SUCCESS) {
+        fail_msg("%s", err.message);
+    }
+    return fields;
+}
+
+static void public_is(const sal_fields_t *fields, const char *doc, const char *want)
+{
+    json_t *shown = sal_fields_public(fields, parse(doc));
+    char *text = json_dumps(shown, JSON_COMPACT | JSON_SORT_KEYS);
+
+    assert_string_equal(text, want);
+    free(text);
+    json_decref(shown);
+}
+
+static void strict_is(const sal_fields_t *fields, const char *doc, const char *why)
+{
+    sal_error_t err = { .message = "" };
+    json_t *out;
+    apr_status_t rv = sal_fields_reduce(&out, fields, parse(doc), &err);
+
+    assert_int_equal(rv, why ? SAL_E_MALFORMED : APR_SUCCESS);
+    assert_true(why ? !out : out != NULL);
+    if (why) {
+        assert_string_equal(err.message, why);
+    }
+    json_decref(out);
+}
+
+static const char grammar[] = ROW("s", "string") ROW("n", "number?") ROW("i", "integer")
+    ROW("b", "boolean") ROW("any", "any") ROW("u", "string|integer?") ROW("list[]", "integer?") ROW(
+        "list", "array") ROW("free", "array") ROW("o", "object") ROW("o./^x[0-9.]+$/", "integer")
+        ROW("o./^y/", "object") "o./^y/.p\tstring\tprotected\t-\t-\t-\t-\n" ROW(
+            "o./^y/.q",
+            "string") "secret\tany\tprotected\t-\t-\t-\t-\n"
+                      "closed\tobject\tpublic\t-\t-\t-\t-\nclosed.a\tstring\tprotected\t-\t-\t-\t-"
+                      "\n"
+                      "hidden\t@def\tprotected\t-\t-\t-\t-\n" ROW("shown", "@def?")
+                          ROW("@def", "object")
+                              ROW("@def.a", "string") "@def.r\tstring\tprotected\t-\t-\t-\t-\n" ROW(
+                                  "@def.again", "@def") ROW("map", "object") ROW("map.*", "@def");
+
+static void test_grammar(void **state)
+{
+    sal_fields_t *f = list_of(grammar);
 
     (void)state;
-    assert_int_equal(
-        write(fd, "# x\na\tstring?\tpublic\t-\t-\t-\t-\nb\ttext\tpublic\t-\t-\t-\t-\n", 52), 52);
-    close(fd);
-    assert_int_equal(sal_fields_load(&fields, path, pool, &err), SAL_E_MALFORMED);
-    assert_non_null(strstr(err.message, "line 3"));
-    unlink(path);
+    public_is(f, "{\"s\":\"t\",\"n\":1,\"i\":2,\"b\":true,\"any\":{\"x\":[null]},\"u\":null}",
+              "{\"any\":{\"x\":[null]},\"b\":true,\"i\":2,\"n\":1,\"s\":\"t\",\"u\":null}");
+    /* exact types: what does not fit goes */
+    public_is(f, "{\"s\":1,\"n\":true,\"i\":1.0,\"b\":0,\"u\":1.5}", "{}");
+    public_is(f, "{\"n\":1.5,\"u\":7,\"i\":true,\"s\":null}", "{\"n\":1.5,\"u\":7}");
+    public_is(f, "{\"list\":[1,\"x\",null],\"free\":[1,\"x\"]}",
+              "{\"free\":[1,\"x\"],\"list\":[1,null,null]}");
+    /* patterns, in the order of the file; members of what they match */
+    public_is(f, "{\"o\":{\"x1.2\":3,\"x\":4,\"y\":{\"p\":\"s\",\"q\":\"t\",\"z\":1},\"z\":5}}",
+              "{\"o\":{\"x1.2\":3,\"y\":{\"q\":\"t\"}}}");
+    /* an object of which nothing may be shown is not there; an empty one that might, is */
+    public_is(f, "{\"closed\":{\"a\":\"s\"},\"secret\":1,\"o\":{}}", "{\"o\":{}}");
+    /* a reference keeps its own permission; a definition may hold itself */
+    public_is(f,
+              "{\"hidden\":{\"a\":\"s\"},\"shown\":{\"a\":\"t\",\"r\":\"s\",\"again\":{\"a\":\"u\","
+              "\"r\":\"s\"}},\"map\":{\"k\":{\"a\":\"v\",\"r\":\"s\"}}}",
+              "{\"map\":{\"k\":{\"a\":\"v\"}},\"shown\":{\"a\":\"t\",\"again\":{\"a\":\"u\"}}}");
+    public_is(f, "{\"shown\":null,\"hidden\":null,\"@def\":{\"a\":\"x\"}}", "{\"shown\":null}");
+    strict_is(f, "{\"s\":\"t\",\"unknown\":{},\"secret\":5,\"hidden\":7}", NULL);
+    strict_is(f, "{\"shown\":{\"again\":{\"a\":5}}}", "shown.again.a is integer, not string");
+    strict_is(f, "{\"list\":[1,true]}", "list[1] is boolean, not integer");
+    strict_is(f, "{\"shown\":{\"a\":\"x\",\"r\":5}}", NULL);
+    strict_is(f, "{\"s\":null}", "s is null, not string");
+    strict_is(f, "{\"u\":[]}", "u is array, not string or integer");
+}
+
+static void test_conform(void **state)
+{
+    sal_fields_t *f = list_of(grammar);
+    json_t *doc = parse("{\"s\":1,\"i\":2,\"new\":3,\"list\":[1,\"x\"],\"secret\":{\"a\":1},"
+                        "\"hidden\":{\"a\":5,\"r\":\"ok\"},\"@def\":{}}");
+    json_t *deep = json_object();
+    char *text;
+
+    (void)state;
+    assert_int_equal(sal_fields_check(f, doc, NULL, NULL, pool), 5);
+    assert_int_equal(sal_fields_conform(f, doc, pool), 5);
+    assert_int_equal(sal_fields_check(f, doc, NULL, NULL, pool), 0);
+    text = json_dumps(doc, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_string_equal(
+        text, "{\"hidden\":{\"r\":\"ok\"},\"i\":2,\"list\":[1,null],\"secret\":{\"a\":1}}");
+    free(text);
+    for (int i = 0; i < 100; i++) {
+        deep = json_pack("{s:o}", "again", deep);
+    }
+    doc = sal_json_own(json_pack("{s:o,s:o}", "shown", json_deep_copy(deep), "secret", deep), pool);
+    assert_int_equal(sal_fields_conform(f, doc, pool), 2);
+    assert_int_equal(sal_fields_check(f, doc, NULL, NULL, pool), 0);
+    assert_null(json_object_get(doc, "secret"));
+}
+
+/* ---- data files that salvage.conf names ---- */
+
+static sal_conf_t *conf_of(const char *text)
+{
+    sal_conf_t *conf;
+    sal_error_t err;
+
+    assert_int_equal(sal_conf_read(&conf, file_with(text), pool, &err), APR_SUCCESS);
+    return conf;
+}
+
+static json_t *processed_with(const sal_process_data_t *data, const char *raw)
+{
+    fake_t fake = { .test = sal_json_own(json_pack("{s:O}", "raw", parse(raw)), pool) };
+    sal_process_opts_t was = opts;
+    json_t *doc;
+
+    opts.fields = data->processed;
+    opts.tables = data->tables;
+    assert_int_equal(run_fake(&doc, &fake, "default", NULL), APR_SUCCESS);
+    opts = was;
+    return sal_json_own(doc, pool);
+}
+
+/* New annotations and fields need no other program: a copied and edited file, or a small one. */
+static void test_new_fields(void **state)
+{
+    const char *extra = file_with("# ours\nShaderCache\tshader_cache\tinteger\tpublic\tbytes\n"
+                                  "last-level\tlast_level\tstring\tprotected\t-\r\n"
+                                  "World\tworld\tobject\tpublic\t-\n");
+    const char *conf = apr_pstrcat(pool, "fields-extra ", extra, "\n", NULL);
+    sal_process_data_t *data;
+    sal_error_t err = { .message = "" };
+    json_t *doc;
+
+    (void)state;
+    assert_int_equal(sal_process_data_read(&data, conf_of(conf), pool, &err), APR_SUCCESS);
+    doc = processed_with(data, "{\"ShaderCache\":\"123\",\"last-level\":\"7\","
+                               "\"World\":\"{\\\"seed\\\":[1]}\",\"Vendor\":\"v\"}");
+    assert_int_equal(json_integer_value(json_object_get(doc, "shader_cache")), 123);
+    assert_string_equal(sal_json_str(doc, "last_level"), "7");
+    assert_string_equal(sal_json_str(doc, "vendor"), "v");
+    assert_int_equal(json_array_size(sal_json_path(doc, "world.seed")), 1);
+    doc = sal_json_own(sal_fields_public(data->processed, doc), pool);
+    assert_non_null(json_object_get(doc, "shader_cache"));
+    assert_non_null(sal_json_path(doc, "world.seed"));
+    assert_null(json_object_get(doc, "last_level"));
+    assert_true(sal_fields_find(data->raw, "ShaderCache")->is_public);
+    assert_false(sal_fields_find(data->raw, "last-level")->is_public);
+    assert_string_equal(sal_fields_find(data->processed, "shader_cache")->meaning, "bytes");
+}
+
+static void extra_refused(const char *text, const char *why)
+{
+    const char *conf = apr_pstrcat(pool, "fields-extra ", file_with(text), "\n", NULL);
+    sal_process_data_t *data;
+    sal_error_t err = { .message = "" };
+
+    assert_int_equal(sal_process_data_read(&data, conf_of(conf), pool, &err), SAL_E_MALFORMED);
+    assert_null(data);
+    if (!strstr(err.message, why)) {
+        fail_msg("%s", err.message);
+    }
+}
+
+static void test_bad_extra(void **state)
+{
+    (void)state;
+    extra_refused("A\ta\tinteger\tpublic\n", "line 1: expected annotation");
+    extra_refused("\nA\ta\ttext\tpublic\t-\n", "line 2: its type");
+    extra_refused("A\ta\tarray\tpublic\t-\n", "line 1: its type");
+    extra_refused("A\ta\tstring\tsecret\t-\n", "line 1: its permission");
+    extra_refused("A\ta.b\tstring\tpublic\t-\n", "line 1: its field");
+    extra_refused("A.b\ta\tstring\tpublic\t-\n", "line 1: its annotation");
+    extra_refused("A\tproduct\tstring\tpublic\t-\n",
+                  "line 1: product is there already: (built in)");
+    extra_refused("URL\tsite\tstring\tpublic\t-\n", "line 1: URL is there already");
+    extra_refused("A\ta\tstring\tpublic\t-\nA\tb\tstring\tpublic\t-\n", "line 2: A is there");
+}
+
+/* The installed files are the compiled-in ones; a folder of own ones takes their place. */
+static void test_schema_folder(void **state)
+{
+    const char *srcdir = getenv("srcdir"), *conf;
+    sal_process_data_t *data, *builtin;
+    sal_error_t err = { .message = "" };
+
+    (void)state;
+    conf = apr_pstrcat(pool, "schema ", srcdir && *srcdir == '/' ? "" : getenv("PWD"), "/",
+                       srcdir ? srcdir : ".", "/conf/schema\n", "process-tables ",
+                       srcdir && *srcdir == '/' ? "" : getenv("PWD"), "/", srcdir ? srcdir : ".",
+                       "/conf/process-tables.tsv\n", NULL);
+    if (sal_process_data_read(&data, conf_of(conf), pool, &err) != APR_SUCCESS) {
+        fail_msg("%s", err.message);
+    }
+    assert_int_equal(sal_process_data_read(&builtin, NULL, pool, &err), APR_SUCCESS);
+    assert_int_equal(data->processed->n, builtin->processed->n);
+    for (size_t i = 0; i < data->processed->n; i++) {
+        const sal_field_t *a = &data->processed->field[i], *b = &builtin->processed->field[i];
+
+        assert_string_equal(a->name, b->name);
+        assert_string_equal(a->meaning, b->meaning);
+        assert_int_equal(a->types, b->types);
+    }
+    conf = "schema /nonexistent\n";
+    assert_int_equal(sal_process_data_read(&data, conf_of(conf), pool, &err), APR_ENOENT);
+}
+
+static void test_tables(void **state)
+{
+    const char *tables = file_with("windows\t10.0.99999\tWindows 99\nandroid-abi\t-\t-\n"
+                                   "distribution\tdefault\tus\ntheme\tid@x\tdark\n"
+                                   "crash-reason\tpassword\tprivate\n"
+                                   "beta-product\tGame\tpreview\n"
+                                   "macos\t12+\tmac MAJOR MINOR\n");
+    const char *conf = apr_pstrcat(pool, "process-tables ", tables, "\n", NULL);
+    sal_process_data_t *data;
+    sal_error_t err = { .message = "" };
+    json_t *doc;
+
+    (void)state;
+    assert_int_equal(sal_process_data_read(&data, conf_of(conf), pool, &err), APR_SUCCESS);
+    doc = processed_with(data,
+                         "{\"OS\":\"Windows NT\",\"OSVersion\":\"10.0.100000\",\"Android_CPU_ABI\":"
+                         "\"arm64-v8a\",\"DistributionID\":\"\",\"TelemetryEnvironment\":"
+                         "\"{\\\"partner\\\":{\\\"distributionId\\\":null}}\",\"Add-ons\":"
+                         "\"id@x:1\",\"MozCrashReason\":\"password 123\",\"ProductName\":\"Game\","
+                         "\"ReleaseChannel\":\"Preview\",\"BuildID\":\"known\",\"Version\":\"1\"}");
+    assert_string_equal(sal_json_str(doc, "os_pretty_version"), "Windows 99");
+    assert_string_equal(sal_json_str(doc, "cpu_arch"), "arm64-v8a");
+    assert_string_equal(sal_json_str(doc, "distribution_id"), "us");
+    assert_string_equal(json_string_value(sal_json_path(doc, "addons.0")), "id@x (dark):1");
+    assert_string_equal(sal_json_str(doc, "moz_crash_reason"),
+                        "sanitized--see moz_crash_reason_raw");
+    assert_string_equal(sal_json_str(doc, "version"), "3.0b7");
+    doc = processed_with(data, "{\"OS\":\"Mac OS X\",\"OSVersion\":\"13.5\"}");
+    assert_string_equal(sal_json_str(doc, "os_pretty_version"), "mac 13 5");
+    doc = processed_with(data, "{\"OS\":\"Windows NT\",\"OSVersion\":\"6.1\"}");
+    assert_string_equal(sal_json_str(doc, "os_pretty_version"), "Windows NT");
+}
+
+static void tables_refused(const char *text, const char *why)
+{
+    sal_process_tables_t *tables;
+    sal_error_t err = { .message = "" };
+
+    assert_int_equal(sal_process_tables_load(&tables, file_with(text), pool, &err),
+                     SAL_E_MALFORMED);
+    if (!strstr(err.message, why)) {
+        fail_msg("%s", err.message);
+    }
+}
+
+static void test_bad_tables(void **state)
+{
+    (void)state;
+    tables_refused("windowz\t1.0\tx\n", "line 1: no such table; tables are windows");
+    tables_refused("# x\nwindows\t1.x\ty\n", "line 2: expected windows, MAJOR.MINOR");
+    tables_refused("windows\t1.0\n", "line 1: expected");
+    tables_refused("symbol-host\texample.com\tyes\n", "line 1: expected symbol-host");
+    tables_refused("beta-rename\ta:b\tc\n", "line 1: expected beta-rename");
+    tables_refused("distribution\tother\tc\n", "line 1: expected distribution");
+    tables_refused("theme\ta\tb\ntheme\ta\tc\n", "line 2: a is there already");
 }
 
 static void test_public(void **state)
@@ -441,6 +557,7 @@ static int setup(void **state)
     (void)state;
     apr_initialize();
     apr_pool_create(&pool, NULL);
+    made = apr_array_make(pool, 64, sizeof(const char *));
     sal_log_sink(silent, NULL);
     if (sal_siglists_load(&lists, apr_pstrcat(pool, srcdir ? srcdir : ".", "/conf/siglists", NULL),
                           pool, &err) != APR_SUCCESS) {
@@ -453,15 +570,26 @@ static int setup(void **state)
     return 0;
 }
 
+static int teardown(void **state)
+{
+    (void)state;
+    for (int i = 0; i < made->nelts; i++) {
+        unlink(APR_ARRAY_IDX(made, i, const char *));
+    }
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),         cmocka_unit_test(test_passes),
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_truncation),
-        cmocka_unit_test(test_memory_report), cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_bad_fields),    cmocka_unit_test(test_public),
+        cmocka_unit_test(test_passes),        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_fields),        cmocka_unit_test(test_bad_fields),
+        cmocka_unit_test(test_grammar),       cmocka_unit_test(test_conform),
+        cmocka_unit_test(test_new_fields),    cmocka_unit_test(test_bad_extra),
+        cmocka_unit_test(test_schema_folder), cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_bad_tables),    cmocka_unit_test(test_public),
         cmocka_unit_test(test_stub),
     };
 
-    return cmocka_run_group_tests(tests, setup, NULL);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }
