@@ -36,6 +36,7 @@ salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
     tools/cmd_db.c \
     tools/cmd_grant.c \
     tools/cmd_hint.c \
+    tools/cmd_jobs.c \
     tools/cmd_product.c tools/product_versions.c tools/product_versions.h \
     tools/input_file.c \
     tools/cmd_ping.c \
@@ -61,7 +62,7 @@ salvage_fetch_LDFLAGS = -Wl,--as-needed
 salvage_fetch_LDADD = libsalvage_core.la $(APR_LIBS) $(CURL_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS)
 
 EXTRA_DIST += tests/cli tools/private-instance tools/setup.sh
-dist_man_MANS += docs/man/salvage-ledger.1
+dist_man_MANS += docs/man/salvage-ledger.1 docs/man/salvage-jobs.1
 dist_man_MANS += docs/man/salvage-core2md.1 docs/man/salvage-dump-syms.1
 dist_man_MANS += docs/man/salvage-upload-symbols.1
 dist_man_MANS += docs/man/salvage.1 docs/man/salvage-db.1 docs/man/salvage-queue.1 \

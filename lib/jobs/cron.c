@@ -73,6 +73,7 @@ static void read_row(sal_cron_state_t *s, const sal_rows_t *rows, int row)
     s->ongoing = sal_rows_time(rows, row, 8);
     s->runner = sal_rows_text(rows, row, 9);
     s->running = sal_rows_bool(rows, row, 13);
+    s->last_duration = sal_rows_double(rows, row, 14);
     read_plan(&s->plan, rows, row);
 }
 

@@ -107,6 +107,7 @@ typedef struct sal_cron_state_t {
     sal_cron_plan_t plan; /* with what stands in the row */
     apr_time_t next_run, first_run, last_run, last_success, ongoing; /* 0: none */
     int error_count;
+    double last_duration;   /* seconds of the last run that has ended */
     const char *last_error; /* a line, "" for none */
     const char *runner;     /* of the run that goes on */
     bool running;           /* its lock is held: the run goes on, or its end is just written */
@@ -118,6 +119,10 @@ typedef struct sal_cron_state_t {
 SAL_API apr_status_t sal_cron_states(sal_cron_state_t **out, int *n, apr_time_t *now,
                                      const sal_cron_env_t *env, sal_db_t *db, apr_pool_t *p,
                                      sal_error_t *err);
+
+/* The same in the text format of Prometheus, and crashes that wait for a result. */
+SAL_API apr_status_t sal_cron_metrics(const char **text, const sal_cron_env_t *env, sal_db_t *db,
+                                      apr_pool_t *p, sal_error_t *err);
 
 /* ---- running ---- */
 
