@@ -34,6 +34,10 @@ void test_hook(const char *where, const json_t *raw)
     if (asks(raw, where, "socket") && socket(AF_INET, SOCK_STREAM, 0) >= 0) {
         tgkill(getpid(), gettid(), SIGKILL); /* the cage has a hole */
     }
+    if (asks(raw, where, "orphan")) { /* takes its parent along */
+        kill(getppid(), SIGKILL);
+        tgkill(getpid(), gettid(), SIGKILL);
+    }
     while (asks(raw, where, "hang")) {
         usleep(10000);
     }

@@ -100,6 +100,7 @@ void walker_main(const settings_t *s, sal_span_t dump, const json_t *raw, const 
     apr_time_t start;
     apr_pool_t *p;
 
+    test_hook("uncaged", raw);
     child_keep_only(fds);
     if (!sandbox_limits(s->walk_memory, s->walk_timeout + 5)) {
         fail("the walker's limits cannot be set");

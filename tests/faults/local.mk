@@ -12,7 +12,8 @@ tests_faults_faultdisk_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 tests_faults_faultdisk_LDADD = $(FUSE_LIBS)
 endif
 EXTRA_DIST += tests/faults/conftest.py tests/faults/faults.py tests/faults/test_httpd_sweeps.py tests/faults/test_kills.py tests/faults/test_no_loss.py \
-    tests/faults/test_power_cuts.py tests/faults/test_under_fire.py
+    tests/faults/skew.c tests/faults/test_power_cuts.py tests/faults/test_processing_faults.py \
+    tests/faults/test_under_fire.py
 
 check-faults: all
 	$(MAKE) -s install >/dev/null
