@@ -11,8 +11,15 @@
 #include "salvaged.h"
 #include "process/metrics.h"
 
-/* Slots of the supervisor: 0 the housekeeper, 1 to 256 workers, then whoever serves metrics. */
-enum { SLOT_HOUSEKEEPER = 0, WORKERS_MAX = 256, SLOT_METRICS = WORKERS_MAX + 1, SLOTS };
+/* Slots of the supervisor: 0 the housekeeper, 1 to 256 workers, then whoever serves metrics, the
+ * exporter. */
+enum {
+    SLOT_HOUSEKEEPER = 0,
+    WORKERS_MAX = 256,
+    SLOT_METRICS = WORKERS_MAX + 1,
+    SLOT_EXPORTER,
+    SLOTS
+};
 
 /* False with err if there is no memory, or the name in metrics-statsd cannot be resolved. */
 bool board_make(const settings_t *s, sal_error_t *err);

@@ -1,7 +1,7 @@
 # processor: salvaged, and its twin for tests that can be told to die
 sbin_PROGRAMS += salvaged
 SALVAGED_SOURCES = processor/board.c processor/board.h processor/child.c \
-  processor/crons.c processor/dump.c processor/dumper.c processor/fetcher.c \
+  processor/crons.c processor/dump.c processor/dumper.c processor/exporter.c processor/fetcher.c \
   processor/housekeeper.c processor/link.c processor/main.c processor/metrics.c processor/metrics.h processor/metrics_text.c \
   processor/notify.c processor/pass.c processor/ping.c \
   processor/salvaged.h processor/sandbox.c processor/settings.c processor/signals.c \

@@ -16,6 +16,7 @@
 #include "base/conf.h"
 #include "crash/crash_store.h"
 #include "db/db.h"
+#include "export/exporter.h"
 #include "process/process.h"
 #include "queue/queue.h"
 #include "books/retention.h"
@@ -55,6 +56,7 @@ typedef struct settings_t {
     apr_array_header_t *ping_rules; /* of the sample of crash pings */
     int ping_keep;                  /* days */
     apr_array_header_t *keep;       /* sal_keep_rule_t: how long symbols stay */
+    sal_exporter_t *exporter;       /* may have no destination */
 } settings_t;
 
 /* Reads salvage.conf and opens what it names. workers 0: as configured. */
@@ -75,6 +77,9 @@ int supervisor_run(const char *conf_path, int workers, settings_t *s);
 int worker_run(const settings_t *s, int number);
 int housekeeper_run(const settings_t *s);
 int metrics_run(const settings_t *s);
+int exporter_run(const settings_t *s);
+/* Is there anything for an exporter to do? */
+bool exporter_wanted(const settings_t *s);
 
 /* ---- the database, lost and found ---- */
 typedef struct link_t {

@@ -124,6 +124,7 @@ static apr_status_t open_all(settings_t *s, const sal_conf_t *conf, const char *
     rv = rv == APR_SUCCESS ? sal_keep_rules(&s->keep, conf, s->pool, err) : rv;
     rv = rv == APR_SUCCESS ? sal_ping_rules(&s->ping_rules, conf, s->pool, err) : rv;
     rv = rv == APR_SUCCESS ? sal_cron_check(conf, s->pool, err) : rv;
+    rv = rv == APR_SUCCESS ? sal_exporter_make(&s->exporter, conf, s->store, s->pool, err) : rv;
     return rv == APR_SUCCESS ? open_symbols(s, conf, err) : rv;
 }
 

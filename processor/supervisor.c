@@ -50,6 +50,7 @@ static int run_slot(const settings_t *s, int number)
     board_slot(number);
     return number == SLOT_HOUSEKEEPER ? housekeeper_run(s)
            : number == SLOT_METRICS   ? metrics_run(s)
+           : number == SLOT_EXPORTER  ? exporter_run(s)
                                       : worker_run(s, number);
 }
 
@@ -83,7 +84,8 @@ static void plan_start(supervisor_t *sv, slot_t *slot, bool clean)
     apr_time_t now = apr_time_now();
     int pause = 1;
 
-    if (sv->stopping || (sv->settings->once && clean)) {
+    if (sv->stopping || (sv->settings->once && clean) ||
+        (slot->number == SLOT_EXPORTER && !exporter_wanted(sv->settings))) {
         slot->start_at = 0;
         return;
     }
@@ -103,6 +105,7 @@ static const char *slot_name(const slot_t *slot)
 {
     return slot->number == SLOT_HOUSEKEEPER ? "housekeeper"
            : slot->number == SLOT_METRICS   ? "metrics"
+           : slot->number == SLOT_EXPORTER  ? "exporter"
                                             : "worker";
 }
 
@@ -176,6 +179,25 @@ static void kill_stuck(supervisor_t *sv)
     }
 }
 
+static void add_slot(supervisor_t *sv, int number)
+{
+    sv->slot[sv->slots++] = (slot_t){ .number = number, .start_at = 1 };
+}
+
+/* An exporter, if there is something to send and none yet. */
+static void want_exporter(supervisor_t *sv)
+{
+    for (int i = 0; i < sv->slots; i++) {
+        slot_t *slot = &sv->slot[i];
+
+        if (slot->number == SLOT_EXPORTER) {
+            slot->start_at = slot->pid || slot->start_at ? slot->start_at : 1;
+            return;
+        }
+    }
+    add_slot(sv, SLOT_EXPORTER);
+}
+
 /* ---- what signals ask for ---- */
 
 /* New settings, then each process ends its job and is started again with them. */
@@ -193,6 +215,9 @@ static void reload(supervisor_t *sv)
         sv->settings = fresh;
         apr_pool_destroy(old->pool);
         signal_all(sv, SIGTERM);
+        if (exporter_wanted(fresh)) {
+            want_exporter(sv);
+        }
         sal_log(SAL_LOG_NOTICE, 5044, "configuration and signature lists are read anew");
     }
     service_notify("READY=1");
@@ -272,11 +297,6 @@ static void loop(supervisor_t *sv)
     }
 }
 
-static void add_slot(supervisor_t *sv, int number)
-{
-    sv->slot[sv->slots++] = (slot_t){ .number = number, .start_at = 1 };
-}
-
 int supervisor_run(const char *conf_path, int workers, settings_t *s)
 {
     supervisor_t sv = { .conf_path = conf_path, .workers_option = workers, .settings = s };
@@ -300,8 +320,16 @@ int supervisor_run(const char *conf_path, int workers, settings_t *s)
     if (!s->once && (s->metrics_host || sal_conf_get(s->conf, "metrics-statsd", NULL))) {
         add_slot(&sv, SLOT_METRICS);
     }
+    if (!s->once && exporter_wanted(s)) {
+        want_exporter(&sv);
+    }
     service_notify("READY=1");
     if (!sv.failed) {
+        loop(&sv);
+    }
+    if (s->once && !sv.failed && !sv.stopping && exporter_wanted(s)) {
+        sv.slots = 0;
+        want_exporter(&sv); /* what the workers have left in the outbox */
         loop(&sv);
     }
     sal_log(SAL_LOG_NOTICE, 5002, "salvaged ends");

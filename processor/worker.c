@@ -242,6 +242,16 @@ static bool try_others(worker_t *w)
 
 /* ---- the loop ---- */
 
+/* Crashes that end from now on get rows for the destinations of this configuration. */
+static apr_status_t register_exports(worker_t *w, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    apr_status_t rv =
+        w->registered ? APR_SUCCESS : sal_exporter_register(w->settings->exporter, db, p, err);
+
+    w->registered = rv == APR_SUCCESS;
+    return rv;
+}
+
 /* Claims and runs one job; false if there was none. */
 static bool try_job(worker_t *w, sal_db_t *db)
 {
@@ -254,6 +264,7 @@ static bool try_job(worker_t *w, sal_db_t *db)
 
     apr_pool_create(&p, w->pool);
     rv = listen_again(w, db, p, &err);
+    rv = rv == APR_SUCCESS ? register_exports(w, db, p, &err) : rv;
     start = apr_time_now();
     if (rv == APR_SUCCESS) {
         rv = sal_queue_claim(&jobs, &n, 1, w->name, w->settings->lease, db, p, &err);

@@ -14,6 +14,7 @@ typedef struct worker_t {
     int signals;
     int listening; /* backend pid that we LISTEN on */
     bool stopping;
+    bool registered;                    /* the database knows where exports go */
     apr_time_t deadline;                /* when a running job is given back after all */
     apr_time_t asked;                   /* when we were told to stop */
     const sal_job_t *job;               /* the one we hold */

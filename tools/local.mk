@@ -35,6 +35,7 @@ salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
     tools/cmd_bugs.c \
     tools/cmd_db.c \
     tools/cmd_grant.c \
+    tools/cmd_export.c tools/cmd_submitter.c tools/export_cmd.c tools/export_cmd.h \
     tools/cmd_hint.c \
     tools/cmd_jobs.c \
     tools/cmd_product.c tools/product_versions.c tools/product_versions.h \
@@ -70,4 +71,5 @@ dist_man_MANS += docs/man/salvage.1 docs/man/salvage-db.1 docs/man/salvage-queue
 dist_man_MANS += docs/man/salvage-symbolicate.1 docs/man/salvage-submit.1 docs/man/salvage-sweep.1
 dist_man_MANS += docs/man/salvage-product.1 docs/man/salvage-throttle.1
 dist_man_MANS += docs/man/salvage-symbols.1 docs/man/salvage-grant.1
+dist_man_MANS += docs/man/salvage-export.1 docs/man/salvage-submitter.1
 dist_man_MANS += docs/man/salvage-ping.1 docs/man/salvage-hint.1

@@ -28,6 +28,8 @@
  *        job (list), job-keep, job-stuck-ready, job-stuck-leased, pci-ids   periodic jobs
  *        crash-keep, dump-keep, search-keep, ledger-keep, keep-first, keep-newest   retention:
  *        docs/jobs.md
+ *        exporter, exporter-timeout, exporter-attempts, telemetry, telemetry-interval,
+ *        telemetry-batch, s3, s3-region, s3-credentials, stage-submit, webhook   docs/export.md
  *        sign-in-url, sign-out-url   where people are authenticated
  *        store-unsafe-fs   on|off: accept a file system whose promises are not known
  *        templates, htdocs directories of the pages

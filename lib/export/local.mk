@@ -1,5 +1,7 @@
 # lib/export
-libsalvage_core_la_SOURCES += lib/export/form.c lib/export/form.h \
+libsalvage_core_la_SOURCES += lib/export/config.c lib/export/deliver.c lib/export/exporter.c \
+  lib/export/exporter.h lib/export/export_private.h lib/export/segments.c lib/export/target.c \
+  lib/export/form.c lib/export/form.h \
   lib/export/outbox.c lib/export/outbox.h lib/export/outbox_look.c \
   lib/export/post.c lib/export/post.h lib/export/stage.c lib/export/stage.h \
   lib/export/telemetry.c lib/export/telemetry.h lib/export/telemetry_gen.h

@@ -182,6 +182,14 @@ SAL_API apr_status_t sal_outbox_watermark(apr_time_t *out, const char *destinati
 SAL_API apr_status_t sal_outbox_count(const char *metric, const char *destination, apr_int64_t n,
                                       sal_db_t *db, apr_pool_t *p, sal_error_t *err);
 
+typedef struct sal_outbox_counter_t {
+    const char *metric, *destination;
+    apr_int64_t n;
+} sal_outbox_counter_t;
+/* All counters, by metric, then destination. */
+SAL_API apr_status_t sal_outbox_counters(sal_outbox_counter_t **out, int *n, sal_db_t *db,
+                                         apr_pool_t *p, sal_error_t *err);
+
 /* Deletes what failed or arrived so many days ago, and what is known of crashes that are gone. */
 SAL_API apr_status_t sal_outbox_purge(apr_int64_t *n, int failed_days, int sent_days, sal_db_t *db,
                                       apr_pool_t *p, sal_error_t *err);

@@ -125,6 +125,24 @@ apr_status_t sal_outbox_count(const char *metric, const char *destination, apr_i
              : APR_SUCCESS;
 }
 
+apr_status_t sal_outbox_counters(sal_outbox_counter_t **out, int *n, sal_db_t *db, apr_pool_t *p,
+                                 sal_error_t *err)
+{
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_run(db, &sal_s_export_counts, NULL, 0, &rows, p, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    *n = sal_rows_count(rows);
+    *out = apr_pcalloc(p, sizeof(**out) * (apr_size_t)(*n + 1));
+    for (int i = 0; i < *n; i++) {
+        (*out)[i] = (sal_outbox_counter_t){ sal_rows_text(rows, i, 0), sal_rows_text(rows, i, 1),
+                                            sal_rows_int(rows, i, 2) };
+    }
+    return APR_SUCCESS;
+}
+
 /* Deletes by the thousand, so that nobody waits for long. */
 static apr_status_t delete_all(apr_int64_t *n, const sal_stmt_t *stmt, const sal_val_t *v, int nv,
                                sal_db_t *db, apr_pool_t *p, sal_error_t *err)

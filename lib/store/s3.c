@@ -50,15 +50,12 @@ static int or_default(int value, int fallback)
     return value > 0 ? value : fallback;
 }
 
-apr_status_t sal_s3_make(sal_s3_t **out, const sal_s3_opts_t *opts, apr_pool_t *p, sal_error_t *err)
+apr_status_t sal_s3_check(const sal_s3_opts_t *opts, sal_error_t *err)
 {
-    sal_s3_t *s3 = apr_pcalloc(p, sizeof(*s3));
-    sal_s3_opts_t *o = &s3->opts;
-
     if (!opts->endpoint || !endpoint_ok(opts->endpoint)) {
         return sal_fail(err, APR_EINVAL,
-                        "\"%.200s\" is no address of an S3 server: expected "
-                        "http://HOST[:PORT] or https://HOST[:PORT]",
+                        "\"%.200s\" is no address of an S3 server: expected http://HOST[:PORT] or "
+                        "https://HOST[:PORT]",
                         opts->endpoint ? opts->endpoint : "");
     }
     if (!opts->bucket || !bucket_ok(opts->bucket)) {
@@ -67,6 +64,18 @@ apr_status_t sal_s3_make(sal_s3_t **out, const sal_s3_opts_t *opts, apr_pool_t *
     }
     if (!opts->key || !*opts->key || !opts->secret || !*opts->secret) {
         return sal_fail(err, APR_EINVAL, "no key and secret for %s", opts->endpoint);
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t sal_s3_make(sal_s3_t **out, const sal_s3_opts_t *opts, apr_pool_t *p, sal_error_t *err)
+{
+    sal_s3_t *s3 = apr_pcalloc(p, sizeof(*s3));
+    sal_s3_opts_t *o = &s3->opts;
+    apr_status_t rv = sal_s3_check(opts, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
     *o = *opts;
     o->region = apr_pstrdup(p, opts->region && *opts->region ? opts->region : "us-east-1");

@@ -30,7 +30,10 @@ typedef struct sal_s3_opts_t {
 
 typedef struct sal_s3_t sal_s3_t;
 
-/* Checks the options; asks nobody. APR_EINVAL says what is wrong. */
+/* Are these options of use? Asks nobody. APR_EINVAL says what is wrong. */
+SAL_API apr_status_t sal_s3_check(const sal_s3_opts_t *opts, sal_error_t *err);
+
+/* Checks them, too. */
 SAL_API apr_status_t sal_s3_make(sal_s3_t **out, const sal_s3_opts_t *opts, apr_pool_t *p,
                                  sal_error_t *err);
 
