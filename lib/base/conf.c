@@ -122,10 +122,11 @@ static int key_index(const char *name)
     return -1;
 }
 
+enum { WIDTH = 40 };
+
 /* Levenshtein distance of short names; long ones are far from everything. */
 static int distance(const char *a, const char *b)
 {
-    enum { WIDTH = 40 };
     int row[WIDTH + 1];
     int na = (int)strnlen(a, WIDTH), nb = (int)strnlen(b, WIDTH);
 
@@ -189,6 +190,21 @@ static const char *listed(size_t index, apr_pool_t *p)
                       : NULL;
 }
 
+/* All keys, those that are most like it first: a message that is cut has named them. */
+static void list_all(apr_array_header_t *found, const char *name, apr_pool_t *p)
+{
+    for (int d = 0; d <= WIDTH; d++) {
+        for (size_t i = 0; i < KEYS; i++) {
+            const char *shown =
+                distance(name, keys[i].name) == d && !refines(keys[i].name) ? listed(i, p) : NULL;
+
+            if (shown) {
+                APR_ARRAY_PUSH(found, const char *) = shown;
+            }
+        }
+    }
+}
+
 /* The keys a mistyped name is closest to; all keys if it is close to none. */
 static const char *nearest(const char *name, apr_pool_t *p)
 {
@@ -200,12 +216,13 @@ static const char *nearest(const char *name, apr_pool_t *p)
 
         best = d < best ? d : best;
     }
-    for (size_t i = 0; i < KEYS; i++) {
-        const char *shown = best >= 4 ? listed(i, p) : keys[i].name;
-
-        if (shown && (best >= 4 ? !refines(keys[i].name) : distance(name, shown) == best)) {
-            APR_ARRAY_PUSH(found, const char *) = shown;
+    for (size_t i = 0; i < KEYS && best < 4; i++) {
+        if (distance(name, keys[i].name) == best) {
+            APR_ARRAY_PUSH(found, const char *) = keys[i].name;
         }
+    }
+    if (best >= 4) {
+        list_all(found, name, p);
     }
     return apr_pstrcat(p, best >= 4 ? "keys are " : "did you mean ",
                        apr_array_pstrcat(p, found, ' '), NULL);
