@@ -16,7 +16,8 @@
 #include "base/text.h"
 
 #define CONF_BYTES_MAX (1 << 20)
-#define FAMILY_SHOWN 3 /* keys that begin alike and are named one by one */
+#define FAMILY_SHOWN 1 /* keys that begin alike and are named one by one */
+#define LIKELY 6       /* changes that make a wrong key of a right one */
 
 typedef enum { TEXT, TEXTS, PATH, PATHS, ONOFF, COUNT, SIZE, DURATION } kind_t;
 
@@ -190,13 +191,14 @@ static const char *listed(size_t index, apr_pool_t *p)
                       : NULL;
 }
 
-/* All keys, those that are most like it first: a message that is cut has named them. */
+/* All keys, those that are most like it first and by their whole names. */
 static void list_all(apr_array_header_t *found, const char *name, apr_pool_t *p)
 {
     for (int d = 0; d <= WIDTH; d++) {
         for (size_t i = 0; i < KEYS; i++) {
-            const char *shown =
-                distance(name, keys[i].name) == d && !refines(keys[i].name) ? listed(i, p) : NULL;
+            const char *shown = distance(name, keys[i].name) != d || refines(keys[i].name) ? NULL
+                                : d <= LIKELY ? keys[i].name
+                                              : listed(i, p);
 
             if (shown) {
                 APR_ARRAY_PUSH(found, const char *) = shown;
