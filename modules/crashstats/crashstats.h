@@ -31,7 +31,14 @@ int crashstats_search(crashstats_req_t *q);
 int crashstats_quick(crashstats_req_t *q);
 int crashstats_report(crashstats_req_t *q, const char *rest);
 int crashstats_throttling(crashstats_req_t *q);
+int crashstats_ping(crashstats_req_t *q, const char *rest);
 int crashstats_api_index(crashstats_req_t *q);
+
+/*
+ * What stands on a report's page of its pings and of reports with the same minidump: a new
+ * reference, NULL if there are none (ping_page.c).
+ */
+json_t *crashstats_kin(crashstats_req_t *q, const char *id, const json_t *processed);
 
 /* The API (api.c). rest: what follows /api/. */
 int crashstats_api(crashstats_req_t *q, const char *rest);

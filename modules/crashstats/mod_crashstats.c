@@ -154,6 +154,9 @@ static int page(crashstats_req_t *q)
     if (strncmp(uri, "/report/index/", 14) == 0) {
         return crashstats_report(q, uri + 14);
     }
+    if (strncmp(uri, "/ping/", 6) == 0) {
+        return crashstats_ping(q, uri + 6);
+    }
     if (strcmp(uri, "/about/throttling/") == 0) {
         return crashstats_throttling(q);
     }

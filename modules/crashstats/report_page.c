@@ -146,6 +146,7 @@ static int show(crashstats_req_t *q, const char *id, const json_t *doc, sal_cras
     in.dumps = reader ? sal_crash_dump_names(reader) : NULL;
     view = sal_report_view(&in, q->r->pool);
     json_object_set_new(view, "reprocess", crashstats_reprocess_view(q, id));
+    json_object_set_new(view, "kin", crashstats_kin(q, id, processed));
     json_decref(processed);
     json_decref(locked);
     json_decref(open);

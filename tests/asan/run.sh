@@ -29,5 +29,6 @@ if [ $# = 0 ]; then
     grep -E '^(FAIL|ERROR|# (TOTAL|PASS|FAIL|ERROR|SKIP)):?' check.log || true
     set -- "$top/tests/cli" "$top/tests/http"
 fi
+cd "$top"
 /usr/bin/python3 -m pytest -q -rfEs -p no:cacheprovider "$@" || failed=1
 exit $failed

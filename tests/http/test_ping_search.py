@@ -290,6 +290,59 @@ def test_reports_and_pings_find_each_other(stack, crashes):
     assert with_report["hits"][0]["signature"] == report["signature"]
 
 
+def page(stack, path, status=200):
+    r = requests.get(stack.url + path, timeout=30)
+    assert r.status_code == status, path
+    return r.text
+
+
+def test_pages_of_a_report_and_its_ping_lead_to_each_other(stack, crashes):
+    """And to another report of the same minidump, which a client sent again."""
+    product = "Kin" + uuid.uuid4().hex[:8]
+    fields = {"ProductName": product, "Version": "1.2", "ReleaseChannel": "release"}
+    data = crashes["crasher_cpp"]["path"].read_bytes() + product.encode()
+    sha, document = hashlib.sha256(data).hexdigest(), str(uuid.uuid4())
+    send(stack, pings.glean_path(document, product), pings.glean(
+        pings.traces(crashes["crasher_cpp"]["doc"]),
+        strings={"crash.minidump_sha256_hash": sha, "crash.moz_crash_reason": "<b>not for all"}))
+    signed(stack, document)
+    alone = page(stack, f"/ping/{document}")
+    assert "No processed report has the minidump" in alone and sha in alone
+    reports = [stack.submit(fields, data) for _ in range(2)]
+    for crash_id in reports:
+        stack.wait_processed(crash_id)
+    shown = page(stack, f"/ping/{document}")
+    for crash_id, other in (reports, reversed(reports)):
+        assert f'href="/report/index/{crash_id}"' in shown
+        text = page(stack, f"/report/index/{crash_id}")
+        kin = text[text.index('id="kin"'):]
+        kin = kin[:kin.index("</dl>")]
+        assert f'href="/ping/{document}"' in kin and f'href="/report/index/{other}"' in kin
+        assert crash_id not in kin
+    one = api(stack, document_id=document, _columns=["stack", "signature"])["hits"][0]
+    files = {f["file"] for f in one["stack"]["frames"] if "file" in f}
+    assert files and all(f.split(":")[-1] in shown or f in shown for f in files)
+    for words in (product, "crasher_cpp", "date=%3E%3D"):
+        assert words in shown, words
+    assert "not for all" not in shown       # a protected field
+    own = requests.get(f"{stack.url}/ping/{document}", timeout=30,
+                       headers={"Auth-Token": stack.api_token}).text
+    assert "&lt;b&gt;not for all" in own
+
+
+def test_pages_that_are_none(stack):
+    assert "expired" in page(stack, f"/ping/{uuid.uuid4()}", 404)
+    for bad in ("", "x", str(uuid.uuid4()).upper(), f"{uuid.uuid4()}/", f"{uuid.uuid4()}x"):
+        page(stack, f"/ping/{bad}", 404)
+    assert requests.post(f"{stack.url}/ping/{uuid.uuid4()}", timeout=30).status_code == 405
+
+
+def test_a_report_without_kin_has_no_card(stack):
+    other = stack.submit({"ProductName": "Alone"}, b"MDMP" + uuid.uuid4().bytes * 9)
+    stack.wait_processed(other)
+    assert 'id="kin"' not in page(stack, f"/report/index/{other}")
+
+
 def test_many_pings_and_few_reports(stack, crashes):
     product = "Gap" + uuid.uuid4().hex[:8]
     cpp, abort = (pings.traces(crashes[n]["doc"]) for n in ("crasher_cpp", "crasher_abort"))
