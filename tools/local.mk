@@ -43,6 +43,7 @@ salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
     tools/cmd_ping.c \
     tools/cmd_ledger.c \
     tools/cmd_queue.c tools/queue_show.c tools/queue_show.h \
+    tools/cmd_process.c tools/process_trace.c tools/process_trace.h \
     tools/cmd_rebuild.c tools/cmd_reprocess.c tools/input.c tools/input.h \
     tools/reply.c tools/reply.h \
     tools/signature_fetch.c tools/signature_cmd.c tools/signature_print.c \

@@ -2,6 +2,7 @@
 libsalvage_core_la_SOURCES += \
     lib/reprocess/control.c \
     lib/reprocess/expand.c \
+    lib/reprocess/foreground.c lib/reprocess/foreground.h \
     lib/reprocess/missing.c lib/reprocess/missing.h \
     lib/reprocess/rebuild.c lib/reprocess/rebuild.h \
     lib/reprocess/reprocess_private.h \
