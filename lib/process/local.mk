@@ -26,5 +26,8 @@ tests_unit_test_process_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_rules
 tests_unit_test_rules_SOURCES = tests/unit/test_rules.c
 tests_unit_test_rules_LDADD = $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/test_rules_real
+tests_unit_test_rules_real_SOURCES = tests/unit/test_rules_real.c
+tests_unit_test_rules_real_LDADD = $(UNIT_LIBS)
 endif
-EXTRA_DIST += tests/data/rules
+EXTRA_DIST += tests/data/rules tests/peers/compare_rules.py

@@ -8,11 +8,13 @@
 #include "common/page.h"
 #include "common/web.h"
 #include "crash/crash_store.h"
+#include "process/tables.h"
 #include "render/template.h"
 
 typedef struct crashstats_conf_t {
     sal_conf_t *shared;
     sal_templates_t *templates; /* parsed once, before the children are made */
+    sal_process_data_t *data;   /* field lists; read once, too */
     sal_crash_store_t *store;   /* each child's own; NULL if it could not be opened */
 } crashstats_conf_t;
 

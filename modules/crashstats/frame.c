@@ -9,17 +9,15 @@
 #include <apr_time.h>
 
 #include "base/json.h"
-#include "process/schema.h"
 
 json_t *crashstats_processed(crashstats_req_t *q, const json_t *doc)
 {
-    return q->pii ? json_incref((json_t *)doc)
-                  : sal_fields_public(sal_fields_processed(q->r->pool), doc);
+    return q->pii ? json_incref((json_t *)doc) : sal_fields_public(q->conf->data->processed, doc);
 }
 
 json_t *crashstats_raw(crashstats_req_t *q, const json_t *raw)
 {
-    return q->pii ? json_incref((json_t *)raw) : sal_fields_public(sal_fields_raw(q->r->pool), raw);
+    return q->pii ? json_incref((json_t *)raw) : sal_fields_public(q->conf->data->raw, raw);
 }
 
 json_t *crashstats_raw_protected(crashstats_req_t *q, const json_t *raw)
@@ -30,7 +28,7 @@ json_t *crashstats_raw_protected(crashstats_req_t *q, const json_t *raw)
     if (!q->pii) {
         return NULL;
     }
-    open = sal_fields_public(sal_fields_raw(q->r->pool), raw);
+    open = sal_fields_public(q->conf->data->raw, raw);
     out = json_object();
     json_object_foreach((json_t *)raw, key, value)
     {

@@ -76,7 +76,8 @@ static int post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_
         crashstats_conf_t *cf = ap_get_module_config(each->module_config, &crashstats_module);
         sal_error_t err = { 0 };
 
-        if (cf->shared && load_templates(cf, seen, p, &err) != APR_SUCCESS) {
+        if (cf->shared && (load_templates(cf, seen, p, &err) != APR_SUCCESS ||
+                           sal_process_data_read(&cf->data, cf->shared, p, &err) != APR_SUCCESS)) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "SAL4001: %s", err.message);
             return HTTP_INTERNAL_SERVER_ERROR;
         }

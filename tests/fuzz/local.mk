@@ -13,6 +13,7 @@ FUZZ_TARGETS = tests/fuzz/fuzz_books_filter \
     tests/fuzz/fuzz_microdump \
     tests/fuzz/fuzz_minidump \
     tests/fuzz/fuzz_multipart \
+    tests/fuzz/fuzz_process \
     tests/fuzz/fuzz_products \
     tests/fuzz/fuzz_ping \
     tests/fuzz/fuzz_query \
@@ -71,6 +72,9 @@ tests_fuzz_fuzz_products_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_query_SOURCES = tests/fuzz/fuzz_query.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_query_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_query_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_process_SOURCES = tests/fuzz/fuzz_process.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_process_LDADD = $(FUZZ_LIBS) -lz
+tests_fuzz_fuzz_process_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_report_SOURCES = tests/fuzz/fuzz_report.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_report_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_report_LDFLAGS = $(FUZZ_LINK)
