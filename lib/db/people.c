@@ -28,6 +28,7 @@ static apr_status_t find_person(sal_person_t *out, const char *name, sal_db_t *d
     out->name = sal_rows_text(rows, 0, 1);
     out->active = sal_rows_bool(rows, 0, 2) != 0;
     out->permissions = (int)sal_rows_int(rows, 0, 3);
+    out->seen = !sal_rows_bool(rows, 0, 4);
     if (out->permissions & SAL_PERM_ADMIN) {
         sal_permission_t each;
 
@@ -47,6 +48,9 @@ apr_status_t sal_person_find(sal_person_t *out, const char *name, bool make, sal
         rv = sal_db_exec(db, &sal_s_auth_user_put, NULL, p, err, SAL_V_TEXT(name));
         rv = rv == APR_SUCCESS ? find_person(out, name, db, p, err) : rv;
     }
+    if (rv == APR_SUCCESS && make && !out->seen) {
+        rv = sal_db_exec(db, &sal_s_auth_person_seen, NULL, p, err, SAL_V_INT(out->id));
+    }
     return rv;
 }
 
@@ -56,7 +60,8 @@ typedef struct {
     const char *name, *group;
     int permissions;
     bool join;
-    sal_rows_t *found; /* the row of the group */
+    const char *actor, *why; /* for the audit log, of who has to leave; NULL: a command */
+    sal_rows_t *found;       /* the row of the group */
 } grant_t;
 
 static apr_status_t audit(sal_db_t *db, const char *action, const char *target, const char *detail,
@@ -112,6 +117,12 @@ static apr_status_t change_member(sal_db_t *db, void *baton, apr_pool_t *p, sal_
     if (!g->join) {
         rv = strip_tokens(&who.id, 1, (int)sal_rows_int(g->found, 0, 2), db, p, err);
     }
+    if (rv == APR_SUCCESS && g->actor) {
+        return sal_db_exec(
+            db, &sal_s_auth_audit_put, NULL, p, err, SAL_V_TEXT(g->actor),
+            SAL_V_TEXT("group.leave"), SAL_V_TEXT(g->name),
+            SAL_V_TEXT(apr_pstrcat(p, sal_rows_text(g->found, 0, 1), ": ", g->why, NULL)));
+    }
     return rv == APR_SUCCESS ? audit(db, g->join ? "group.join" : "group.leave", g->name,
                                      sal_rows_text(g->found, 0, 1), p, err)
                              : rv;
@@ -129,6 +140,14 @@ apr_status_t sal_person_leave(const char *name, const char *group, sal_db_t *db,
                               sal_error_t *err)
 {
     grant_t g = { .name = name, .group = group };
+
+    return sal_db_txn(db, change_member, &g, p, err);
+}
+
+apr_status_t sal_person_expel(const char *name, const char *group, const char *actor,
+                              const char *why, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    grant_t g = { .name = name, .group = group, .actor = actor, .why = why };
 
     return sal_db_txn(db, change_member, &g, p, err);
 }

@@ -13,11 +13,13 @@ typedef struct sal_person_t {
     const char *name;
     bool active;
     int permissions; /* enum sal_permission bits; all of them for an administrator */
+    bool seen;       /* within the last day */
 } sal_person_t;
 
 /*
- * The person of this name (letter case does not matter). make: an account without rights is made on
- * the first sign-in; without it APR_ENOENT.
+ * The person of this name (letter case does not matter). make: they are here themselves, which is
+ * remembered to the day; an account without rights is made on the first sign-in. Without it
+ * APR_ENOENT.
  */
 SAL_API apr_status_t sal_person_find(sal_person_t *out, const char *name, bool make, sal_db_t *db,
                                      apr_pool_t *p, sal_error_t *err);
@@ -30,6 +32,11 @@ SAL_API apr_status_t sal_person_join(const char *name, const char *group, sal_db
                                      apr_pool_t *p, sal_error_t *err);
 SAL_API apr_status_t sal_person_leave(const char *name, const char *group, sal_db_t *db,
                                       apr_pool_t *p, sal_error_t *err);
+
+/* As sal_person_leave, on behalf of somebody else, with the reason in the audit log. */
+SAL_API apr_status_t sal_person_expel(const char *name, const char *group, const char *actor,
+                                      const char *why, sal_db_t *db, apr_pool_t *p,
+                                      sal_error_t *err);
 
 /* An inactive person's tokens are refused, and so are they. */
 SAL_API apr_status_t sal_person_activate(const char *name, bool active, sal_db_t *db, apr_pool_t *p,

@@ -77,26 +77,60 @@ static void read_row(sal_cron_state_t *s, const sal_rows_t *rows, int row)
     read_plan(&s->plan, rows, row);
 }
 
-static apr_status_t read_state(sal_cron_state_t *s, const sal_cron_job_t *job,
+static bool is_usable(const sal_cron_job_t *job, const sal_cron_env_t *env)
+{
+    return !(job->flags & SAL_CRON_CRASHES && !sal_conf_get(env->conf, "crash-store", NULL)) &&
+           !(job->flags & SAL_CRON_SYMBOLS && !sal_conf_get(env->conf, "symbol-store", NULL));
+}
+
+/* name: of the row, which there need not be. */
+static apr_status_t read_state(sal_cron_state_t *s, const sal_cron_job_t *job, const char *name,
                                const sal_rows_t *rows, const sal_cron_env_t *env, apr_pool_t *p,
                                sal_error_t *err)
 {
     apr_status_t rv;
 
-    *s = (sal_cron_state_t){ .job = job, .last_error = "", .runner = "" };
-    s->app_name = app_name(job, env, p);
-    s->usable = !(job->flags & SAL_CRON_CRASHES && !env->crashes) &&
-                !(job->flags & SAL_CRON_SYMBOLS && !env->symbols);
+    *s = (sal_cron_state_t){ .job = job, .app_name = name, .last_error = "", .runner = "" };
+    s->usable = is_usable(job, env);
     if ((rv = sal_cron_plan(&s->plan, job, env->conf, p, err)) != APR_SUCCESS) {
         return rv;
     }
     for (int i = 0; i < sal_rows_count(rows); i++) {
-        if (!strcmp(sal_rows_text(rows, i, 1), s->app_name)) {
+        if (!strcmp(sal_rows_text(rows, i, 1), name)) {
             read_row(s, rows, i);
         }
     }
     s->due = s->usable && sal_cron_due(&s->plan, s->next_run, sal_rows_time(rows, 0, 0));
     return APR_SUCCESS;
+}
+
+/* NAME@HOST of a job that each host has, and not this one: shown, but no business of ours. */
+static const sal_cron_job_t *of_other_host(const char *name, const sal_cron_env_t *env,
+                                           apr_pool_t *p)
+{
+    const char *at = strchr(name, '@');
+    const sal_cron_job_t *job =
+        at ? sal_cron_find(apr_pstrndup(p, name, (apr_size_t)(at - name))) : NULL;
+
+    return job && job->flags & SAL_CRON_PER_HOST && strcmp(name, app_name(job, env, p)) ? job
+                                                                                        : NULL;
+}
+
+static apr_status_t read_others(sal_cron_state_t *out, int *n, const sal_rows_t *rows,
+                                const sal_cron_env_t *env, apr_pool_t *p, sal_error_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; i < sal_rows_count(rows) && rv == APR_SUCCESS; i++) {
+        const char *name = sal_rows_text(rows, i, 1);
+        const sal_cron_job_t *job = of_other_host(name, env, p);
+
+        if (job) {
+            rv = read_state(&out[*n], job, name, rows, env, p, err);
+            out[(*n)++].due = false;
+        }
+    }
+    return rv;
 }
 
 apr_status_t sal_cron_states(sal_cron_state_t **out, int *n, apr_time_t *now,
@@ -106,18 +140,21 @@ apr_status_t sal_cron_states(sal_cron_state_t **out, int *n, apr_time_t *now,
     const sal_cron_job_t *jobs = sal_cron_jobs();
     sal_rows_t *rows;
     apr_status_t rv = sal_db_run(db, &sal_s_cron_rows, NULL, 0, &rows, p, err);
+    int known = 0;
 
-    for (*n = 0; jobs[*n].name; ++*n) {
-        continue;
+    *n = 0;
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    *out = apr_pcalloc(p, (apr_size_t)(*n + 1) * sizeof(**out));
-    if (rv == APR_SUCCESS) {
-        *now = sal_rows_time(rows, 0, 0);
+    *now = sal_rows_time(rows, 0, 0);
+    while (jobs[known].name) {
+        known++;
     }
-    for (int i = 0; i < *n && rv == APR_SUCCESS; i++) {
-        rv = read_state(&(*out)[i], &jobs[i], rows, env, p, err);
+    *out = apr_pcalloc(p, (apr_size_t)(known + sal_rows_count(rows)) * sizeof(**out));
+    for (; *n < known && rv == APR_SUCCESS; ++*n) {
+        rv = read_state(&(*out)[*n], &jobs[*n], app_name(&jobs[*n], env, p), rows, env, p, err);
     }
-    return rv;
+    return rv == APR_SUCCESS ? read_others(*out, n, rows, env, p, err) : rv;
 }
 
 /* ---- one run ---- */
@@ -142,7 +179,7 @@ static apr_status_t one_state(turn_t *t, const sal_cron_job_t *job, sal_error_t 
         return rv;
     }
     t->now = sal_rows_time(rows, 0, 0);
-    return read_state(&t->state, job, rows, t->env, t->p, err);
+    return read_state(&t->state, job, app_name(job, t->env, t->p), rows, t->env, t->p, err);
 }
 
 static apr_status_t take_lock(bool *got, turn_t *t, const char *name, sal_error_t *err)
@@ -301,7 +338,7 @@ static apr_status_t run_locked(turn_t *t, const sal_cron_job_t *job, sal_error_t
         /* we have its lock, so whoever wrote this is dead */
         rv = sal_cron_died(t->state.runner, "the process that ran it has died", t->keeper, t->p,
                            err);
-        t->state.error_count++;
+        rv = rv == APR_SUCCESS ? one_state(t, job, err) : rv; /* due again in a minute */
     }
     if (rv != APR_SUCCESS || (t->ask->if_due && !t->state.due)) {
         return rv;

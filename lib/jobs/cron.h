@@ -115,7 +115,8 @@ typedef struct sal_cron_state_t {
     bool usable; /* what it works on is configured here */
 } sal_cron_state_t;
 
-/* All jobs as they are for this host, in the order of jobs.def. *now: the database's clock. */
+/* All jobs as they are for this host, in the order of jobs.def, then those that other hosts have
+   for themselves (never due here). *now: the database's clock. The stores of env may be NULL. */
 SAL_API apr_status_t sal_cron_states(sal_cron_state_t **out, int *n, apr_time_t *now,
                                      const sal_cron_env_t *env, sal_db_t *db, apr_pool_t *p,
                                      sal_error_t *err);

@@ -23,14 +23,8 @@ apr_status_t cron_auditgroups(sal_cron_run_t *run, sal_error_t *err)
     for (int i = 0; i < n && rv == APR_SUCCESS; i++) {
         const char *who = sal_rows_text(rows, i, 0), *group = sal_rows_text(rows, i, 1);
 
-        rv = sal_person_leave(who, group, run->db, run->p, err);
-        rv = rv == APR_SUCCESS
-                 ? sal_db_exec(run->db, &sal_s_auth_audit_put, NULL, run->p, err,
-                               SAL_V_TEXT("job auditgroups"), SAL_V_TEXT("group.audit"),
-                               SAL_V_TEXT(who),
-                               SAL_V_TEXT(apr_pstrcat(run->p, "removed from ", group, ": ",
-                                                      sal_rows_text(rows, i, 2), NULL)))
-                 : rv;
+        rv = sal_person_expel(who, group, "job auditgroups", sal_rows_text(rows, i, 2), run->db,
+                              run->p, err);
         run->done += rv == APR_SUCCESS;
     }
     if (run->done) {

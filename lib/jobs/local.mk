@@ -7,6 +7,10 @@ libsalvage_core_la_SOURCES += lib/jobs/complete.c lib/jobs/complete.h \
     lib/jobs/cron_symbols.c lib/jobs/cron_verify.c
 
 if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_cron
+tests_unit_test_cron_SOURCES = tests/unit/test_cron.c tests/unit/db_fixture.c \
+    tests/unit/db_fixture.h
+tests_unit_test_cron_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_complete
 tests_unit_test_complete_SOURCES = tests/unit/test_complete.c tests/unit/temp_dir.h \
     tests/unit/db_fixture.c tests/unit/db_fixture.h

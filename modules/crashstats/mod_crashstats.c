@@ -118,8 +118,9 @@ static int robots(request_rec *r)
 /* Paths that would match with a '/' at their end are sent there, query and all. */
 static int slash_redirect(request_rec *r)
 {
-    static const char *const places[] = { "/search", "/search/quick", "/query", "/api",
-                                          "/about/throttling" };
+    static const char *const places[] = { "/search",      "/search/quick",     "/query",
+                                          "/api",         "/about/throttling", "/status",
+                                          "/status/cron", "/monitoring/cron" };
 
     for (apr_size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         if (strcmp(r->uri, places[i]) == 0) {
@@ -160,6 +161,12 @@ static int page(crashstats_req_t *q)
     }
     if (strcmp(uri, "/about/throttling/") == 0) {
         return crashstats_throttling(q);
+    }
+    if (strcmp(uri, "/status/") == 0 || strcmp(uri, "/status/cron/") == 0) {
+        return crashstats_status(q);
+    }
+    if (strcmp(uri, "/monitoring/cron/") == 0) {
+        return crashstats_monitoring_cron(q);
     }
     if (strcmp(uri, "/query/") == 0) {
         return web_redirect(
