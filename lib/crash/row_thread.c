@@ -31,6 +31,8 @@ struct sal_row_thread_t {
     apr_time_t drain_until;
     int first, used;
     sal_row_stats_t stats;
+    apr_interval_time_t times[SAL_ROW_TIMES];
+    unsigned batches; /* since they were asked for */
     sal_pending_row_t ring[RING];
 
     /* the thread's own */
@@ -66,6 +68,18 @@ void sal_row_thread_stats(sal_row_thread_t *t, sal_row_stats_t *out)
     pthread_mutex_unlock(&t->lock);
 }
 
+int sal_row_thread_times(sal_row_thread_t *t, apr_interval_time_t out[SAL_ROW_TIMES])
+{
+    int n;
+
+    pthread_mutex_lock(&t->lock);
+    n = t->batches < SAL_ROW_TIMES ? (int)t->batches : SAL_ROW_TIMES;
+    memcpy(out, t->times, (apr_size_t)n * sizeof(*out));
+    t->batches = 0;
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}
+
 /* Copies what waits, up to a batch; it is taken from the ring only once it is written. */
 static int peek_batch(sal_row_thread_t *t)
 {
@@ -80,9 +94,10 @@ static int peek_batch(sal_row_thread_t *t)
     return n;
 }
 
-static void drop_batch(sal_row_thread_t *t, int n, int refused)
+static void drop_batch(sal_row_thread_t *t, int n, int refused, apr_interval_time_t took)
 {
     pthread_mutex_lock(&t->lock);
+    t->times[t->batches++ % SAL_ROW_TIMES] = took;
     t->first = (t->first + n) % RING;
     t->used -= n;
     t->stats.written += n - refused;
@@ -125,6 +140,7 @@ static apr_status_t write_batch(sal_row_thread_t *t, int n)
         sal_db_line_close(t->line);
         pthread_mutex_lock(&t->lock);
         t->stats.connected = false;
+        t->stats.failures++;
         pthread_mutex_unlock(&t->lock);
         return rv;
     }
@@ -132,7 +148,7 @@ static apr_status_t write_batch(sal_row_thread_t *t, int n)
         t->notified = now;
     }
     t->notify_owed = !notify;
-    drop_batch(t, n, refused);
+    drop_batch(t, n, refused, apr_time_now() - now);
     return APR_SUCCESS;
 }
 

@@ -27,8 +27,14 @@ SAL_API void sal_row_thread_stop(sal_row_thread_t *t, apr_interval_time_t drain)
 typedef struct sal_row_stats_t {
     int waiting; /* ids in memory */
     apr_int64_t written, dropped, refused;
-    bool connected; /* the last attempt reached the database */
+    apr_int64_t failures; /* batches that have to be tried again */
+    bool connected;       /* the last attempt reached the database */
 } sal_row_stats_t;
 SAL_API void sal_row_thread_stats(sal_row_thread_t *t, sal_row_stats_t *out);
+
+/* How long the batches since the last call took, at most SAL_ROW_TIMES of the latest; their number.
+ */
+enum { SAL_ROW_TIMES = 64 };
+SAL_API int sal_row_thread_times(sal_row_thread_t *t, apr_interval_time_t out[SAL_ROW_TIMES]);
 
 #endif

@@ -364,7 +364,15 @@ void collect_metrics_tick(collect_site_t *site)
                           sal_crash_store_admit(site->store, &err) == SAL_E_SICK);
     }
     if (site->rows) {
+        apr_interval_time_t times[SAL_ROW_TIMES];
+        int n = sal_row_thread_times(site->rows, times);
+
+        for (int i = 0; i < n; i++) {
+            collect_observe(COLLECT_PUBLISH_TIME, NULL, times[i]);
+        }
         sal_row_thread_stats(site->rows, &now);
+        collect_count_n(COLLECT_RETRY, "publish_crash_exception.count",
+                        (apr_uint64_t)(now.failures - site->told.failures));
         collect_gauge_set(COLLECT_ROWS_WAITING, now.waiting);
         collect_gauge_set(COLLECT_ROWS_AWAY, now.waiting && !now.connected);
         collect_count_n(COLLECT_PUBLISHED, NULL, (apr_uint64_t)(now.written - site->told.written));

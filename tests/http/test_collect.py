@@ -43,6 +43,7 @@ def test_raw_crash_document(stack):
     raw = json.loads(text)
     assert text == json.dumps(raw, sort_keys=True)
     submitted = raw.pop("submitted_timestamp")
+    assert submitted[2:10].replace("-", "") == crash_id[-6:]    # one moment fixes both
     assert re.match(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00$", submitted)
     assert raw == {
         "ProductName": "Demo", "Version": "1.0", "uuid": crash_id, "version": 2,
@@ -168,6 +169,10 @@ def test_many_annotations(stack):
     ("no type", BODY, None, {}, 400, "no_content_type"),
     ("other type", BODY, "application/json", {}, 400, "wrong_content_type"),
     ("raw dump", b"MDMP", "application/octet-stream", {}, 400, "wrong_content_type"),
+    ("raw x-dmp", b"MDMP", "application/x-dmp", {}, 400, "wrong_content_type"),
+    ("no parameter name", BODY, "multipart/form-data; charset=utf-8", {}, 400, "no_boundary"),
+    ("other boundary", BODY, f"multipart/form-data; boundary={BOUNDARY}x", {}, 400,
+     "invalid_payload_structure"),
     ("no boundary", BODY, "multipart/form-data", {}, 400, "no_boundary"),
     ("empty boundary", BODY, 'multipart/form-data; boundary=""', {}, 400, "no_boundary"),
     ("long boundary", BODY, "multipart/form-data; boundary=" + 71 * "b", {}, 400, "no_boundary"),
@@ -350,6 +355,54 @@ def test_full_disk_watermark(stack):
     r = post(stack)
     assert r.status_code == 503 and int(r.headers["Retry-After"]) >= 300
     assert requests.get(stack.url + "/__heartbeat__", timeout=30).status_code == 503
+
+
+def test_long_annotations(stack):
+    """1 MiB for any, 20 MiB for those that Firefox makes long; names of 255 bytes."""
+    mib = 1 << 20
+    body = (part("a", "1") + part("Long", "x" * mib) + part("Longer", "x" * (mib + 1))
+            + part("TelemetryEnvironment", "x" * (3 * mib)) + part("n" * 255, "y")
+            + part("n" * 256, "z") + END)
+    raw = raw_crash(stack, accepted(post(stack, body)))
+    assert len(raw["Long"]) == mib and len(raw["TelemetryEnvironment"]) == 3 * mib
+    assert "Longer" not in raw and raw["n" * 255] == "y" and "n" * 256 not in raw
+    notes = raw["metadata"]["collector_notes"]
+    assert notes[0] == "extract payload text part exception: body part is too large"
+    assert len(notes) == 2 and "255" in notes[1]
+
+
+def test_over_20_mib_of_one_annotation(stack):
+    most = 20 << 20
+    for size, kept in ((most, True), (most + 1, False)):
+        body = part("a", "1") + part("StackTraces", b"x" * size) + END
+        raw = raw_crash(stack, accepted(post(stack, body)))
+        assert ("StackTraces" in raw) == kept
+
+
+def test_over_20_mib_of_json(stack):
+    def sized(n):
+        text = '{"a": "1", "StackTraces": ""}'
+        return (part("extra", text[:-2] + "x" * (n - len(text)) + text[-2:], "extra.json",
+                     "application/json") + END)
+    assert raw_crash(stack, accepted(post(stack, sized(20 << 20))))["a"] == "1"
+    refused(post(stack, sized((20 << 20) + 1)), 413, "Discarded=malformed_too_large")
+
+
+def test_a_report_that_cannot_be_saved(stack):
+    """500 and nothing else: the client tries again."""
+    stack.error_log.expect("SAL1004|SAL1013|SAL96")
+    pending = stack.store / "pending"
+    mode = pending.stat().st_mode
+    pending.chmod(0o500)
+    try:
+        r = post(stack)
+        assert (r.status_code, r.text, r.headers["Cache-Control"]) == (500, "", "no-store")
+    finally:
+        pending.chmod(mode)
+    end = time.monotonic() + 20
+    while post(stack).status_code != 200 and time.monotonic() < end:
+        time.sleep(0.2)
+    accepted(post(stack))
 
 
 # ---- throttling and ids ----

@@ -194,6 +194,20 @@ def test_rows_are_counted(stack):
     before = read(stack)
     post(stack)
     wait(lambda: growth(before, read(stack), "publish_crash_total") >= 1)
+    wait(lambda: growth(before, read(stack), "crash_publish_seconds_count") >= 1)
+    now = read(stack)
+    assert 0 < growth(before, now, "crash_publish_seconds_sum") < 60
+
+
+def test_repeated_writes_are_counted(stack):
+    stack.error_log.expect("SAL1014|SAL9621|SAL1030|SAL5010|SAL5022")
+    before = read(stack)
+    stack.stop("postgres")
+    assert post(stack).status_code == 200
+    wait(lambda: growth(before, read(stack), "retry_total",
+                        'count="publish_crash_exception.count"') >= 1)
+    stack.start("postgres")
+    wait(lambda: growth(before, read(stack), "publish_crash_total") >= 1, 60)
 
 
 def test_gauges(stack):
