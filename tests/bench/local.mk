@@ -17,7 +17,7 @@ bench: all $(EXTRA_PROGRAMS)
 	SALVAGE_PREFIX="$(prefix)" SALVAGE_BENCH="$(abs_builddir)/tests/bench" \
 	  /usr/bin/python3 "$(srcdir)/tests/bench/bench.py" $(BENCH_ONLY)
 .PHONY: bench
-EXTRA_DIST += tests/bench/bench.py tests/bench/figures.py tests/bench/post.lua tests/bench/post_json.lua
+EXTRA_DIST += tests/bench/bench.py tests/bench/bench_reprocess.py tests/bench/figures.py tests/bench/post.lua tests/bench/post_json.lua
 EXTRA_DIST += tests/bench/bench_service.py tests/bench/bench_download.py
 EXTRA_DIST += tests/bench/bench_stackwalk.py
 EXTRA_DIST += tests/bench/bench_dumpsyms.py
