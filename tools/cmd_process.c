@@ -34,6 +34,7 @@ typedef struct request_t {
     sal_conf_t *conf; /* NULL: none, and none is needed */
     const char *host;
     sal_siglists_t *lists;
+    sal_process_data_t *data;
     sal_supplier_t *supplier;
     sal_crash_store_t *store;
     sal_db_t *db;
@@ -125,8 +126,10 @@ static int open_lists(request_t *req, apr_pool_t *p)
         req->conf ? sal_conf_get(req->conf, "siglists", SAL_SIGLISTS_DIR) : SAL_SIGLISTS_DIR;
     sal_error_t err;
 
-    return sal_siglists_load(&req->lists, dir, p, &err) == APR_SUCCESS ? CMD_OK
-                                                                       : cmd_fail_err(&err);
+    return sal_siglists_load(&req->lists, dir, p, &err) == APR_SUCCESS &&
+                   sal_process_data_read(&req->data, req->conf, p, &err) == APR_SUCCESS
+               ? CMD_OK
+               : cmd_fail_err(&err);
 }
 
 static int open_store(request_t *req, apr_pool_t *p)
@@ -148,6 +151,8 @@ static int open_store(request_t *req, apr_pool_t *p)
 static void pipeline_opts(sal_process_opts_t *opts, const request_t *req, walking_t *w)
 {
     *opts = (sal_process_opts_t){ .siglists = req->lists,
+                                  .fields = req->data->processed,
+                                  .tables = req->data->tables,
                                   .walk = walk,
                                   .walk_baton = w,
                                   .host = req->host,
