@@ -11,8 +11,8 @@ BUILD_PACKAGES="apache2-bin apache2-dev autoconf automake build-essential libapr
     libmspack-dev libtool libxxhash-dev libzip-dev libzstd-dev libzydis-dev pkg-config postgresql
     postgresql-contrib util-linux zlib1g-dev curl"
 TEST_PACKAGES="binutils-aarch64-linux-gnu binutils-mips-linux-gnu chromium chromium-driver
-    clang-format-14 debuginfod dwz e2fsprogs fuse3 gcab gdb libcmocka-dev libfuse3-dev python3-psycopg2 python3-pytest python3-pytest-xdist
-    python3-requests python3-selenium shellcheck strace universal-ctags unzip wrk xfsprogs
+    clang-format-14 debuginfod dwz e2fsprogs fuse3 gcab gdb libcmocka-dev libfuse3-dev python3-jsonschema python3-psycopg2 python3-pytest python3-pytest-xdist
+    python3-requests python3-selenium python3-swift shellcheck strace universal-ctags unzip wrk xfsprogs
     xz-utils zstd"
 
 # die TEXT: one line, exit 1

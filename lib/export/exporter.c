@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <apr_strings.h>
 #include "base/log.h"
+#include "process/tables.h"
 
 #define TURN_PARCELS 20
 #define TURN_SECONDS 10
@@ -23,17 +24,21 @@ apr_status_t sal_exporter_make(sal_exporter_t **out, const sal_conf_t *conf,
 {
     sal_exporter_t *e = apr_pcalloc(p, sizeof(*e));
     char host[128] = "localhost";
+    sal_process_data_t *data;
     apr_status_t rv;
 
     gethostname(host, sizeof(host) - 1);
     e->pool = p;
     e->crashes = crashes;
     e->dests = apr_array_make(p, 4, sizeof(dest_t));
-    e->fields = sal_fields_processed(p);
-    e->raw_fields = sal_fields_raw(p);
     e->telemetry = sal_telemetry_builtin(p);
     e->who = apr_pstrdup(p, host);
-    rv = export_read_conf(e, conf, err);
+    rv = sal_process_data_read(&data, conf, p, err);
+    if (rv == APR_SUCCESS) {
+        e->fields = data->processed;
+        e->raw_fields = data->raw;
+        rv = export_read_conf(e, conf, err);
+    }
     *out = rv == APR_SUCCESS ? e : NULL;
     return rv;
 }
