@@ -1,12 +1,16 @@
 """The cases of Antenna's own system tests, in our words (specification, section 15): what a client that
 works with Mozilla's collector finds here."""
 import gzip
+import http.client
 import json
+import socket
+import time
+import urllib.parse
 
 import pytest
 import requests
 
-from reports import (BOUNDARY, END, FORM, accepted, part, post, raw_crash, raw_request, refused,
+from reports import (BOUNDARY, END, FORM, accepted, dump, part, post, raw_crash, raw_request, refused,
                      stored)
 
 CRASH = (part("ProductName", "Firefox") + part("Version", "1")
@@ -21,16 +25,32 @@ def sized(size):
 
 # ---- test_post_crash ----
 
+def published(stack, crash_id):
+    """The id comes to the queue."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if stack.query("select 1 from raw_crash where crash_id = %s", crash_id):
+            return True
+        time.sleep(0.1)
+    return False
+
+
 def test_regular(stack):
-    raw = raw_crash(stack, accepted(post(stack, CRASH)))
+    crash_id = accepted(post(stack, CRASH))
+    raw = raw_crash(stack, crash_id)
     assert (raw["ProductName"], raw["Version"]) == ("Firefox", "1")
     assert raw["metadata"]["payload"] == "multipart"
     assert raw["metadata"]["payload_compressed"] == "0"
+    assert list(raw["metadata"]["dump_checksums"]) == ["upload_file_minidump"]
+    assert dump(stack, crash_id) == b"abcd1234"
+    assert published(stack, crash_id)
 
 
 def test_compressed_crash(stack):
-    raw = raw_crash(stack, accepted(post(stack, gzip.compress(CRASH), Content_Encoding="gzip")))
+    crash_id = accepted(post(stack, gzip.compress(CRASH), Content_Encoding="gzip"))
+    raw = raw_crash(stack, crash_id)
     assert raw["ProductName"] == "Firefox" and raw["metadata"]["payload_compressed"] == "1"
+    assert dump(stack, crash_id) == b"abcd1234" and published(stack, crash_id)
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -45,6 +65,16 @@ def test_json_crash(stack, compressed):
 
 
 # ---- test_content_length ----
+
+def test_content_length_of_the_library(stack):
+    """What that test does: the client's library adds the header that was left out."""
+    url = urllib.parse.urlsplit(stack.url)
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=30)
+    connection.request("POST", "/submit", CRASH, {"Content-Type": FORM})
+    answer = connection.getresponse()
+    assert answer.status == 200 and answer.read().startswith(b"CrashID=")
+    connection.close()
+
 
 def test_no_content_length(stack):
     """What that test means: neither a length nor chunks."""
@@ -96,6 +126,14 @@ def test_wrong_boundary(stack):
             "Discarded=malformed_invalid_payload_structure")
 
 
+def test_no_payload(stack):
+    refused(post(stack, b""), 400, "Discarded=malformed_no_content_length")
+
+
+def test_junk_payload(stack):
+    refused(post(stack, b"foobarbaz"), 400, "Discarded=malformed_invalid_payload_structure")
+
+
 def test_missing_content_encoding(stack):
     """A compressed body that does not say so."""
     refused(post(stack, gzip.compress(CRASH)), 400, "Discarded=malformed_invalid_payload_structure")
@@ -112,6 +150,18 @@ def test_25_mib(stack, over, status):
     r = post(stack, sized(25 * 1024 * 1024 + over))
     assert r.status_code == status
     assert r.text.startswith("CrashID=" if status == 200 else "Discarded=malformed_too_large")
+
+
+def test_26_mib_and_low_content_length(stack):
+    """Only what the length says is the report; more is neither read as one nor stored."""
+    before, body = stored(stack), sized(26 * 1024 * 1024)
+    url = urllib.parse.urlsplit(stack.url)
+    with socket.create_connection((url.hostname, url.port), timeout=30) as s:
+        s.sendall(f"POST /submit HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {FORM}"
+                  f"\r\nContent-Length: {25 * 1024 * 1024}\r\n\r\n".encode() + body)
+        answer = s.recv(65536)
+    assert b" 400 " in answer.split(b"\r\n")[0], answer
+    assert stored(stack) == before
 
 
 # ---- test_dockerflow ----
