@@ -23,7 +23,7 @@ static apr_status_t sink(void *baton, const char *data, apr_size_t size, sal_err
 
 static apr_status_t inflate_in(sunk_t *s, const uint8_t *data, size_t size, bool cut, apr_pool_t *p)
 {
-    uint64_t state = size;
+    uint64_t state = mix(size, data, size);
     sal_inflate_t *z;
     apr_status_t rv = APR_SUCCESS;
 

@@ -71,7 +71,7 @@ static const sal_multipart_events_t events = { part_begin, part_data, part_end, 
 static apr_status_t parse(sum_t *s, const char *boundary, const char *data, size_t size, bool cut,
                           apr_pool_t *p)
 {
-    uint64_t state = size;
+    uint64_t state = mix(size, data, size);
     sal_multipart_t *m;
     apr_status_t rv;
 

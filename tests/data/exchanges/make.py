@@ -285,9 +285,10 @@ def seeds(top):
         packed = headers.get("content-encoding") == "gzip"
         plain = gzip.decompress(body) if packed else body
         ctype = headers["content-type"]
-        put = {"headers": ctype.encode()}
-        if packed:
-            put["gzip"] = body
+        put = {"headers": ctype.encode(),
+               "gzip": body if packed else gzip.compress(plain, mtime=0)}
+        if "user-agent" in headers:
+            put["guard"] = headers["user-agent"].encode("latin-1")
         if "boundary=" in ctype:
             put["multipart"] = plain
             blocks = [x.split(b"\r\n\r\n")[0] for x in plain.split(b"\r\nContent-Disposition")[1:]]
