@@ -11,6 +11,12 @@ tests_bench_bench_signature_LDADD = libsalvage_core.la
 tests_bench_bench_make_sym_SOURCES = tests/bench/bench_make_sym.c
 tests_bench_bench_make_sym_LDADD = libsalvage_core.la
 tests_bench_bench_spawn_SOURCES = tests/bench/bench_spawn.c
+EXTRA_PROGRAMS += tests/bench/bench_queue tests/bench/bench_walk
+tests_bench_bench_queue_SOURCES = tests/bench/bench_queue.c
+tests_bench_bench_queue_LDADD = libsalvage_core.la -lpthread
+tests_bench_bench_walk_SOURCES = tests/bench/bench_walk.c
+tests_bench_bench_walk_LDADD = libsalvage_core.la -lstdc++
+EXTRA_DIST += tests/bench/bench_process.py
 
 bench: all $(EXTRA_PROGRAMS)
 	$(MAKE) -s install >/dev/null
