@@ -66,6 +66,15 @@ bool web_is_stopping(void);
 /* OK, or after setting Allow: 405 / the answer to OPTIONS is the caller's. allow: "GET, HEAD". */
 int web_allow(request_rec *r, const char *allow);
 
+/*
+ * URLs of handlers that name no files below the DocumentRoot, which should not cost a stat for each
+ * directory: hooks for translate_name and map_to_storage, both to run before core.c. The first
+ * takes requests whose section has a handler that begins with prefix. <Directory> sections and
+ * .htaccess do not apply to them.
+ */
+int web_name_no_file(request_rec *r, const char *prefix);
+int web_names_no_file(request_rec *r);
+
 /* Takes mod_deflate out of the way of a body that the handler inflates itself, under its own caps.
  */
 void web_body_keep_packed(request_rec *r);

@@ -130,10 +130,20 @@ static void collect_child_init(apr_pool_t *pchild, server_rec *s)
     collect_throttle_child(s, pchild);
 }
 
+static int collect_no_translation(request_rec *r)
+{
+    return web_name_no_file(r, "crash-");
+}
+
 static void collect_hooks(apr_pool_t *p)
 {
+    static const char *const before_core[] = { "core.c", NULL };
+
     ap_hook_post_config(collect_post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(collect_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    /* After those who rewrite and alias. */
+    ap_hook_translate_name(collect_no_translation, NULL, before_core, APR_HOOK_LAST);
+    ap_hook_map_to_storage(web_names_no_file, NULL, before_core, APR_HOOK_MIDDLE);
     ap_hook_handler(collect_handler, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(collect_sentry_handler, NULL, NULL, APR_HOOK_MIDDLE);
     collect_health_hooks(p);

@@ -58,31 +58,10 @@ static int symbols_handler(request_rec *r)
     return DECLINED;
 }
 
-/*
- * URLs of our handlers name no files below the DocumentRoot: a debug file called "aux" or one of
- * 255 bytes must not run into the file system's rules, nor cost a stat for each directory. The
- * handler is known while the name is translated; when it would be looked for on disk, httpd has
- * forgotten it for a moment, so it is noted with the request.
- */
+/* A debug file called "aux" or one of 255 bytes must not run into the file system's rules. */
 static int no_translation(request_rec *r)
 {
-    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
-    const char *handler = core->handler, *err = NULL;
-
-    if (core->expr_handler) { /* SetHandler has an expression for a plain name too */
-        handler = ap_expr_str_exec(r, core->expr_handler, &err);
-    }
-    if (!handler || err || strncmp(handler, "symbols-", 8)) {
-        return DECLINED;
-    }
-    ap_set_module_config(r->request_config, &symbols_module, (void *)(uintptr_t)handler);
-    r->filename = r->uri;
-    return OK;
-}
-
-static int no_directory_walk(request_rec *r)
-{
-    return ap_get_module_config(r->request_config, &symbols_module) ? OK : DECLINED;
+    return web_name_no_file(r, "symbols-");
 }
 
 /* ---- start ---- */
@@ -424,7 +403,7 @@ static void symbols_hooks(apr_pool_t *p)
     ap_hook_child_init(symbols_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     /* After those who rewrite and alias, before the core, which has the DocumentRoot in mind. */
     ap_hook_translate_name(no_translation, NULL, before_core, APR_HOOK_LAST);
-    ap_hook_map_to_storage(no_directory_walk, NULL, before_core, APR_HOOK_MIDDLE);
+    ap_hook_map_to_storage(web_names_no_file, NULL, before_core, APR_HOOK_MIDDLE);
     symbols_metrics_hook();
     ap_hook_handler(symbols_handler, NULL, NULL, APR_HOOK_MIDDLE);
 }
