@@ -21,7 +21,7 @@
 
 struct sal_annotations_t {
     json_t *values; /* name -> text */
-    json_t *plain;  /* names that came as text parts */
+    json_t *plain;  /* names that came as text parts, after a JSON part */
     json_t *typed;  /* names of JSON values that were no strings -> first byte of the value */
     json_t *notes;
     apr_size_t total, total_max;
@@ -203,7 +203,8 @@ void sal_annotations_text(sal_annotations_t *a, const char *name, const char *va
     if (!fits(a, name, size)) {
         return;
     }
-    if (json_object_get(a->plain, name)) {
+    /* Without JSON all values are of text parts. */
+    if (json_object_get(a->had_json ? a->plain : a->values, name)) {
         sal_annotations_note(a, "duplicate annotation: %s", name);
     }
     if (!set_decoded(a, name, value, size, charset)) {
@@ -211,7 +212,9 @@ void sal_annotations_text(sal_annotations_t *a, const char *name, const char *va
                              charset_name_ok(charset) ? charset : "?");
         return;
     }
-    json_object_set_new(a->plain, name, json_true());
+    if (a->had_json) {
+        json_object_set_new(a->plain, name, json_true());
+    }
     if (memchr(value, '\0', size)) {
         sal_annotations_note(a, "NUL in annotation: %s", name);
     }

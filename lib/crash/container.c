@@ -38,7 +38,8 @@ static void put32(unsigned char *to, apr_uint32_t v)
     put16(to + 2, v >> 16);
 }
 
-void sal_container_init(sal_container_t *c, int fd, apr_time_t now, apr_pool_t *p)
+void sal_container_init(sal_container_t *c, int fd, apr_time_t now, char *buf, apr_size_t room,
+                        apr_pool_t *p)
 {
     apr_time_exp_t t;
 
@@ -46,13 +47,21 @@ void sal_container_init(sal_container_t *c, int fd, apr_time_t now, apr_pool_t *
     c->fd = fd;
     c->pool = p;
     c->entries = apr_array_make(p, 8, sizeof(entry_t));
-    c->buf = apr_palloc(p, SAL_CONTAINER_BUF);
+    c->buf = buf;
+    c->room = room;
     apr_time_exp_gmt(&t, now);
     if (t.tm_year >= 80) {
         c->dos_time = (apr_uint32_t)(t.tm_year - 80) << 25 | (apr_uint32_t)(t.tm_mon + 1) << 21 |
                       (apr_uint32_t)t.tm_mday << 16 | (apr_uint32_t)t.tm_hour << 11 |
                       (apr_uint32_t)t.tm_min << 5 | (apr_uint32_t)t.tm_sec / 2;
     }
+}
+
+void sal_container_move(sal_container_t *c, char *buf, apr_size_t room)
+{
+    memcpy(buf, c->buf, c->used);
+    c->buf = buf;
+    c->room = room;
 }
 
 static apr_uint64_t position(const sal_container_t *c)
@@ -122,7 +131,7 @@ static apr_status_t flush_with(sal_container_t *c, const void *data, apr_size_t 
 
 static apr_status_t put_raw(sal_container_t *c, const void *data, apr_size_t size)
 {
-    if (size > SAL_CONTAINER_BUF - c->used) {
+    if (size > c->room - c->used) {
         return flush_with(c, data, size);
     }
     memcpy(c->buf + c->used, data, size);

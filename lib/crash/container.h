@@ -13,9 +13,6 @@
 #include <apr_time.h>
 #include "base/error.h"
 
-/* Gathers what is small; what does not fit is written past it, not through it. */
-#define SAL_CONTAINER_BUF 8192
-
 typedef struct sal_container_t {
     int fd;
     apr_pool_t *pool;
@@ -24,6 +21,7 @@ typedef struct sal_container_t {
     apr_uint64_t offset;  /* where the buffer will be written */
     apr_uint64_t started; /* write-back was started up to here */
     apr_size_t used;      /* bytes in buf */
+    apr_size_t room;      /* of buf */
     char *buf;
 } sal_container_t;
 
@@ -33,7 +31,14 @@ typedef struct sal_piece_t {
     apr_size_t size;
 } sal_piece_t;
 
-void sal_container_init(sal_container_t *c, int fd, apr_time_t now, apr_pool_t *p);
+/*
+ * buf gathers what is small; what does not fit is written past it, not through it. It has at least
+ * 64 bytes and lasts as long as c, or until another takes its place.
+ */
+void sal_container_init(sal_container_t *c, int fd, apr_time_t now, char *buf, apr_size_t room,
+                        apr_pool_t *p);
+/* Goes on with another buffer, which has room for what is in the old one. */
+void sal_container_move(sal_container_t *c, char *buf, apr_size_t room);
 
 /* SAL_E_TOOBIG at 4 GiB or 65000 entries; an errno if writing fails. */
 apr_status_t sal_container_begin(sal_container_t *c, const char *name);

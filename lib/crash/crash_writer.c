@@ -16,6 +16,8 @@
 #include "base/text.h"
 #include "crash/container.h"
 
+#define HEADERS 512 /* of entries that are being written */
+
 struct sal_crash_writer_t {
     sal_crash_store_t *store;
     apr_pool_t *pool;
@@ -62,6 +64,14 @@ static apr_status_t fail_write(sal_crash_writer_t *w, apr_status_t rv, sal_error
                              : sal_fail_os(err, rv, "crash store %s: writing", w->store->fs.root);
 }
 
+/* The block, and behind it a buffer for the headers of dumps, which is all they need. */
+static void need_buffers(sal_crash_writer_t *w)
+{
+    if (!w->block) {
+        w->block = apr_palloc(w->pool, SAL_PRESS_BLOCK + HEADERS);
+    }
+}
+
 static apr_status_t open_file(sal_crash_writer_t *w)
 {
     apr_status_t rv = sal_crash_open_dir(&w->dir_fd, w->store, w->id);
@@ -93,7 +103,8 @@ static apr_status_t need_file(sal_crash_writer_t *w)
     }
     rv = open_file(w);
     if (rv == APR_SUCCESS) {
-        sal_container_init(&w->zip, w->fd, w->now, w->pool);
+        need_buffers(w);
+        sal_container_init(&w->zip, w->fd, w->now, w->block + SAL_PRESS_BLOCK, HEADERS, w->pool);
     } else if (rv == EIO) {
         sal_crash_store_lost_write(w->store, rv);
         rv = SAL_E_SICK;
@@ -182,9 +193,9 @@ apr_status_t sal_crash_dump_begin(sal_crash_writer_t *w, const char *name, sal_e
     if (rv != APR_SUCCESS) {
         return fail_write(w, rv, err);
     }
-    if (!w->block) {
+    if (!w->sha) {
         w->sha = EVP_MD_CTX_new();
-        w->block = apr_palloc(w->pool, SAL_PRESS_BLOCK);
+        need_buffers(w);
     }
     if (!w->sha || !w->store->sha256 || EVP_DigestInit_ex(w->sha, w->store->sha256, NULL) != 1) {
         return sal_fail(err, APR_ENOMEM, "no memory for a dump's check sum");
@@ -311,8 +322,11 @@ static apr_status_t write_rest(sal_crash_writer_t *w, const json_t *raw)
     apr_status_t rv;
 
     json_decref(meta);
-    if ((rv = need_file(w)) != APR_SUCCESS || (rv = write_held(w)) != APR_SUCCESS ||
-        (rv = put_entry(w, "raw_crash.json", sal_json_python(raw, w->pool))) != APR_SUCCESS ||
+    if ((rv = need_file(w)) != APR_SUCCESS || (rv = write_held(w)) != APR_SUCCESS) {
+        return rv;
+    }
+    sal_container_move(&w->zip, w->block, SAL_PRESS_BLOCK); /* the last dump has left it */
+    if ((rv = put_entry(w, "raw_crash.json", sal_json_python(raw, w->pool))) != APR_SUCCESS ||
         (rv = put_entry(w, "dump_names.json", dump_names(w))) != APR_SUCCESS ||
         (rv = put_entry(w, "meta.json", text)) != APR_SUCCESS) {
         return rv;

@@ -5,12 +5,14 @@
 #include "crash/multipart.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <apr_strings.h>
 #include "crash/part_header.h"
 
-#define WINDOW (SAL_PART_HEADER_MAX + 512) /* a header block and what may be a delimiter */
-#define LAX_BOUNDARY_MIN 16                /* shorter ones may well occur in a dump */
+#define WINDOW 3072 /* enough for delimiters and nearly all header blocks */
+#define WINDOW_MAX (SAL_PART_HEADER_MAX + 512) /* the longest header block and a delimiter */
+#define LAX_BOUNDARY_MIN 16                    /* shorter ones may well occur in a dump */
 
 typedef enum { PREAMBLE, AFTER_DELIMITER, PADDING, HEADERS, BODY, DONE, BROKEN } state_t;
 
@@ -23,9 +25,12 @@ struct sal_multipart_t {
     bool lax;                                    /* delimiters without a line break count */
     char needle[SAL_MULTIPART_BOUNDARY_MAX + 3]; /* "--" and the boundary */
     apr_size_t needle_len;
+    apr_pool_t *pool;
     apr_size_t used;       /* bytes in window */
+    apr_size_t room;       /* of window */
     apr_uint64_t consumed; /* bytes of input before the window */
-    char window[WINDOW];
+    char *window;          /* first, or a larger one for a long header block */
+    char first[WINDOW];
 };
 
 apr_status_t sal_multipart_make(sal_multipart_t **out, const char *boundary, int max_parts,
@@ -41,7 +46,10 @@ apr_status_t sal_multipart_make(sal_multipart_t **out, const char *boundary, int
                         SAL_MULTIPART_BOUNDARY_MAX, len);
     }
     m = apr_palloc(p, sizeof(*m));
-    memset(m, 0, offsetof(sal_multipart_t, window));
+    memset(m, 0, offsetof(sal_multipart_t, first));
+    m->pool = p;
+    m->window = m->first;
+    m->room = WINDOW;
     m->events = events;
     m->baton = baton;
     m->max_parts = max_parts;
@@ -112,21 +120,39 @@ static apr_status_t step_padding(sal_multipart_t *m, const char *at, apr_size_t 
     return APR_SUCCESS;
 }
 
-static apr_status_t begin_part(sal_multipart_t *m, const char *block, apr_size_t size,
-                               sal_error_t *err)
+static apr_status_t read_part(sal_multipart_t *m, char *room, const char *block, apr_size_t size,
+                              sal_error_t *err)
 {
-    sal_part_header_t header; /* 40 KiB that only a part's first moment needs: not in m */
-    apr_status_t rv;
+    sal_part_header_t header;
+    apr_status_t rv = sal_part_header_read(&header, room, block, size, err);
 
-    if (++m->parts > m->max_parts) {
-        return sal_fail(err, SAL_E_TOOBIG, "more than %d parts", m->max_parts);
-    }
-    rv = sal_part_header_read(&header, block, size, err);
     if (rv != APR_SUCCESS) {
         return rv;
     }
     m->state = BODY;
     return m->events->part_begin(m->baton, &header.part, err);
+}
+
+static apr_status_t begin_part(sal_multipart_t *m, const char *block, apr_size_t size,
+                               sal_error_t *err)
+{
+    char small[SAL_PART_HEADER_ROOM(500)], *room = small; /* the rule; stacks stay small */
+    apr_status_t rv;
+
+    if (++m->parts > m->max_parts) {
+        return sal_fail(err, SAL_E_TOOBIG, "more than %d parts", m->max_parts);
+    }
+    if (SAL_PART_HEADER_ROOM(size) > sizeof(small)) {
+        room = malloc(SAL_PART_HEADER_ROOM(size));
+        if (!room) {
+            return sal_fail(err, APR_ENOMEM, "no memory for a part's headers");
+        }
+    }
+    rv = read_part(m, room, block, size, err);
+    if (room != small) {
+        free(room);
+    }
+    return rv;
 }
 
 static apr_status_t step_headers(sal_multipart_t *m, const char *at, apr_size_t size,
@@ -249,13 +275,27 @@ static apr_status_t run_window(sal_multipart_t *m, sal_error_t *err)
     return APR_SUCCESS;
 }
 
+/* A header block that fills the window: few have one. */
+static void grow_window(sal_multipart_t *m)
+{
+    char *grown = apr_palloc(m->pool, WINDOW_MAX);
+
+    memcpy(grown, m->window, m->used);
+    m->window = grown;
+    m->room = WINDOW_MAX;
+}
+
 apr_status_t sal_multipart_feed(sal_multipart_t *m, const char *data, apr_size_t size,
                                 sal_error_t *err)
 {
     while (size && m->state < DONE) {
-        apr_size_t n = min_size(size, WINDOW - m->used);
+        apr_size_t n;
         apr_status_t rv;
 
+        if (m->used == m->room && m->room < WINDOW_MAX) {
+            grow_window(m);
+        }
+        n = min_size(size, m->room - m->used);
         memcpy(m->window + m->used, data, n);
         m->used += n;
         data += n;

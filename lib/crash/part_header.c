@@ -181,16 +181,16 @@ static apr_status_t read_disposition(sal_part_header_t *h, piece_t raw, sal_erro
     }
     while (at && next_param(&at, end, &key, h->value)) {
         if (is_word(key, "name")) {
-            apr_cpystrn(h->name, h->value, sizeof(h->name));
+            apr_cpystrn(h->name, h->value, h->each);
             h->part.name = h->name;
         } else if (is_word(key, "filename") && !extended) {
-            apr_cpystrn(h->filename, h->value, sizeof(h->filename));
+            apr_cpystrn(h->filename, h->value, h->each);
             h->part.filename = h->filename;
         } else if (is_word(key, "filename*")) {
             if (!decode_extended(h->value)) {
                 return sal_fail(err, SAL_E_MALFORMED, "a part's filename* cannot be read");
             }
-            apr_cpystrn(h->filename, h->value, sizeof(h->filename));
+            apr_cpystrn(h->filename, h->value, h->each);
             h->part.filename = h->filename;
             extended = true;
         }
@@ -241,11 +241,22 @@ static apr_status_t read_line(sal_part_header_t *h, const char *line, apr_size_t
     return APR_SUCCESS;
 }
 
-apr_status_t sal_part_header_read(sal_part_header_t *h, const char *block, apr_size_t size,
-                                  sal_error_t *err)
+static void divide_room(sal_part_header_t *h, char *room, apr_size_t size)
+{
+    char **strings[] = { &h->name, &h->filename, &h->type, &h->disposition, &h->value };
+
+    h->each = size + 1;
+    for (int i = 0; i < 5; i++) {
+        *strings[i] = room + (apr_size_t)i * h->each;
+    }
+}
+
+apr_status_t sal_part_header_read(sal_part_header_t *h, char *room, const char *block,
+                                  apr_size_t size, sal_error_t *err)
 {
     const char *end = block + size;
 
+    divide_room(h, room, size);
     h->part = (sal_part_t){ NULL, NULL, "text/plain", "utf-8", false };
     while (block < end) {
         const char *stop = memmem(block, (apr_size_t)(end - block), "\r\n", 2);

@@ -9,19 +9,23 @@
 
 #define SAL_PART_HEADER_MAX 8192
 
-/* Room for the strings of a part: each is a piece of the block, or decoded to something shorter. */
+/* A part and its strings, in room that the caller gives. */
 typedef struct sal_part_header_t {
     sal_part_t part;
-    char name[SAL_PART_HEADER_MAX + 1];
-    char filename[SAL_PART_HEADER_MAX + 1];
-    char type[SAL_PART_HEADER_MAX + 1];
+    apr_size_t each; /* bytes of each of the five */
+    char *name, *filename, *type, *disposition;
+    char *value; /* scratch: one parameter */
     char charset[64];
-    char disposition[SAL_PART_HEADER_MAX + 1];
-    char value[SAL_PART_HEADER_MAX + 1]; /* scratch: one parameter */
 } sal_part_header_t;
 
-/* Fills h->part from the lines of [block, block+size). SAL_E_MALFORMED. */
-apr_status_t sal_part_header_read(sal_part_header_t *h, const char *block, apr_size_t size,
-                                  sal_error_t *err);
+/* Each string is a piece of the block, or decoded to something shorter. */
+#define SAL_PART_HEADER_ROOM(size) (5 * ((size) + 1))
+
+/*
+ * Fills h->part from the lines of [block, block+size). room has SAL_PART_HEADER_ROOM(size) bytes
+ * and must last as long as h. SAL_E_MALFORMED.
+ */
+apr_status_t sal_part_header_read(sal_part_header_t *h, char *room, const char *block,
+                                  apr_size_t size, sal_error_t *err);
 
 #endif

@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import threading
 import time
+import urllib.request
 
 from figures import BENCH, TOP, alternate, anonymous_kib, figure, skipped, tree, wrk
 
@@ -253,6 +254,17 @@ class Memory(threading.Thread):
         return self.most
 
 
+def wait_until_done(stack):
+    """Reports whose client has gone are taken in to their end, or to the next read."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with urllib.request.urlopen(stack.url + "/metrics") as page:
+            if b"\nsalvage_collector_in_flight 0\n" in page.read():
+                return
+        time.sleep(0.2)
+    raise RuntimeError("reports are still in flight")
+
+
 def in_flight(stack, scratch):
     """Memory with 64 and with 4 reports of 20 MB in flight: the difference by 60."""
     env = crash_body(scratch / "body", 20_000_000)
@@ -262,7 +274,7 @@ def in_flight(stack, scratch):
         memory.start()
         served(stack, env, clients, 5)
         most.append(memory.end())
-        time.sleep(1)
+        wait_until_done(stack)
     figure("collect_in_flight", max(most[1:]) - most[0], 60 * 128, "<=1", "KiB",
            f"memory of 60 more reports in flight ({most[0]} KiB with 4, {most[1]} and {most[2]} KiB "
            "with 64), 128 KiB each")

@@ -20,9 +20,14 @@ static void try_type(const char *header)
 static void try_block(const char *block, size_t size)
 {
     sal_part_header_t header;
+    char *room;
 
-    if (size > SAL_PART_HEADER_MAX ||
-        sal_part_header_read(&header, block, size, NULL) != APR_SUCCESS) {
+    if (size > SAL_PART_HEADER_MAX) {
+        return;
+    }
+    room = malloc(SAL_PART_HEADER_ROOM(size));
+    if (sal_part_header_read(&header, room, block, size, NULL) != APR_SUCCESS) {
+        free(room);
         return;
     }
     must(!header.part.name || sal_utf8_valid(header.part.name, strlen(header.part.name)));
@@ -30,6 +35,7 @@ static void try_block(const char *block, size_t size)
          sal_utf8_valid(header.part.filename, strlen(header.part.filename)));
     must(sal_utf8_valid(header.part.type, strlen(header.part.type)));
     must(strlen(header.part.charset) < sizeof(header.charset));
+    free(room);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

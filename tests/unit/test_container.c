@@ -43,6 +43,8 @@ static apr_status_t add(sal_container_t *c, const char *data, apr_size_t size)
     return sal_container_write(c, pieces, 2);
 }
 
+static apr_size_t room;
+
 static const char *start(sal_container_t *c, const char *name)
 {
     const char *path = temp_path(name, pool);
@@ -51,7 +53,9 @@ static const char *start(sal_container_t *c, const char *name)
     if (fd < 0) {
         fail_msg("%s: %s", path, strerror(errno));
     }
-    sal_container_init(c, fd, apr_time_now(), pool);
+    /* A small buffer, a large one, and both in turn, as a writer of crashes has them. */
+    room = room == 8192 ? 512 : 8192;
+    sal_container_init(c, fd, apr_time_now(), apr_palloc(pool, room), room, pool);
     return path;
 }
 
@@ -106,6 +110,7 @@ static void test_sizes(void **state)
             ok(add(&c, noise, sizes[j] / 2));
             ok(add(&c, noise + sizes[j] / 2, sizes[j] - sizes[j] / 2));
             ok(sal_container_end(&c));
+            sal_container_move(&c, apr_palloc(pool, 9000), 9000);
             ok(put(&c, "last", "{}", 2));
             ok(sal_container_finish(&c));
             close(c.fd);
