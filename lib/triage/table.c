@@ -174,9 +174,10 @@ static apr_status_t read_csv(reader_t *r, const char *at, const char *stop)
 
 static const char *text_of(const json_t *v, apr_pool_t *p)
 {
-    return json_is_string(v)    ? apr_pstrdup(p, json_string_value(v))
-           : json_is_integer(v) ? apr_psprintf(p, "%" JSON_INTEGER_FORMAT, json_integer_value(v))
-                                : "";
+    return json_is_string(v) ? apr_pstrdup(p, json_string_value(v))
+           : json_is_integer(v)
+               ? apr_psprintf(p, "%" APR_INT64_T_FMT, (apr_int64_t)json_integer_value(v))
+               : "";
 }
 
 static apr_status_t read_json(reader_t *r, const char *text, size_t len)
