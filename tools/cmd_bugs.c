@@ -55,7 +55,7 @@ static int list(const char **signatures, int n, sal_db_t *db, apr_pool_t *p)
 
 int cmd_bugs(int argc, const char **argv, apr_pool_t *p)
 {
-    apr_getopt_t *os = cmd_options(argc, argv, p);
+    apr_getopt_t *os = cmd_options(argc, tool_stdin_args(argc, argv, p), p);
     const char *conf = NULL, *value, *verb;
     bool replace = false, imports;
     apr_status_t rv;

@@ -9,6 +9,7 @@
 #include <apr_tables.h>
 
 #include "crash/products.h"
+#include "input.h"
 #include "product_versions.h"
 
 #define USAGE_ADD "product add NAME [--package NAME]... [--version PATTERN]... [-c FILE]"
@@ -149,7 +150,7 @@ static int dispatch(const char *verb, const request_t *req, apr_pool_t *p)
 
 int cmd_product(int argc, const char **argv, apr_pool_t *p)
 {
-    apr_getopt_t *os = cmd_options(argc, argv, p);
+    apr_getopt_t *os = cmd_options(argc, tool_stdin_args(argc, argv, p), p);
     request_t req = { 0 };
     const char *value;
     apr_status_t rv;

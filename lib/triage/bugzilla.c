@@ -72,14 +72,17 @@ apr_status_t sal_bugzilla_update(int64_t *n, sal_bugs_changed_t *changed,
     const http_get_t get = { question(bugzilla, since, p), bugzilla->header, SECONDS, ANSWER_MAX };
     apr_array_header_t *list = apr_array_make(p, 64, sizeof(sal_bug_t));
     json_t *answer, *bugs, *one;
+    sal_error_t why;
     apr_status_t rv;
     size_t len, i;
     char *body;
 
     *n = 0;
-    if ((rv = http_get(&body, &len, &get, p, err)) != APR_SUCCESS ||
-        (rv = sal_json_parse(&answer, body, len, p, err)) != APR_SUCCESS) {
+    if ((rv = http_get(&body, &len, &get, p, err)) != APR_SUCCESS) {
         return rv;
+    }
+    if ((rv = sal_json_parse(&answer, body, len, p, &why)) != APR_SUCCESS) {
+        return http_blame(get.url, rv, &why, p, err);
     }
     bugs = json_object_get(answer, "bugs");
     if (!json_is_array(bugs)) {

@@ -110,6 +110,12 @@ apr_status_t http_get(char **body, size_t *len, const http_get_t *get, apr_pool_
     return rv;
 }
 
+apr_status_t http_blame(const char *url, apr_status_t rv, const sal_error_t *why, apr_pool_t *p,
+                        sal_error_t *err)
+{
+    return sal_fail(err, rv, "%s: %s", shown(url, p), why->message);
+}
+
 const char *http_query(const char *url, const char *name, const char *value, apr_pool_t *p)
 {
     char *text = curl_easy_escape(NULL, value, (int)strlen(value));

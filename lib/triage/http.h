@@ -22,6 +22,10 @@ typedef struct http_get_t {
 apr_status_t http_get(char **body, size_t *len, const http_get_t *get, apr_pool_t *p,
                       sal_error_t *err);
 
+/* What was wrong with an answer, with the URL before it; returns rv. */
+apr_status_t http_blame(const char *url, apr_status_t rv, const sal_error_t *why, apr_pool_t *p,
+                        sal_error_t *err);
+
 /* Appends "name=value" to a query, encoded. */
 const char *http_query(const char *url, const char *name, const char *value, apr_pool_t *p);
 

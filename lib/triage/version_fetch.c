@@ -91,12 +91,10 @@ static apr_status_t one_build(sal_product_version_t **out, int *n, const json_t 
     *n = 0;
     if (!v.product || !v.build || !v.release || !channel) {
         return sal_fail(err, SAL_E_MALFORMED,
-                        "%s: neither a table nor a build with product, id, channel and version",
-                        source->url);
+                        "neither a table nor a build with product, id, channel and version");
     }
     if (!place_of(&version, &number, source->url, p)) {
-        return sal_fail(err, SAL_E_MALFORMED,
-                        "%s: the path names no .../VERSION-candidates/buildN/", source->url);
+        return sal_fail(err, SAL_E_MALFORMED, "the path names no .../VERSION-candidates/buildN/");
     }
     *out = apr_pcalloc(p, 2 * sizeof(**out));
     v.channel = strcmp(channel, "release") ? channel : "beta";
@@ -136,6 +134,7 @@ static apr_status_t fetch_one(int64_t *added, const char *line, sal_db_t *db, ap
     sal_version_source_t source;
     sal_product_version_t *list;
     http_get_t get = { .seconds = SECONDS, .max = FILE_MAX };
+    sal_error_t why;
     apr_status_t rv;
     char *body;
     size_t len;
@@ -146,9 +145,11 @@ static apr_status_t fetch_one(int64_t *added, const char *line, sal_db_t *db, ap
         return rv;
     }
     get.url = source.url;
-    if ((rv = http_get(&body, &len, &get, p, err)) != APR_SUCCESS ||
-        (rv = sal_version_source_read(&list, &n, &source, body, len, p, err)) != APR_SUCCESS) {
+    if ((rv = http_get(&body, &len, &get, p, err)) != APR_SUCCESS) {
         return rv;
+    }
+    if ((rv = sal_version_source_read(&list, &n, &source, body, len, p, &why)) != APR_SUCCESS) {
+        return http_blame(source.url, rv, &why, p, err);
     }
     return sal_versions_put(added, list, n, db, p, err);
 }
