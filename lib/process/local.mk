@@ -1,7 +1,7 @@
 # lib/process
 libsalvage_core_la_SOURCES += lib/process/from_store.c \
   lib/process/metrics.c lib/process/metrics.h lib/process/pipeline.c lib/process/rule.c lib/process/rule.h \
-  lib/process/rules.def lib/process/rules_copy.c lib/process/rules_crash.c \
+  lib/process/rules.def lib/process/rules_client.c lib/process/rules_copy.c lib/process/rules_crash.c \
   lib/process/rules_dates.c lib/process/rules_dump.c lib/process/rules_java.c \
   lib/process/rules_last.c lib/process/rules_memory.c lib/process/rules_os.c \
   lib/process/rules_stackwalk.c lib/process/schema.c lib/process/schema.h lib/process/schema_private.h \

@@ -63,6 +63,9 @@ bool rule_starts(const char *text, const char *with);
 /* Frames of the crashing thread, or NULL. */
 const json_t *rule_crashing_frames(const pass_t *pass);
 
+/* Takes the stacks that a client sent in place of a dump, if it did. */
+void rule_client_stacks(pass_t *pass);
+
 /* One function a rule, `rule_` + its name; their order is that of rules.def. */
 #define RULE(name) const char *rule_##name(pass_t *pass);
 #include "process/rules.def"

@@ -236,6 +236,8 @@ static bool walkable(const char *name)
 
 const char *rule_MinidumpStackwalkRule(pass_t *pass)
 {
+    bool any = false;
+
     rule_set(pass, "additional_minidumps", json_array());
     if (pass->opts->safe_mode) {
         rule_note(pass, "Processor: lost 2 times; stackwalker skipped");
@@ -247,6 +249,7 @@ const char *rule_MinidumpStackwalkRule(pass_t *pass)
         if (!walkable(*name)) {
             continue;
         }
+        any = true;
         walked = strcmp(*name, MAIN_DUMP) ? json_object() : json_incref(pass->doc);
         if (!walk_dump(pass, walked, *name)) {
             json_decref(walked);
@@ -257,6 +260,9 @@ const char *rule_MinidumpStackwalkRule(pass_t *pass)
         } else {
             json_decref(walked);
         }
+    }
+    if (!any) {
+        rule_client_stacks(pass);
     }
     return NULL;
 }

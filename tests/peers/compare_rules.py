@@ -54,6 +54,7 @@ EXPLAINED = [
     ("R12_stackwalk", "hostile", "note", "5 ours: names, depth and members are checked"),
     ("R15_truncate", "another dump", "", "6.3 ours: second dumps under one name"),
     ("R15_truncate", "null frames", "", "5.1: null frames are empty"),
+    ("R12_client_stacks", "", "", "10 ours: stacks of the client"),
     ("R13_symbol_urls", "", "json_dump", "R13 ours: hosts in no list are nulled"),
     ("R13_symbol_urls", "", "note", "R13 ours: hosts in no list are nulled"),
     ("R24_dates", "CrashTime is a number", "note", "4.4: REASON is our word"),

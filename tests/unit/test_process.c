@@ -185,7 +185,7 @@ static void test_fields(void **state)
     assert_int_equal(fields, 166);
     assert_int_equal(hidden, 24);
     assert_int_equal(copied, 90);
-    assert_int_equal(raw->n, 123 + 1); /* metadata.* */
+    assert_int_equal(raw->n, 123 + 2); /* metadata.*, and StackTraces of ours */
     assert_false(sal_fields_find(raw, "URL")->is_public);
     assert_true(sal_fields_find(processed, "last_crash")->nullable);
     assert_null(sal_fields_find(processed, "nope"));
