@@ -90,6 +90,9 @@ static const int allowed[] = {
     /* ending */
     SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
     SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group),
+#ifdef __SANITIZE_ADDRESS__
+    SCMP_SYS(sigaltstack), SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler),
+#endif
 };
 /* clang-format on */
 

@@ -34,6 +34,7 @@ int crashstats_quick(crashstats_req_t *q);
 int crashstats_report(crashstats_req_t *q, const char *rest);
 int crashstats_throttling(crashstats_req_t *q);
 int crashstats_ping(crashstats_req_t *q, const char *rest);
+int crashstats_intake(crashstats_req_t *q);
 int crashstats_status(crashstats_req_t *q);          /* status_page.c; for administrators */
 int crashstats_monitoring_cron(crashstats_req_t *q); /* for monitors */
 int crashstats_api_index(crashstats_req_t *q);

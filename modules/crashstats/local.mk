@@ -2,7 +2,7 @@
 httpdmod_LTLIBRARIES += mod_crashstats.la
 mod_crashstats_la_SOURCES = modules/crashstats/mod_crashstats.c modules/crashstats/frame.c \
     modules/crashstats/list_pages.c modules/crashstats/report_page.c modules/crashstats/api.c \
-    modules/crashstats/api_pings.c modules/crashstats/ping_page.c modules/crashstats/throttling_page.c modules/crashstats/reprocess.c modules/crashstats/status_page.c \
+    modules/crashstats/api_pings.c modules/crashstats/ping_page.c modules/crashstats/intake_page.c modules/crashstats/throttling_page.c modules/crashstats/reprocess.c modules/crashstats/status_page.c \
     modules/crashstats/crashstats.h
 # httpd's headers define PACKAGE_VERSION anew
 mod_crashstats_la_CPPFLAGS = $(WEB_CPPFLAGS) -DSALVAGE_VERSION='"$(PACKAGE_VERSION)"'

@@ -118,9 +118,9 @@ static int robots(request_rec *r)
 /* Paths that would match with a '/' at their end are sent there, query and all. */
 static int slash_redirect(request_rec *r)
 {
-    static const char *const places[] = { "/search",      "/search/quick",     "/query",
-                                          "/api",         "/about/throttling", "/status",
-                                          "/status/cron", "/monitoring/cron" };
+    static const char *const places[] = { "/search", "/search/quick",     "/query",
+                                          "/api",    "/about/throttling", "/about/intake",
+                                          "/status", "/status/cron",      "/monitoring/cron" };
 
     for (apr_size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         if (strcmp(r->uri, places[i]) == 0) {
@@ -158,6 +158,9 @@ static int page(crashstats_req_t *q)
     }
     if (strncmp(uri, "/ping/", 6) == 0) {
         return crashstats_ping(q, uri + 6);
+    }
+    if (strcmp(uri, "/about/intake/") == 0) {
+        return crashstats_intake(q);
     }
     if (strcmp(uri, "/about/throttling/") == 0) {
         return crashstats_throttling(q);

@@ -17,8 +17,7 @@ make -s -j"${JOBS:-2}" >build.log 2>&1 || { tail -n 30 build.log && exit 1; }
 make -s install salvaged-hooked >>build.log 2>&1 || { tail -n 30 build.log && exit 1; }
 
 # Programs end without giving back what they need to their end, so leaks are not looked for.
-# The cage of walkers has no sigaltstack.
-options="detect_leaks=0:log_to_syslog=0:use_sigaltstack=0"
+options="detect_leaks=0:log_to_syslog=0"
 export ASAN_OPTIONS=$options UBSAN_OPTIONS=print_stacktrace=1
 # httpd was not linked with the library that must come first.
 HTTPD_ENV="LD_PRELOAD=$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=$options"

@@ -359,6 +359,23 @@ def test_ledger_command(stack):
         assert stack.salvage("ledger", *wrong, check=False).returncode == 2
 
 
+def test_intake_page(stack):
+    """The ledger for people; not for everybody."""
+    page = stack.url + "/about/intake/"
+    known = {"Auth-Token": stack.api_token}
+    crash_id = post(stack).text.strip()[len("CrashID="):]
+    post(stack, body=b"junk", User_Agent="curl/8.1")
+    wait(lambda: ledger(stack, crash_id, check=False))
+    assert requests.get(page, timeout=20).status_code == 403
+    text = requests.get(page, timeout=20, headers=known).text
+    assert "malformed" in text and "invalid_payload_structure" in text
+    assert crash_id[3:] not in text         # it was no refusal
+    found = requests.get(page, timeout=20, headers=known, params={"id": crash_id}).text
+    assert crash_id[3:] in found and "accept_everything" in found
+    odd = requests.get(page, timeout=20, headers=known, params={"id": '"><b>\xff'}).text
+    assert "<b>" not in odd and "None." in odd
+
+
 # ---- configuration ----
 
 @pytest.mark.parametrize("line", ["CrashAddressRate fast", "CrashAddressRate 10/s 0",
