@@ -124,7 +124,10 @@ static int show(int64_t id, sal_db_t *db, apr_pool_t *p)
     return rc == CMD_OK ? show_one(&r, p) : rc;
 }
 
-/* Dead jobs have ended, too: a request that waits for them would never end. */
+/*
+ * Dead jobs have ended, too: a request that waits for them would never end. Whoever waits lends a
+ * hand: steps may be made by anybody.
+ */
 static int wait_for(int64_t id, sal_db_t *db, apr_pool_t *parent)
 {
     bool line = isatty(STDERR_FILENO);
@@ -132,10 +135,14 @@ static int wait_for(int64_t id, sal_db_t *db, apr_pool_t *parent)
 
     for (bool over = false; !over && rc == CMD_OK;) {
         sal_reprocess_t r;
+        sal_error_t err;
+        int64_t queued;
         apr_pool_t *p;
 
         apr_pool_create(&p, parent);
-        if ((rc = get(&r, id, db, p)) == CMD_OK) {
+        if (sal_reprocess_step(&queued, 0, db, p, &err) != APR_SUCCESS) {
+            rc = cmd_fail_err(&err);
+        } else if ((rc = get(&r, id, db, p)) == CMD_OK) {
             over = !strcmp(r.state, "done") || !strcmp(r.state, "cancelled");
             if (line) {
                 fprintf(stderr, "\r%lld of %lld done, %lld given up, %s   ", (long long)r.done,
@@ -149,7 +156,7 @@ static int wait_for(int64_t id, sal_db_t *db, apr_pool_t *parent)
         }
         apr_pool_destroy(p);
         if (!over && rc == CMD_OK) {
-            apr_sleep(apr_time_from_msec(500));
+            apr_sleep(apr_time_from_msec(200));
         }
     }
     return rc;
