@@ -9,6 +9,7 @@ FUZZ_TARGETS = tests/fuzz/fuzz_books_filter \
     tests/fuzz/fuzz_extra_json \
     tests/fuzz/fuzz_gzip \
     tests/fuzz/fuzz_headers \
+    tests/fuzz/fuzz_export \
     tests/fuzz/fuzz_sentry \
     tests/fuzz/fuzz_microdump \
     tests/fuzz/fuzz_minidump \
@@ -114,6 +115,9 @@ tests_fuzz_fuzz_gzip_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_headers_SOURCES = tests/fuzz/fuzz_headers.c tests/fuzz/fuzz_collect.h $(FUZZ_MAIN)
 tests_fuzz_fuzz_headers_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_headers_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_export_SOURCES = tests/fuzz/fuzz_export.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_export_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_export_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_sentry_SOURCES = tests/fuzz/fuzz_sentry.c tests/fuzz/fuzz_collect.h $(FUZZ_MAIN)
 tests_fuzz_fuzz_sentry_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_sentry_LDFLAGS = $(FUZZ_LINK)
