@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <apr_strings.h>
 #include "base/json.h"
@@ -170,20 +171,37 @@ static void watch(watch_t *w)
     }
 }
 
+/* Until the child has ended, at most so long. False: it has not. */
+static bool await_end(pid_t pid, int ms)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd p = { fd, POLLIN, 0 };
+    bool ended;
+
+    for (int waited = 0; fd < 0 && waited < ms; waited += 5) { /* not allowed here: look at times */
+        siginfo_t info = { 0 };
+
+        if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid) {
+            return true;
+        }
+        apr_sleep(apr_time_from_msec(waited < 50 ? 1 : 5));
+    }
+    if (fd < 0) {
+        return false;
+    }
+    ended = poll(&p, 1, ms) > 0;
+    close(fd);
+    return ended;
+}
+
 /* A child that has closed its output but does not end is killed. */
 static int reap(watch_t *w, bool kill_now)
 {
     int status = 0;
 
-    for (int waited = 0; !kill_now && waited < GRACE_MS; waited += 5) {
-        pid_t done = waitpid(w->pid, &status, WNOHANG);
-
-        if (done == w->pid || (done < 0 && errno != EINTR)) {
-            return status;
-        }
-        apr_sleep(apr_time_from_msec(waited < 50 ? 1 : 5));
+    if (kill_now || !await_end(w->pid, GRACE_MS)) {
+        kill(w->pid, SIGKILL);
     }
-    kill(w->pid, SIGKILL);
     while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR) {
         continue;
     }

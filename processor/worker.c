@@ -19,6 +19,7 @@
 #define PINGS_WAIT 30 /* seconds */
 #define FAREWELL_PAUSE_MS 500
 #define POLL_MS 7000  /* between looks at the queue if nobody notifies us */
+#define TRIM_JOBS 50  /* after so many jobs, or before waiting, free memory goes back */
 #define DUE_MIN_MS 20 /* a job that just became due may still be held back by another one */
 
 /* ---- signals and waiting ---- */
@@ -252,6 +253,16 @@ static apr_status_t register_exports(worker_t *w, sal_db_t *db, apr_pool_t *p, s
     return rv;
 }
 
+/* Memory of large crashes goes back; not after each job, or the next one has to fault it in again.
+ */
+static void trim(worker_t *w)
+{
+    if (w->untrimmed > 0) {
+        malloc_trim(0);
+    }
+    w->untrimmed = 0;
+}
+
 /* Claims and runs one job; false if there was none. */
 static bool try_job(worker_t *w, sal_db_t *db)
 {
@@ -287,7 +298,9 @@ static bool try_job(worker_t *w, sal_db_t *db)
     }
     apr_pool_destroy(p);
     if (n > 0) {
-        malloc_trim(0);
+        if (++w->untrimmed >= TRIM_JOBS) {
+            trim(w);
+        }
         board_phase("clean", &start);
     }
     return n > 0 || rv != APR_SUCCESS;
@@ -315,6 +328,7 @@ int worker_run(const settings_t *s, int number)
             if (s->once) {
                 break;
             }
+            trim(&w);
             if ((db = link_get(&w.link, w.pool)) != NULL) {
                 wait_for_work(&w, db);
             }

@@ -20,6 +20,7 @@ typedef struct worker_t {
     const sal_job_t *job;               /* the one we hold */
     const sal_symbol_job_t *symbol_job; /* or this one */
     bool first_pass;                    /* of its crash */
+    int untrimmed;                      /* jobs since free memory was given back */
     bool makes_symbols;
     apr_time_t pings_at; /* when pings were looked for last */
     apr_time_t renew_at;

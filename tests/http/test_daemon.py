@@ -10,6 +10,8 @@ import subprocess
 import time
 
 import pytest
+import requests
+from instance import free_port
 
 DUMP = pathlib.Path(__file__).parent.parent / "data" / "crashes" / "crasher_cpp.dmp"
 
@@ -244,3 +246,39 @@ def test_reprocess_keeps_history(stack):
     second = stack.wait_processed(crash_id)
     assert second["processor_history"] == [first["processor_notes"]]
     assert wait_until(lambda: len(list(stack.store.glob(f"processed/*/*/{crash_id}.*"))) == 1)
+
+
+def test_metrics(stack, hooked):
+    """Counts of workers and rules, gauges of the queue, in Prometheus' format and nothing else."""
+    port = free_port()
+    hooked.conf.write_text(hooked.conf.read_text() + f"metrics-listen {port}\n")
+    ids = [crash(stack), crash(stack)]
+    queued(stack, *ids)
+    hooked.start()
+    for crash_id in ids:
+        stack.wait_processed(crash_id)
+    url = f"http://127.0.0.1:{port}"
+
+    def look():
+        text = requests.get(url + "/metrics", timeout=10).text
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+                for line in text.splitlines() if line[0] != "#"}, text
+    wait_until(lambda: look()[0].get("salvage_processor_save_processed_crash_total", 0) >= 2, 10)
+    values, text = look()
+    name = "salvage_processor_"
+    assert values[name + "workers"] == 2 and values[name + "database_up"] == 1
+    assert values[name + "save_processed_crash_total"] >= 2
+    assert values[name + 'job_attempts_total{attempts="1"}'] >= 2
+    assert values[name + 'job_end_total{outcome="done"}'] >= 2
+    assert values[name + "ingestion_timing_seconds_count"] == \
+        values[name + 'ingestion_timing_seconds_bucket{le="+Inf"}'] >= 2
+    phases = {k.split('"')[1]: v for k, v in values.items()
+              if k.startswith(name + "job_phase_seconds_sum")}
+    assert phases["rules"] >= phases["walk"] >= phases["stackwalk"] > 0
+    rules = [k for k in values if k.startswith(name + "rule_act_timing_seconds_count{")]
+    assert len(rules) > 20 and all(values[k] >= 2 for k in rules)
+    for lane in ("priority", "standard", "reprocess"):
+        assert values[name + f'queue_ready{{lane="{lane}"}}'] >= 0
+    families = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(families) == len(set(families)), "a family is opened once"
+    assert requests.get(url + "/", timeout=10).status_code == 404
