@@ -305,7 +305,7 @@ int supervisor_run(const char *conf_path, int workers, settings_t *s)
     apr_pool_create(&sv.pool, NULL);
     sv.signals = signals_open();
     if (!board_make(s, &err)) {
-        sal_log(SAL_LOG_ERROR, 5003, "cannot start: %s", err.message);
+        sal_log(SAL_LOG_ERROR, 5004, "metrics cannot be kept: %s", err.message);
         return EXIT_FAILED;
     }
     sal_log(SAL_LOG_NOTICE, 5001, "salvaged starts with %d workers", s->workers);
