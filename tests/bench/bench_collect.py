@@ -212,17 +212,18 @@ def through_httpd(stack, scratch):
     if not shutil.which("wrk"):
         return skipped("collect", "wrk is not installed (apt-get install wrk)")
     with own_disk(stack, HTTPD):
+        in_flight(stack, scratch)   # first: what httpd has had, it keeps
         for size in SIZES:
             env = crash_body(scratch / "body", size)
             for clients in CLIENTS:
                 share(stack, env, size, clients)
-        in_flight(stack, scratch)
 
 
 def share(stack, env, size, clients):
     small = size < 1e6
     alone, ours = map(middle, alternate(2 if small else 1, lambda: library(stack, size, clients),
-                                        lambda: served(stack, env, clients, 2 if small else 5)))
+                                        lambda: served(stack, env, clients,
+                                                       2 if small else 10 if clients > 16 else 5)))
     figure(f"collect_{LABEL[size]}_{clients}", ours[0], alone[0],
            ">=0.60" if size == 400_000 else ">=0", "/s",
            f"through httpd, {clients} clients, p50 {ours[1]:.1f} ms, p99 {ours[2]:.1f} ms; against "

@@ -59,6 +59,7 @@ typedef struct worker_t {
     float *ms;
     long room;
     unsigned long long seed;
+    json_t *raw;
     char head[HEAD]; /* of this thread's dump; the rest is everybody's */
 } worker_t;
 
@@ -100,19 +101,24 @@ static void change(worker_t *w)
     memcpy(w->head, &v, HEAD);
 }
 
+/* Made once a thread: what is measured is storing them. One is each crash's own. */
 static json_t *annotations(worker_t *w)
 {
-    json_t *raw = json_pack("{s:s, s:s, s:s}", "ProductName", "Load", "Version", "1.0",
-                            "submitted_timestamp", "2026-01-31T10:20:30.123456+00:00");
     char name[16], value[128];
 
-    for (int i = 0; i < 40; i++) {
-        snprintf(name, sizeof(name), "Note%d", i);
-        snprintf(value, sizeof(value), "thread %d, crash %ld, some more words of a note: %llx",
-                 w->number, w->done, next(&w->seed));
-        json_object_set_new(raw, name, json_string(value));
+    if (!w->raw) {
+        w->raw = json_pack("{s:s, s:s, s:s}", "ProductName", "Load", "Version", "1.0",
+                           "submitted_timestamp", "2026-01-31T10:20:30.123456+00:00");
+        for (int i = 0; i < 40; i++) {
+            snprintf(name, sizeof(name), "Note%d", i);
+            snprintf(value, sizeof(value), "thread %d, some more words of a note: %llx", w->number,
+                     next(&w->seed));
+            json_object_set_new(w->raw, name, json_string(value));
+        }
     }
-    return raw;
+    snprintf(value, sizeof(value), "%ld of process %d", w->done, (int)getpid());
+    json_object_set_new(w->raw, "Crash", json_string(value));
+    return w->raw;
 }
 
 /* In pieces of 8000 bytes, as httpd's socket gives them. */
@@ -136,7 +142,6 @@ static apr_status_t put_one(worker_t *w, char *id, char *sha, apr_pool_t *p, sal
 {
     load_t *l = w->load;
     sal_crash_writer_t *crash;
-    json_t *raw;
     apr_status_t rv = sal_crash_store_admit(l->store, err);
 
     if (rv == APR_SUCCESS) {
@@ -150,12 +155,7 @@ static apr_status_t put_one(worker_t *w, char *id, char *sha, apr_pool_t *p, sal
     if (rv == APR_SUCCESS) {
         rv = sal_crash_dump_end(crash, sha, NULL, err);
     }
-    raw = annotations(w);
-    if (rv == APR_SUCCESS) {
-        rv = sal_crash_commit(crash, id, raw, err);
-    }
-    json_decref(raw);
-    return rv;
+    return rv == APR_SUCCESS ? sal_crash_commit(crash, id, annotations(w), err) : rv;
 }
 
 static void acknowledge(const load_t *l, const char *id, const char *sha)
@@ -213,6 +213,7 @@ static void *work(void *data)
         apr_pool_clear(p);
     }
     apr_pool_destroy(p);
+    json_decref(w->raw);
     return NULL;
 }
 
