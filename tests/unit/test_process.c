@@ -541,6 +541,7 @@ static void test_stub(void **state)
     assert_string_equal(sal_json_str(stub, "date_processed"), "2026-01-02T00:00:00+00:00");
     assert_true(json_is_false(json_object_get(stub, "success")));
     assert_non_null(strstr(sal_json_str(stub, "processor_notes"), "raw crash not found"));
+    assert_int_equal(sal_fields_check(sal_fields_processed(pool), stub, NULL, NULL, pool), 0);
     json_decref(stub);
 }
 
