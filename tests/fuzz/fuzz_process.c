@@ -29,6 +29,12 @@ static void silent(void *baton, sal_log_level_t level, const char *line)
     (void)baton, (void)level, (void)line;
 }
 
+/* Compiled expressions are kept by pools, where LeakSanitizer does not look. */
+static void release(void)
+{
+    apr_pool_destroy(root);
+}
+
 /* The lists of the tree, wherever this is started from; without them rules have less to do. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -38,6 +44,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argv;
     apr_initialize();
     apr_pool_create(&root, NULL);
+    atexit(release);
     sal_log_sink(silent, NULL);
     if (sal_process_data_read(&files, NULL, root, NULL) != APR_SUCCESS) {
         abort();
