@@ -467,10 +467,17 @@ static apr_status_t flush_days(days_t *d, sal_error_t *err)
     return rv == APR_SUCCESS ? flush_sweep(&d->sweep, err) : rv;
 }
 
+/*
+ * A crash with a link in pending/ is on its way. The link is there before the crash has its name
+ * and goes when the row is committed, so this is asked before the database is.
+ */
 static apr_status_t add_id(void *baton, const char *id, sal_error_t *err)
 {
     days_t *d = baton;
 
+    if (faccessat(d->sweep.store->pending_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+        return APR_SUCCESS;
+    }
     d->ids[d->n++] = apr_pstrdup(d->names, id);
     return d->n == BATCH ? flush_days(d, err) : APR_SUCCESS;
 }

@@ -166,8 +166,8 @@ static void test_sweep(void **state)
 /* A crash that neither pending/ nor the database knows: a restored database. */
 static void test_sweep_days(void **state)
 {
-    const char *ids[510], *day;
-    int queued, all = 510, waiting, oldest;
+    const char *ids[510], *day, *coming;
+    int queued, all = 510, waiting, oldest, left;
 
     (void)state;
     for (int i = 0; i < all; i++) {
@@ -176,6 +176,7 @@ static void test_sweep_days(void **state)
     }
     ok(sal_pending_enqueue(store, ids, 1, false, db, pool, &err));
     day = apr_pstrcat(pool, "20", ids[0] + 30, NULL);
+    coming = put_crash(); /* is on its way: its row thread has it */
     ok(sal_crash_sweep_days(&queued, store, "20000101", "20000102", db, pool, &err));
     assert_int_equal(queued, 0);
     ok(sal_crash_sweep_days(&queued, store, day, day, db, pool, &err));
@@ -185,8 +186,11 @@ static void test_sweep_days(void **state)
     }
     ok(sal_crash_sweep_days(&queued, store, day, day, db, pool, &err));
     assert_int_equal(queued, 0);
+    expect_rows(coming, 0, 0);
     ok(sal_pending_count(&waiting, &oldest, store, 1000, &err));
-    assert_int_equal(waiting, 0);
+    assert_int_equal(waiting, 1);
+    ok(sal_pending_sweep(&queued, &left, store, 0, db, pool, &err));
+    expect_rows(coming, 1, 1);
 }
 
 /* Killed between its two names where files cannot be unnamed: the sweep goes on there. */
