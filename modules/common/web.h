@@ -80,9 +80,9 @@ int web_names_no_file(request_rec *r);
 void web_body_keep_packed(request_rec *r);
 
 /*
- * Reads the body in pieces of at most 8000 bytes and hands each to sink; stops at max bytes + 1 with
- * HTTP_REQUEST_ENTITY_TOO_LARGE. *total counts what was read. Returns OK or an HTTP status; a sink
- * that returns anything but APR_SUCCESS ends the pump and its value goes to *sink_status.
+ * Reads the body in pieces of at most 8000 bytes and hands each to sink; stops at max bytes + 1
+ * with HTTP_REQUEST_ENTITY_TOO_LARGE. *total counts what was read. Returns OK or an HTTP status; a
+ * sink that returns anything but APR_SUCCESS ends the pump and its value goes to *sink_status.
  */
 typedef apr_status_t (*web_sink_fn)(void *baton, const char *data, apr_size_t size);
 int web_body_pump(request_rec *r, apr_off_t max, web_sink_fn sink, void *baton, apr_off_t *total,

@@ -64,7 +64,9 @@ static size_t pressed(const char *data, size_t size, bool twice)
     return frame_size;
 }
 
-static const size_t sizes[] = { 1, 100, 4095, 4096, 4097, 8192, 20000, SAL_PRESS_BLOCK - 1, SAL_PRESS_BLOCK };
+static const size_t sizes[] = {
+    1, 100, 4095, 4096, 4097, 8192, 20000, SAL_PRESS_BLOCK - 1, SAL_PRESS_BLOCK
+};
 
 static void test_noise(void **state)
 {
