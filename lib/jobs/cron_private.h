@@ -7,6 +7,8 @@
 
 #include "jobs/cron.h"
 
+#define SEARCH_DAYS 182 /* search-keep, where nothing is said */
+
 #define CRON(name, every, at, limit, flags, purpose)                                               \
     apr_status_t cron_##name(sal_cron_run_t *run, sal_error_t *err);
 #include "jobs/jobs.def"

@@ -14,7 +14,6 @@
 
 #define BATCH 500
 #define CRASH_DAYS 183
-#define SEARCH_DAYS 182
 #define SPARED_NOTE "dumps-dropped" /* in a day: crashes whose dumps were spared */
 
 typedef struct sweep_t {

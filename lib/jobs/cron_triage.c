@@ -10,6 +10,7 @@
 #include "triage/signatures.h"
 #include "triage/version_fetch.h"
 
+#define CORRELATION_DAYS 30
 #define OVERLAP apr_time_from_sec(10 * 60)
 #define BUGS_WINDOW apr_time_from_sec(24 * 3600)
 
@@ -69,6 +70,25 @@ apr_status_t cron_bugassociations(sal_cron_run_t *run, sal_error_t *err)
                          " signatures added, %" APR_INT64_T_FMT " removed",
                          run->done, (apr_int64_t)changed.added, (apr_int64_t)changed.removed);
     }
+    return rv;
+}
+
+/* Counts and versions as long as the rows they are made of; correlations for a month. */
+apr_status_t cron_triageexpiry(sal_cron_run_t *run, sal_error_t *err)
+{
+    const apr_time_t day = apr_time_from_sec(24 * 3600);
+    apr_time_t before = run->run_time - day * cron_days_of(run, "search-keep", SEARCH_DAYS);
+    apr_int64_t days, builds, runs = 0;
+    apr_status_t rv = sal_rollup_expire(&days, before, run->db, run->p, err);
+
+    if (rv == APR_SUCCESS) {
+        rv = sal_versions_expire(&builds, before, run->db, run->p, err);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = sal_correlate_expire(&runs, run->run_time - CORRELATION_DAYS * day, run->db, run->p,
+                                  err);
+    }
+    run->done = rv == APR_SUCCESS ? days + builds + runs : 0;
     return rv;
 }
 

@@ -13,7 +13,6 @@
 #define BATCH 500
 #define HOUR 3600
 #define DAY 86400
-#define SEARCH_DAYS 182
 #define READY_TIME HOUR        /* job-stuck-ready */
 #define LEASED_TIME (4 * HOUR) /* job-stuck-leased */
 

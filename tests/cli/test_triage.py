@@ -702,6 +702,30 @@ def test_jobs_twice_late_and_killed(desk, instance, empty, tmp_path_factory):
     assert desk.tables() == first
 
 
+def test_what_is_over_is_forgotten(desk):
+    r = random.Random(8)
+    for _ in range(60):
+        desk.put(uuid_of(r), {**some_crash(r, 1), "product": "Fox", "version": "1.0",
+                              "release_channel": "beta"})
+    young = START + 20 * DAY
+    desk.put(uuid_of(r), {**some_crash(r, 1), "date": young, "product": "Fox", "version": "2.0"})
+    for name in JOBS:
+        desk.job(name, young + DAY)
+    desk.job("correlations", START + DAY)
+    assert len(desk.sql("select 1 from correlation_run")) == 1
+    desk.conf("search-keep 14d")
+    for _ in range(2):
+        desk.job("triageexpiry", START + 31 * DAY + DAY)
+        tables = desk.tables()
+        assert {row[0] for row in tables["sig_day"]} == {young.date()}
+        assert {row[0] for row in tables["ver_day"]} == {young.date()}
+        assert {row[0] for row in tables["build_day"]} == {young.date()}
+        assert [row[0] for row in tables["rollup_day"]] == [young.date()]
+        assert [row[1] for row in tables["version_seen"]] == ["2.0"]
+        assert tables["correlation_run"] == tables["correlation_group"] == []
+        assert tables["signature"]                      # these are kept for ever
+
+
 # ---- the daemon ----
 
 def test_a_processed_crash(stack):
