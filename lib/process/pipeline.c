@@ -187,7 +187,7 @@ apr_status_t sal_process_source(json_t **out, const sal_process_source_t *source
                                 const sal_process_opts_t *opts, apr_pool_t *p, sal_error_t *err)
 {
     const struct ruleset *set = find_ruleset(ruleset);
-    pass_t pass = { .p = p, .source = source, .opts = opts, .err = err };
+    pass_t pass = { .p = p, .source = source, .opts = opts, .previous = previous, .err = err };
     apr_time_t start = apr_time_now();
     sal_process_tables_t *tables = NULL;
     apr_status_t rv;

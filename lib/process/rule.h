@@ -13,10 +13,11 @@ typedef struct pass_t {
     const sal_process_opts_t *opts;
     const sal_fields_t *fields;
     const sal_process_tables_t *tables;
-    json_t *raw;        /* our copy: rules may repair it */
-    json_t *doc;        /* the processed crash */
-    json_t *notes;      /* array of strings */
-    apr_status_t fatal; /* set by a rule when the pass must not be completed */
+    json_t *raw;            /* our copy: rules may repair it */
+    const json_t *previous; /* the document of the last pass, or NULL */
+    json_t *doc;            /* the processed crash */
+    json_t *notes;          /* array of strings */
+    apr_status_t fatal;     /* set by a rule when the pass must not be completed */
     sal_error_t *err;
 } pass_t;
 

@@ -234,6 +234,37 @@ static bool walkable(const char *name)
     return rule_starts(name, MAIN_DUMP);
 }
 
+/*
+ * Dumps may be kept for a shorter time than documents (docs/jobs.md). What they said is in the
+ * document of the last pass, and stays: a crash that is processed again must not get poorer.
+ */
+static bool keep_former_walks(pass_t *pass)
+{
+    static const char *const fields[] = { "json_dump",          "mdsw_return_code",
+                                          "mdsw_status_string", "mdsw_stderr",
+                                          "stackwalk_version",  "additional_minidumps",
+                                          BROWSER_DUMP,         "additional_dumps" };
+    const json_t *sums = sal_json_path(pass->raw, "metadata.dump_checksums");
+    bool had = false;
+
+    for (void *at = json_object_iter((json_t *)sums); at && !had;
+         at = json_object_iter_next((json_t *)sums, at)) {
+        had = walkable(json_object_iter_key(at));
+    }
+    if (!had || !json_is_object(json_object_get(pass->previous, "json_dump"))) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        json_t *v = json_object_get(pass->previous, fields[i]);
+
+        if (v) {
+            rule_set(pass, fields[i], json_deep_copy(v));
+        }
+    }
+    rule_note(pass, "MinidumpStackwalkRule: the dumps are kept no longer--their last walk is used");
+    return true;
+}
+
 const char *rule_MinidumpStackwalkRule(pass_t *pass)
 {
     bool any = false;
@@ -261,7 +292,7 @@ const char *rule_MinidumpStackwalkRule(pass_t *pass)
             json_decref(walked);
         }
     }
-    if (!any) {
+    if (!any && !keep_former_walks(pass)) {
         rule_client_stacks(pass);
     }
     return NULL;
