@@ -74,6 +74,7 @@ static apr_status_t start(watch_t *w, child_main_fn run, void *job, sal_error_t 
     if (rv != APR_SUCCESS) {
         return rv;
     }
+    (void)sandbox_prepare(); /* if it cannot be had, the child will say so */
     w->pid = fork();
     if (w->pid == 0) {
         signals_default();

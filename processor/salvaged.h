@@ -234,6 +234,8 @@ void crons_stop(crons_t *c, sal_db_t *db, apr_pool_t *p);
 /* Of all descriptors only these stay, as RESULT_FD and those behind it, and the log. */
 void child_keep_only(const int fds[3]);
 
+/* Makes the filter of system calls, once; before the fork, so that children need not. */
+bool sandbox_prepare(void);
 /* Limits, no new privileges, system calls. False with errno if the kernel refuses. */
 bool sandbox_limits(apr_uint64_t memory, int cpu_seconds);
 bool sandbox_system_calls(void);
