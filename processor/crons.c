@@ -176,18 +176,21 @@ bool crons_reap(crons_t *c, sal_db_t *db, apr_pool_t *p)
     return any;
 }
 
+/* Kills all before anything is written: a database that hangs holds up the books alone. */
 void crons_stop(crons_t *c, sal_db_t *db, apr_pool_t *p)
 {
     c->stopping = true;
     for (int i = 0; i < CRON_CHILDREN; i++) {
+        if (c->child[i].pid) {
+            kill(c->child[i].pid, SIGKILL); /* every job may be killed anywhere */
+        }
+    }
+    for (int i = 0; i < CRON_CHILDREN; i++) {
         cron_child_t *child = &c->child[i];
         int status;
 
-        if (child->pid) {
-            kill(child->pid, SIGKILL); /* every job may be killed anywhere */
-            if (waitpid(child->pid, &status, 0) == child->pid) {
-                child_ended(c, child, status, db, p);
-            }
+        if (child->pid && waitpid(child->pid, &status, 0) == child->pid) {
+            child_ended(c, child, status, db, p);
         }
     }
 }

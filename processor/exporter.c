@@ -2,7 +2,7 @@
  * The exporter: sends what the outbox holds (lib/export), in a process of its own, so that slow
  * destinations hold up no crash. Several daemons may each have one.
  */
-#include "board.h"
+#include "salvaged.h"
 
 #include <malloc.h>
 #include <poll.h>
@@ -61,9 +61,7 @@ static int turn(sender_t *s, int *sent)
         return link_pause_ms(&s->link);
     }
     apr_pool_create(&p, s->pool);
-    board_busy(true);
     rv = sal_exporter_turn(sent, s->settings->exporter, SAL_EXPORT_ALL, db, p, &err);
-    board_busy(false);
     apr_pool_destroy(p);
     if (*sent) {
         malloc_trim(0);

@@ -14,11 +14,13 @@
 #include "base/log.h"
 #include "board.h"
 
-#define QUICK_DEATH 5    /* a process that lived shorter than this many seconds... */
-#define PAUSE_MAX 30     /* ...is started again after 1, 2, 4 ... seconds */
-#define KILL_AFTER 15    /* seconds past the drain time */
-#define STUCK_AFTER 3    /* seconds after which a process without a job must have ended */
-#define KEEPER_SECONDS 7 /* more for the housekeeper */
+#define QUICK_DEATH 5 /* a process that lived shorter than this many seconds... */
+#define PAUSE_MAX 30  /* ...is started again after 1, 2, 4 ... seconds */
+#define KILL_AFTER 15 /* seconds past the drain time */
+#define STUCK_MS 1000 /* after which a process without a job must have ended */
+#define EXPORTER_MS                                                                                \
+    400 /* more for the exporter: what it sends looks once a second whether to end */
+#define STOP_POLL_MS 100 /* between looks at who is left */
 #define ONCE_DEATHS 100  /* of workers, after which --once gives up */
 
 typedef struct slot_t {
@@ -27,6 +29,7 @@ typedef struct slot_t {
     apr_time_t started, start_at; /* start_at 0: never again */
     int quick;                    /* deaths in a row shortly after the start */
     bool asked;                   /* we have asked it to end */
+    bool cut_short;               /* and killed it, which costs nothing */
 } slot_t;
 
 typedef struct supervisor_t {
@@ -69,7 +72,7 @@ static void start_slot(supervisor_t *sv, slot_t *slot)
         _exit(code);
     }
     slot->started = apr_time_now();
-    slot->asked = false;
+    slot->asked = slot->cut_short = false;
     if (pid < 0) {
         sal_log(SAL_LOG_ERROR, 5040, "cannot fork: %s", strerror(errno));
         slot->start_at = slot->started + apr_time_from_sec(PAUSE_MAX);
@@ -114,8 +117,8 @@ static void slot_ended(supervisor_t *sv, slot_t *slot, int status)
     bool clean = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DONE;
 
     if (WIFSIGNALED(status) && sv->stopping && WTERMSIG(status) == SIGKILL) {
-        sal_log(SAL_LOG_WARNING, 5047, "%s %ld did not end by itself", slot_name(slot),
-                (long)slot->pid);
+        sal_log(slot->cut_short ? SAL_LOG_NOTICE : SAL_LOG_WARNING, 5047,
+                "%s %ld did not end by itself", slot_name(slot), (long)slot->pid);
     } else if (WIFSIGNALED(status)) {
         sal_log(SAL_LOG_ERROR, 5041,
                 "%s %ld was killed by signal %d; its job goes to another "
@@ -164,17 +167,22 @@ static void signal_all(supervisor_t *sv, int number)
 }
 
 /*
- * Who has no job and has not ended yet waits for a database that does not answer. To kill it costs
- * nothing that a lease or the next run of a chore would not mend.
+ * Who has no job and has not ended yet waits for a database that does not answer, or is in the
+ * middle of a chore. To kill it costs nothing that a lease or the next run of a chore would not
+ * mend; periodic jobs die with the housekeeper.
  */
 static void kill_stuck(supervisor_t *sv)
 {
-    for (int i = 0; i < sv->slots; i++) {
-        bool keeper = sv->slot[i].number == SLOT_HOUSEKEEPER; /* it ends periodic jobs first */
+    apr_time_t now = apr_time_now();
 
-        if (sv->slot[i].pid && !board_is_busy(sv->slot[i].number) &&
-            apr_time_now() >= sv->stuck_at + apr_time_from_sec(keeper ? KEEPER_SECONDS : 0)) {
-            kill(sv->slot[i].pid, SIGKILL);
+    for (int i = 0; i < sv->slots; i++) {
+        slot_t *slot = &sv->slot[i];
+        bool sends = slot->number == SLOT_EXPORTER;
+
+        if (slot->pid && !slot->cut_short && !board_is_busy(slot->number) &&
+            now >= sv->stuck_at + apr_time_from_msec(sends ? EXPORTER_MS : 0)) {
+            slot->cut_short = true;
+            kill(slot->pid, SIGKILL);
         }
     }
 }
@@ -231,7 +239,7 @@ static void stop(supervisor_t *sv)
     }
     sv->stopping = true;
     sv->kill_at = apr_time_now() + apr_time_from_sec(sv->settings->drain + KILL_AFTER);
-    sv->stuck_at = apr_time_now() + apr_time_from_sec(STUCK_AFTER);
+    sv->stuck_at = apr_time_now() + apr_time_from_msec(STUCK_MS);
     signal_all(sv, SIGTERM);
 }
 
@@ -285,7 +293,7 @@ static void loop(supervisor_t *sv)
         struct pollfd fd = { sv->signals, POLLIN, 0 };
         int ms = start_due(sv);
 
-        poll(&fd, 1, sv->stopping ? 1000 : ms);
+        poll(&fd, 1, sv->stopping ? STOP_POLL_MS : ms);
         take_signals(sv);
         reap(sv);
         if (sv->stopping && sv->kill_at && apr_time_now() >= sv->kill_at) {

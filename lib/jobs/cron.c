@@ -191,9 +191,13 @@ static apr_status_t take_lock(bool *got, turn_t *t, const char *name, sal_error_
     return rv;
 }
 
-/* No statement of the job runs past its limit, even if nobody is left to read its result. */
+/*
+ * No statement of the job runs past its limit, nor much longer than the process that reads its
+ * result.
+ */
 static void limit_statements(turn_t *t, int seconds)
 {
+    sal_db_run(t->work, &sal_s_cron_set_fence, NULL, 0, NULL, t->p, NULL);
     sal_db_exec(t->work, &sal_s_cron_set_limit, NULL, t->p, NULL,
                 SAL_V_TEXT(apr_psprintf(t->p, "%ds", seconds)));
 }

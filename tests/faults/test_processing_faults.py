@@ -6,7 +6,6 @@ whoever handles it. `make check-faults` sends 5,000 crashes; the short form fewe
 """
 import concurrent.futures
 import os
-import pathlib
 import random
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import time
 import psycopg2
 import pytest
 import requests
+from daemon import Daemon, children, wait_until
 from faults import FULL, TOP, loudly
 from minidumps import Dump
 
@@ -25,16 +25,6 @@ STEPS = ["document", "terms", "job", "row", "search", "signatures", "symbols", "
          "former"] if FULL else ["job", "commit"]
 # Ends its worker whenever it is processed; what only hurts the walker is no poison.
 POISON = "worker-kill"
-
-
-def wait_until(found, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.05)
-    return None
 
 
 def small_dump(n=0):
@@ -51,11 +41,6 @@ def small_dump(n=0):
     return dump.bytes()
 
 
-def children(pid):
-    out = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout
-    return [int(x) for x in out.split()]
-
-
 def kill(pid, number=signal.SIGKILL):
     try:
         os.kill(pid, number)
@@ -63,47 +48,10 @@ def kill(pid, number=signal.SIGKILL):
         pass
 
 
-class Daemon:
-    """salvaged-hooked, started anew when it was killed."""
-
-    def __init__(self, stack, number, workers=2, timeout=2, env=None):
-        self.stack, self.workers, self.env = stack, workers, dict(os.environ, **(env or {}))
-        self.binary = stack.prefix.parent / "salvaged-hooked"
-        if not self.binary.exists():
-            loudly(f"{self.binary} is not built (make salvaged-hooked)")
-        self.conf = stack.dir / f"faults{number}.conf"
-        self.conf.write_text(pathlib.Path(stack.conf).read_text()
-                             + f"\nlease {LEASE}\nstackwalk-timeout {timeout}\n")
-        self.log = stack.dir / "logs" / f"faults{number}.log"
-        self.log.write_text("")
-        self.process = None
-
-    def start(self):
-        def as_runner():
-            stat = self.stack.store.stat()
-            if os.getuid() == 0 and stat.st_uid:
-                os.setgid(stat.st_gid)
-                os.setuid(stat.st_uid)
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [self.binary, "-c", self.conf, "--workers", str(self.workers)], stdout=log,
-                stderr=log, stdin=subprocess.DEVNULL, preexec_fn=as_runner, env=self.env)
-        return self
-
-    def alive(self):
-        return self.process is not None and self.process.poll() is None
-
-    def stop(self):
-        if self.alive():
-            self.process.terminate()
-            self.process.wait(60)
-
-    def kill_all(self):
-        kill(self.process.pid)
-        self.process.wait()
-
-    def says(self, text):
-        return text in self.log.read_text(errors="replace")
+def daemon_of(stack, number, **more):
+    if not (stack.prefix.parent / "salvaged-hooked").exists():
+        loudly("salvaged-hooked is not built (make salvaged-hooked)")
+    return Daemon(stack, f"faults{number}", lease=LEASE, **more)
 
 
 @pytest.fixture
@@ -115,7 +63,7 @@ def daemons(stack):
 
     def make(n=2, **more):
         for _ in range(n):
-            made.append(Daemon(stack, len(made), **more).start())
+            made.append(daemon_of(stack, len(made), **more).start())
         return made[-n:]
     yield make
     for daemon in made:
@@ -212,7 +160,7 @@ class Chaos(threading.Thread):
     def kill_daemon(self):
         daemon = self.random.choice(self.daemons)
         self.kills["daemon"] += 1
-        daemon.kill_all()
+        daemon.kill()
         daemon.start()
 
     def kill_postgres(self):

@@ -11,57 +11,10 @@ import time
 
 import pytest
 import requests
+from daemon import Daemon, wait_until
 from instance import free_port
 
 DUMP = pathlib.Path(__file__).parent.parent / "data" / "crashes" / "crasher_cpp.dmp"
-
-
-def wait_until(found, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.05)
-    return None
-
-
-class Daemon:
-    """salvaged-hooked on the instance's database and store, with short times."""
-
-    def __init__(self, stack, binary, lease=3, timeout=2, workers=2):
-        self.stack, self.binary = stack, binary
-        text = pathlib.Path(stack.conf).read_text()
-        self.conf = stack.dir / "hooked.conf"  # where its user may read it
-        self.conf.write_text(text + f"\nlease {lease}\nstackwalk-timeout {timeout}\n")
-        self.log = stack.dir / "logs" / "hooked.log"
-        self.log.write_text("")
-        self.workers = workers
-        self.process = None
-
-    def start(self, *options):
-        def as_runner():
-            stat = self.stack.store.stat()
-            if os.getuid() == 0 and stat.st_uid:
-                os.setgid(stat.st_gid)
-                os.setuid(stat.st_uid)
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [self.binary, "-c", self.conf, "--workers", str(self.workers), *options],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=as_runner)
-        return self
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(30)
-
-    def says(self, text):
-        return text in self.log.read_text()
-
-    def children(self):
-        out = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True)
-        return [int(x) for x in out.stdout.split()]
 
 
 @pytest.fixture
@@ -72,7 +25,7 @@ def hooked(stack):
         pytest.skip(f"SKIPPED LOUDLY: no salvaged-hooked in {build} (make salvaged-hooked)")
     stack.stop("salvaged")
     stack.error_log.expect("SAL50")
-    daemon = Daemon(stack, binary)
+    daemon = Daemon(stack)
     yield daemon
     daemon.stop()
 
@@ -102,7 +55,7 @@ def hurry(stack):
 
 def test_worker_killed_mid_crash(stack, hooked):
     """kill -9 of a worker in the middle of a crash: another one takes it within the lease."""
-    hooked = Daemon(stack, hooked.binary, lease=3, timeout=60)
+    hooked = Daemon(stack, timeout=60)
     crash_id = crash(stack, "walker-hang")
     queued(stack, crash_id)
     hooked.start()

@@ -19,20 +19,11 @@ import time
 
 import jsonschema
 import pytest
+from daemon import wait_until
 
 DATA = pathlib.Path(__file__).parent.parent / "data"
 BOUNDARY = "01659896d5dc42cabd7f3d8a3dcdd3bb"
 CANARY = "canary-7f3a"
-
-
-def wait_until(found, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.1)
-    return found()
 
 
 class Exports:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 import requests
+from daemon import wait_until
 
 SAMPLE = pathlib.Path(__file__).parent.parent / "data" / "crashes" / "crasher_cpp.dmp"
 
@@ -15,16 +16,6 @@ def worker_of(stack, crash_id):
     """Pid of the process that holds the lease, from crash_job.worker (host:pid...)."""
     rows = stack.query("select worker from crash_job where crash_id = %s and state = 1", crash_id)
     return rows[0][0] if rows else None
-
-
-def wait_until(found, seconds):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.05)
-    return None
 
 
 def everything_processed(stack, ids, seconds=90):

@@ -3,21 +3,11 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import time
 
 import requests
+from daemon import wait_until
 
 TOP = pathlib.Path(__file__).parent.parent.parent
-
-
-def until(found, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.05)
-    return None
 
 
 def log_of(stack):
@@ -28,7 +18,7 @@ def hup(stack):
     """Has the daemon read its files anew; what it said."""
     before = log_of(stack)
     subprocess.run(["kill", f"-{signal.SIGHUP.value}", str(stack.pid("salvaged"))], check=True)
-    assert until(lambda: log_of(stack).count("SAL5043") + log_of(stack).count("SAL5044")
+    assert wait_until(lambda: log_of(stack).count("SAL5043") + log_of(stack).count("SAL5044")
                  > before.count("SAL5043") + before.count("SAL5044"))
     return log_of(stack)[len(before):]
 
@@ -72,7 +62,7 @@ def test_new_annotation(stack):
         def stranger():
             r = requests.get(stack.url + "/api/ProcessedCrash/", params={"crash_id": crash_id}, timeout=30)
             return r.json() if "gpu_mode" in r.text else None
-        shown = until(stranger)
+        shown = wait_until(stranger)
         assert shown["shader_cache"] == 77 and shown["gpu_mode"] == "soft"
         assert "last_level" not in shown and "moz_crash_reason_raw" not in shown
 

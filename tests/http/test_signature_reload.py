@@ -2,20 +2,11 @@
 import os
 import pathlib
 import signal
-import time
 
 import pytest
+from daemon import wait_until
 
 DUMP = pathlib.Path(__file__).parent.parent / "data" / "crashes" / "crasher_cpp.dmp"
-
-
-def wait_until(found, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import time
 
 import pytest
 import requests
+from daemon import Daemon, wait_until
 from symbol_server import SymbolServer, closed_port, endless, file, in_turn, redirect, stalled, status
 from test_symsrv import cabinet
-from test_daemon import Daemon, crash, hooked, job as queue_row, wait_until  # noqa: F401 (a fixture)
+from test_daemon import crash, hooked, job as queue_row  # noqa: F401 (a fixture)
 
 ID = "A1B2C3D4E5F60718293A4B5C6D7E8F90"
 
@@ -296,7 +297,7 @@ def daemon(stack, hooked, server, tmp_path):
     owner = stack.store.stat()
 
     def start(*lines, timeout=5):
-        d = Daemon(stack, hooked.binary, lease=30, timeout=timeout)
+        d = Daemon(stack, lease=30, timeout=timeout)
         text = d.conf.read_text()
         cache = stack.dir / f"symcache-{next(numbers)}"
         cache.mkdir()
