@@ -10,6 +10,7 @@ SALVAGED_LIBS = libsalvage.la $(APR_LIBS) $(JANSSON_LIBS) $(PQ_LIBS) $(ZLIB_LIBS
 salvaged_SOURCES = $(SALVAGED_SOURCES)
 salvaged_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS) -I$(srcdir)/processor
 salvaged_LDADD = libdumpsyms.la $(SALVAGED_LIBS)
+salvaged_LDFLAGS = -Wl,-z,now
 
 noinst_PROGRAMS += salvaged-hooked
 salvaged_hooked_SOURCES = $(SALVAGED_SOURCES) processor/test_hooks.c
