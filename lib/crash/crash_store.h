@@ -18,6 +18,7 @@
 #include <jansson.h>
 #include "base/error.h"
 #include "base/reader.h"
+#include "store/blob.h"
 
 typedef struct sal_crash_store_t sal_crash_store_t;
 
@@ -136,6 +137,12 @@ SAL_API apr_status_t sal_crash_days(const char *const **out, sal_crash_store_t *
 SAL_API apr_status_t sal_processed_put(const char **key, sal_crash_store_t *store, const char *id,
                                        apr_int64_t job, apr_int64_t fence, const json_t *doc,
                                        apr_pool_t *p, sal_error_t *err);
+/* The same, but not durable before sal_blob_sync(*w): other work may be done between. *w is in p.
+ */
+SAL_API apr_status_t sal_processed_begin(sal_blob_writer_t **w, const char **key,
+                                         sal_crash_store_t *store, const char *id, apr_int64_t job,
+                                         apr_int64_t fence, const json_t *doc, apr_pool_t *p,
+                                         sal_error_t *err);
 SAL_API apr_status_t sal_processed_get(json_t **out, sal_crash_store_t *store, const char *key,
                                        apr_pool_t *p, sal_error_t *err);
 SAL_API apr_status_t sal_processed_remove(sal_crash_store_t *store, const char *key,

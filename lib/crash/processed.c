@@ -27,27 +27,25 @@ static apr_status_t compress(void **out, size_t *out_size, const char *text, apr
     return ZSTD_isError(*out_size) ? APR_ENOMEM : APR_SUCCESS;
 }
 
-static apr_status_t put(sal_crash_store_t *store, const char *key, const json_t *doc, apr_pool_t *p,
-                        sal_error_t *err)
+static apr_status_t begin(sal_blob_writer_t **w, sal_crash_store_t *store, const char *key,
+                          const json_t *doc, apr_pool_t *tmp, apr_pool_t *p, sal_error_t *err)
 {
-    sal_blob_writer_t *w;
     void *data;
     size_t size;
-    apr_status_t rv = compress(&data, &size, sal_json_text(doc, p), p);
+    apr_status_t rv = compress(&data, &size, sal_json_text(doc, tmp), tmp);
 
     if (rv != APR_SUCCESS) {
         return sal_fail(err, rv, "%s cannot be compressed", key);
     }
-    rv = sal_blob_begin(&w, store->blobs, p, err);
-    if (rv == APR_SUCCESS) {
-        rv = sal_blob_write(w, data, size, err);
+    if ((rv = sal_blob_begin(w, store->blobs, p, err)) == APR_SUCCESS) {
+        rv = sal_blob_write(*w, data, size, err);
     }
-    return rv == APR_SUCCESS ? sal_blob_commit(w, key, err) : rv;
+    return rv == APR_SUCCESS ? sal_blob_name(*w, key, err) : rv;
 }
 
-apr_status_t sal_processed_put(const char **key, sal_crash_store_t *store, const char *id,
-                               apr_int64_t job, apr_int64_t fence, const json_t *doc, apr_pool_t *p,
-                               sal_error_t *err)
+apr_status_t sal_processed_begin(sal_blob_writer_t **w, const char **key, sal_crash_store_t *store,
+                                 const char *id, apr_int64_t job, apr_int64_t fence,
+                                 const json_t *doc, apr_pool_t *p, sal_error_t *err)
 {
     char dir[12];
     apr_pool_t *tmp;
@@ -60,9 +58,19 @@ apr_status_t sal_processed_put(const char **key, sal_crash_store_t *store, const
     *key = apr_psprintf(p, PREFIX "%s/%s.%" APR_INT64_T_FMT ".%" APR_INT64_T_FMT ".json.zst", dir,
                         id, job, fence);
     apr_pool_create(&tmp, p);
-    rv = put(store, *key, doc, tmp, err);
+    rv = begin(w, store, *key, doc, tmp, p, err);
     apr_pool_destroy(tmp);
     return rv;
+}
+
+apr_status_t sal_processed_put(const char **key, sal_crash_store_t *store, const char *id,
+                               apr_int64_t job, apr_int64_t fence, const json_t *doc, apr_pool_t *p,
+                               sal_error_t *err)
+{
+    sal_blob_writer_t *w;
+    apr_status_t rv = sal_processed_begin(&w, key, store, id, job, fence, doc, p, err);
+
+    return rv == APR_SUCCESS ? sal_blob_sync(w, err) : rv;
 }
 
 static apr_status_t expand(json_t **out, const char *key, sal_span_t blob, apr_pool_t *tmp,

@@ -119,6 +119,32 @@ static apr_status_t try_once(sal_db_t *db, const sal_stmt_t *stmt, const char *s
     return sal_db_error(db, res, stmt ? stmt->name : "query", err);
 }
 
+void sal_db_txn_failed(sal_db_t *db, const sal_stmt_t *stmt, const char *sqlstate)
+{
+    apr_cpystrn(db->session->txn_sqlstate, sqlstate, sizeof(db->session->txn_sqlstate));
+    if (stmt && is_stale(sqlstate)) {
+        forget(db, stmt);
+        db->session->txn_stale = 1;
+    }
+}
+
+/* Preparing, the first time, does not wait: that it fails is known here, as ever. */
+static apr_status_t defer(sal_db_t *db, const sal_stmt_t *stmt, const wire_t *wire, int n,
+                          sal_rows_t **rows, apr_pool_t *p, sal_error_t *err)
+{
+    const char *name;
+    apr_status_t rv = db->session->sent
+                          ? sal_fail(err, APR_EINVAL, "%s: results are on their way", stmt->name)
+                          : prepare(&name, db, stmt, err);
+
+    if (rv != APR_SUCCESS) {
+        sal_db_txn_failed(db, stmt, err->sqlstate);
+        return rv;
+    }
+    sal_db_wait(db, stmt, name, wire, n, rows, p);
+    return APR_SUCCESS;
+}
+
 /*
  * In a transaction nothing is repeated here: the transaction is spoiled, and sal_db_txn decides
  * from what is noted in db. Outside, each statement is a unit of work of its own.
@@ -136,16 +162,15 @@ static apr_status_t run(sal_db_t *db, const sal_stmt_t *stmt, const char *sql,
     if (rv != APR_SUCCESS) {
         return rv;
     }
+    if (db->session->deferring && stmt) {
+        return defer(db, stmt, &wire, n, rows, p, err);
+    }
     rv = try_once(db, stmt, sql, &wire, n, rows, p, err);
     if (rv == APR_SUCCESS) {
         return rv;
     }
     if (db->session->in_txn) {
-        apr_cpystrn(db->session->txn_sqlstate, err->sqlstate, sizeof(db->session->txn_sqlstate));
-        if (stmt && is_stale(err->sqlstate)) {
-            forget(db, stmt);
-            db->session->txn_stale = 1;
-        }
+        sal_db_txn_failed(db, stmt, err->sqlstate);
         return rv;
     }
     if (sal_db_is_broken(db, err->sqlstate)) {

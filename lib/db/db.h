@@ -138,6 +138,17 @@ typedef apr_status_t (*sal_txn_fn)(sal_db_t *db, void *baton, apr_pool_t *p, sal
 SAL_API apr_status_t sal_db_txn(sal_db_t *db, sal_txn_fn fn, void *baton, apr_pool_t *p,
                                 sal_error_t *err);
 
+/*
+ * Inside fn: from here on its statements are noted and not run, until sal_db_send, or the end of
+ * fn, sends them together: one wait for all. Their rows are empty until sal_db_flush has returned,
+ * and so are their errors: the first undoes all. sal_db_send may be left out; it is for who has
+ * something else to do while the server works. Statements without a name (sal_db_run_text) are
+ * not for this. Outside a transaction nothing changes.
+ */
+SAL_API void sal_db_defer(sal_db_t *db);
+SAL_API apr_status_t sal_db_send(sal_db_t *db, sal_error_t *err);
+SAL_API apr_status_t sal_db_flush(sal_db_t *db, sal_error_t *err);
+
 /* All statements of the library, for the test that prepares them; NULL-terminated. */
 SAL_API const sal_stmt_t *const *sal_db_statements(void);
 

@@ -9,6 +9,24 @@
 #include <apr_hash.h>
 #include "db/db.h"
 
+/* Parameters as libpq wants them, all in one pool. */
+typedef struct wire_t {
+    const char **values;
+    int *lengths, *formats;
+    Oid *types; /* 0 but for bytea, for statements that are not prepared */
+} wire_t;
+
+/* A statement of a transaction that waits to be sent with others. */
+typedef struct waiting_t {
+    struct waiting_t *next;
+    const sal_stmt_t *stmt;
+    const char *name; /* at the server */
+    wire_t wire;
+    int n;
+    sal_rows_t *rows; /* NULL: nobody wants them */
+    apr_pool_t *p;
+} waiting_t;
+
 /*
  * What is known of one connection. It lives as long as the connection (mod_dbd's pool or ours), not
  * as long as the sal_db_t that borrows it; the set of prepared statements is emptied when the
@@ -22,7 +40,10 @@ typedef struct session_t {
     int in_txn;           /* between our BEGIN and its end, through whichever sal_db_t */
     char txn_sqlstate[6]; /* last error of a statement in the running transaction */
     int txn_stale;        /* it failed because a prepared statement was gone */
-    atomic_int ended;     /* nothing is tried on it any more */
+    int deferring;        /* statements of the running transaction wait for sal_db_send */
+    int sent;             /* they are on their way, their results have not been read */
+    waiting_t *waiting, **last;
+    atomic_int ended; /* nothing is tried on it any more */
 } session_t;
 
 struct sal_db_t {
@@ -30,18 +51,23 @@ struct sal_db_t {
     session_t *session;
 };
 
-/* Parameters as libpq wants them, all in one pool. */
-typedef struct wire_t {
-    const char **values;
-    int *lengths, *formats;
-    Oid *types; /* 0 but for bytea, for statements that are not prepared */
-} wire_t;
-
 apr_status_t sal_db_wire(wire_t *out, const sal_val_t *params, int n, const char *what,
                          apr_pool_t *p, sal_error_t *err);
 
 /* Takes over res; it is cleared with p. */
 sal_rows_t *sal_db_rows(PGresult *res, apr_pool_t *p);
+
+/* Rows that are still to come, and their coming. */
+sal_rows_t *sal_db_rows_later(apr_pool_t *p);
+void sal_db_rows_came(sal_rows_t *rows, PGresult *res, apr_pool_t *p);
+
+/* Notes a statement; its parameters are copied. */
+void sal_db_wait(sal_db_t *db, const sal_stmt_t *stmt, const char *name, const wire_t *wire, int n,
+                 sal_rows_t **rows, apr_pool_t *p);
+/* Begin and end of a transaction: nothing waits, nothing is on its way. */
+void sal_db_wait_for_nothing(sal_db_t *db);
+/* What an error in the running transaction means for its repetition. */
+void sal_db_txn_failed(sal_db_t *db, const sal_stmt_t *stmt, const char *sqlstate);
 
 /* Session settings that results rely on; called for each new backend. */
 apr_status_t sal_db_settle(sal_db_t *db, sal_error_t *err);

@@ -2,6 +2,7 @@
 libsalvage_core_la_SOURCES += \
     lib/db/connect.c \
     lib/db/db.c lib/db/db.h lib/db/db_private.h \
+    lib/db/together.c \
     lib/db/people.c lib/db/people.h \
     lib/db/schema.c lib/db/schema.h \
     lib/db/statements.c lib/db/statements.h \
@@ -27,4 +28,7 @@ if WITH_CMOCKA
 check_PROGRAMS += tests/unit/test_db
 tests_unit_test_db_SOURCES = tests/unit/test_db.c tests/unit/db_fixture.c tests/unit/db_fixture.h
 tests_unit_test_db_LDADD = $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/test_db_together
+tests_unit_test_db_together_SOURCES = tests/unit/test_db_together.c tests/unit/db_fixture.c tests/unit/db_fixture.h
+tests_unit_test_db_together_LDADD = $(UNIT_LIBS)
 endif

@@ -98,7 +98,12 @@ static apr_status_t attempt_unit(sal_db_t *db, sal_txn_fn fn, void *baton, int *
         return rv;
     }
     db->session->in_txn = 1;
+    sal_db_wait_for_nothing(db);
     rv = fn(db, baton, p, err);
+    if (rv == APR_SUCCESS) {
+        rv = sal_db_flush(db, err);
+    }
+    sal_db_wait_for_nothing(db);
     if (rv == APR_SUCCESS) {
         rv = commit(db, err);
     } else {

@@ -165,6 +165,17 @@ sal_rows_t *sal_db_rows(PGresult *res, apr_pool_t *p)
     return rows;
 }
 
+sal_rows_t *sal_db_rows_later(apr_pool_t *p)
+{
+    return apr_pcalloc(p, sizeof(sal_rows_t)); /* libpq takes no result for an empty one */
+}
+
+void sal_db_rows_came(sal_rows_t *rows, PGresult *res, apr_pool_t *p)
+{
+    rows->res = res;
+    apr_pool_cleanup_register(p, res, clear_result, apr_pool_cleanup_null);
+}
+
 int sal_rows_count(const sal_rows_t *rows)
 {
     return PQntuples(rows->res);

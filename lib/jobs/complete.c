@@ -18,10 +18,13 @@ typedef struct ending_t {
     const sal_job_t *job;
     const char *crash_id;
     const json_t *doc;
-    const char *blob;   /* what we have written */
-    const char *reason; /* of a burial, else NULL */
-    bool stub;          /* never replace a document */
+    const char *blob; /* what we have written */
+    sal_blob_writer_t *unsynced;
+    apr_status_t durable; /* how it became so */
+    const char *reason;   /* of a burial, else NULL */
+    bool stub;            /* never replace a document */
     sal_search_row_t *row;
+    sal_rows_t *former_rows;
     const char *former; /* blob of the pass before, NULL if there was none */
     int put;            /* 0: there was a document, the stub was not wanted */
     const sal_job_steps_t *steps;
@@ -38,20 +41,11 @@ static apr_status_t step(const ending_t *e, const char *name, apr_status_t rv)
 
 /* ---- inside the transaction ---- */
 
-static apr_status_t lock_former(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    sal_rows_t *rows;
-    apr_status_t rv =
-        sal_db_exec(db, &sal_s_process_former, &rows, p, err, SAL_V_TEXT(e->crash_id));
-
-    e->former = rv == APR_SUCCESS && sal_rows_count(rows) ? sal_rows_text(rows, 0, 0) : NULL;
-    return rv;
-}
-
 static apr_status_t put_document(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
     const char *signature = sal_json_str(e->doc, "signature");
-    apr_status_t rv = lock_former(e, db, p, err);
+    apr_status_t rv =
+        sal_db_exec(db, &sal_s_process_former, &e->former_rows, p, err, SAL_V_TEXT(e->crash_id));
 
     e->put = 1;
     if (rv != APR_SUCCESS) {
@@ -84,24 +78,77 @@ static apr_status_t end_job(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_
                      : sal_queue_done(e->job, db, p, err);
 }
 
+/* What goes with the row of the document. */
+static apr_status_t put_others(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    apr_status_t rv = sal_search_store(e->row, db, p, err);
+
+    if (rv == APR_SUCCESS) {
+        rv = sal_triage_seen(e->doc, db, p, err);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = sal_reprocess_note(db, e->crash_id, e->doc, p, err);
+    }
+    return rv == APR_SUCCESS ? sal_outbox_note(e->crash_id, !e->stub, db, p, err) : rv;
+}
+
+/* Once, however often the transaction is run; a disk that failed is not asked again. */
+static apr_status_t make_durable(ending_t *e, sal_error_t *err)
+{
+    sal_blob_writer_t *w = e->unsynced;
+
+    e->unsynced = NULL;
+    if (w) {
+        e->durable = sal_blob_sync(w, err);
+        return e->durable;
+    }
+    return e->durable == APR_SUCCESS
+               ? APR_SUCCESS
+               : sal_fail_os(err, e->durable, "the document of crash %s", e->crash_id);
+}
+
+/* The disk and the server work at the same time. */
+static apr_status_t put_together(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    static const char *const done[] = { "row", "search", "signatures", "symbols", "outbox" };
+    apr_status_t rv;
+
+    if ((rv = sal_db_send(db, err)) != APR_SUCCESS ||
+        (rv = step(e, "durable", make_durable(e, err))) != APR_SUCCESS ||
+        (rv = sal_db_flush(db, err)) != APR_SUCCESS) {
+        return rv;
+    }
+    if (e->former_rows && sal_rows_count(e->former_rows)) {
+        e->former = apr_pstrdup(p, sal_rows_text(e->former_rows, 0, 0));
+    }
+    for (size_t i = 0; i < sizeof(done) / sizeof(done[0]); i++) {
+        step(e, done[i], APR_SUCCESS);
+    }
+    return APR_SUCCESS;
+}
+
 static apr_status_t ending_txn(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
 {
     ending_t *e = baton;
-    apr_status_t rv = step(e, "job", end_job(e, db, p, err));
+    apr_status_t rv = step(e, "job", end_job(e, db, p, err)); /* whose lease is lost ends here */
 
-    if (rv == APR_SUCCESS) {
-        rv = step(e, "row", e->stub ? put_stub(e, db, p, err) : put_document(e, db, p, err));
+    e->former = NULL;
+    e->former_rows = NULL;
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (e->stub) {
+        rv = put_stub(e, db, p, err); /* its answer decides */
+        sal_db_defer(db);
+    } else {
+        sal_db_defer(db);
+        rv = put_document(e, db, p, err);
     }
     if (rv != APR_SUCCESS || !e->put) {
         return rv;
     }
-    if ((rv = step(e, "search", sal_search_store(e->row, db, p, err))) == APR_SUCCESS &&
-        (rv = step(e, "signatures", sal_triage_seen(e->doc, db, p, err))) == APR_SUCCESS &&
-        (rv = step(e, "symbols", sal_reprocess_note(db, e->crash_id, e->doc, p, err))) ==
-            APR_SUCCESS) {
-        rv = step(e, "outbox", sal_outbox_note(e->crash_id, !e->stub, db, p, err));
-    }
-    return rv;
+    rv = put_others(e, db, p, err);
+    return rv == APR_SUCCESS ? put_together(e, db, p, err) : rv;
 }
 
 /* ---- around it ---- */
@@ -170,12 +217,13 @@ static void identify(json_t *doc, const char *crash_id, apr_pool_t *p)
     }
 }
 
-/* Writes the document, durably, and makes what the transaction will need. */
+/* Writes the document and makes what the transaction will need. */
 static apr_status_t prepare(ending_t *e, sal_crash_store_t *store, sal_db_t *db, apr_pool_t *p,
                             sal_error_t *err)
 {
-    apr_status_t rv = sal_processed_put(&e->blob, store, e->crash_id, e->job ? e->job->id : 0,
-                                        e->job ? e->job->fence : 0, e->doc, p, err);
+    apr_status_t rv =
+        sal_processed_begin(&e->unsynced, &e->blob, store, e->crash_id, e->job ? e->job->id : 0,
+                            e->job ? e->job->fence : 0, e->doc, p, err);
 
     if (step(e, "document", rv) != APR_SUCCESS) {
         return rv;

@@ -23,8 +23,9 @@
 SAL_API apr_status_t sal_job_complete(const sal_job_t *job, json_t *doc, sal_crash_store_t *store,
                                       sal_db_t *db, apr_pool_t *p, sal_error_t *err);
 
-/* Told of each step that is behind: "document" (durable), "terms"; in the transaction "job", "row",
-   "search", "signatures", "symbols", "outbox"; "commit"; "former" (the document before is gone). */
+/* Told of each step that is behind: "document" (written), "terms", "durable"; in the transaction
+   "job", "row", "search", "signatures", "symbols", "outbox"; "commit"; "former" (the document
+   before is gone). */
 typedef struct sal_job_steps_t {
     void (*done)(const char *step, void *baton);
     void *baton;

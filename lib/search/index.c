@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "search/term_cache.h"
 #include "search/terms.h"
 #include "search/values.h"
 
@@ -142,6 +143,26 @@ static apr_status_t make_partition(apr_time_t moment, sal_db_t *db, apr_pool_t *
     return rv;
 }
 
+/* Near now none is dropped, so one that was there is there for the day that the cache keeps it. */
+static apr_status_t have_partition(apr_time_t moment, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    const apr_time_t now = apr_time_now(), day = apr_time_from_sec(24 * 3600);
+    bool near = moment > now - 7 * day && moment < now + 7 * day;
+    sal_term_key_t key;
+    apr_status_t rv;
+
+    sal_term_key(&key, sal_terms_database(db), SAL_TERM_NO_FIELD,
+                 apr_psprintf(p, "%" APR_TIME_T_FMT, moment / day));
+    if (near && sal_term_cache_get(&key, now)) {
+        return APR_SUCCESS;
+    }
+    rv = make_partition(moment, db, p, err);
+    if (near && rv == APR_SUCCESS) {
+        sal_term_cache_put(&key, 1, now);
+    }
+    return rv;
+}
+
 apr_status_t sal_search_partitions(sal_db_t *db, apr_time_t now, int weeks, apr_pool_t *p,
                                    sal_error_t *err)
 {
@@ -167,7 +188,7 @@ apr_status_t sal_search_prepare(sal_search_row_t **row, const json_t *processed,
 
     rv = sal_values_collect(&values, processed, p, err);
     if (rv == APR_SUCCESS) {
-        rv = make_partition(values->date, db, p, err);
+        rv = have_partition(values->date, db, p, err);
     }
     if (rv != APR_SUCCESS) {
         return rv;

@@ -17,6 +17,9 @@ typedef struct sal_term_key_t {
     uint64_t high, low;
 } sal_term_key_t;
 
+/* In place of a field, for what is kept here besides terms. */
+enum { SAL_TERM_NO_FIELD = -1 };
+
 /* database: hash of what tells one database from another. */
 void sal_term_key(sal_term_key_t *out, uint64_t database, int field, const char *value);
 

@@ -65,8 +65,7 @@ static apr_status_t field_full(bool *full, const sal_search_field_t *f, sal_db_t
     return APR_SUCCESS;
 }
 
-/* Tells databases apart in the cache: ids belong to one. */
-static uint64_t database_of(sal_db_t *db)
+uint64_t sal_terms_database(sal_db_t *db)
 {
     PGconn *conn = sal_db_conn(db);
     const char *part[3] = { PQhost(conn), PQport(conn), PQdb(conn) };
@@ -89,7 +88,7 @@ typedef struct {
 
 static void from_cache(misses_t *m, sal_term_want_t *want, int n, sal_db_t *db, apr_pool_t *p)
 {
-    uint64_t database = database_of(db);
+    uint64_t database = sal_terms_database(db);
 
     m->miss = apr_palloc(p, sizeof *m->miss * (apr_size_t)n);
     m->key = apr_palloc(p, sizeof *m->key * (apr_size_t)n);

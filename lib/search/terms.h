@@ -13,6 +13,9 @@ typedef struct sal_term_want_t {
     int32_t id; /* out; 0: the field is full, keep the value elsewhere */
 } sal_term_want_t;
 
+/* Tells databases apart in the cache: ids belong to one. */
+uint64_t sal_terms_database(sal_db_t *db);
+
 /*
  * Fills in the ids of n wants: cache, then one look-up of the misses, then one insert of what is
  * new in a transaction of its own (the connection must be idle), then one more look-up.

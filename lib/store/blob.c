@@ -31,6 +31,8 @@ struct sal_blob_writer_t {
     sal_store_t *store;
     apr_pool_t *pool;
     int fd;
+    bool synced;
+    int dir_fd;    /* where it was named; -1: not yet */
     char temp[24]; /* name in the root directory, "" for an unnamed file */
 };
 
@@ -156,6 +158,10 @@ static apr_status_t abandon(void *data)
         close(w->fd);
         w->fd = -1;
     }
+    if (w->dir_fd >= 0) {
+        close(w->dir_fd);
+        w->dir_fd = -1;
+    }
     if (w->temp[0]) {
         unlinkat(w->store->root_fd, w->temp, 0);
         w->temp[0] = '\0';
@@ -171,6 +177,7 @@ apr_status_t sal_blob_begin(sal_blob_writer_t **out, sal_store_t *store, apr_poo
 
     w->store = store;
     w->pool = p;
+    w->fd = w->dir_fd = -1;
     if (store->fs.unnamed) {
         rv = sal_fs_unnamed(&w->fd, &store->fs, store->root_fd);
     } else {
@@ -201,13 +208,19 @@ int sal_blob_fd(sal_blob_writer_t *w)
     return w->fd;
 }
 
-/* Gives the written file its name, over an older one if there is one. */
+/*
+ * Gives the written file its name, over an older one if there is one: that must not be lost to a
+ * file that is not on disk.
+ */
 static apr_status_t name_blob(sal_blob_writer_t *w, int dir_fd, const char *leaf)
 {
     char temp[24];
     apr_status_t rv;
 
     if (w->temp[0]) {
+        if (!w->synced && (rv = sal_fs_sync(w->fd)) != APR_SUCCESS) {
+            return rv;
+        }
         if (renameat(w->store->root_fd, w->temp, dir_fd, leaf) != 0) {
             return errno;
         }
@@ -216,6 +229,9 @@ static apr_status_t name_blob(sal_blob_writer_t *w, int dir_fd, const char *leaf
     }
     rv = sal_fs_link(w->fd, dir_fd, leaf);
     if (rv != EEXIST) {
+        return rv;
+    }
+    if (!w->synced && (rv = sal_fs_sync(w->fd)) != APR_SUCCESS) {
         return rv;
     }
     sal_fs_temp_name(temp); /* linkat cannot replace, rename can */
@@ -227,33 +243,59 @@ static apr_status_t name_blob(sal_blob_writer_t *w, int dir_fd, const char *leaf
     return rv;
 }
 
+/* Opens the key's directory, making it if need be, and gives the file its name there. */
+static apr_status_t name_at(sal_blob_writer_t *w, const char *key)
+{
+    const char *slash = strrchr(key, '/');
+    const char *dir = slash ? apr_pstrmemdup(w->pool, key, (apr_size_t)(slash - key)) : "";
+    apr_status_t rv = sal_fs_open_dirs(&w->dir_fd, &w->store->fs, w->store->root_fd, dir);
+
+    return rv == APR_SUCCESS ? name_blob(w, w->dir_fd, slash ? slash + 1 : key) : rv;
+}
+
 apr_status_t sal_blob_commit(sal_blob_writer_t *w, const char *key, sal_error_t *err)
 {
-    const char *slash, *leaf;
     apr_status_t rv;
-    int dir_fd = -1;
 
     if (!key_ok(key)) {
         return bad_key(key, err);
     }
-    slash = strrchr(key, '/');
-    leaf = slash ? slash + 1 : key;
     rv = sal_fs_sync(w->fd);
     if (rv == APR_SUCCESS) {
-        rv = sal_fs_open_dirs(&dir_fd, &w->store->fs, w->store->root_fd,
-                              slash ? apr_pstrmemdup(w->pool, key, (apr_size_t)(slash - key)) : "");
+        w->synced = true;
+        rv = name_at(w, key);
     }
     if (rv == APR_SUCCESS) {
-        rv = name_blob(w, dir_fd, leaf);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = sal_fs_sync(dir_fd);
-    }
-    if (dir_fd >= 0) {
-        close(dir_fd);
+        rv = sal_fs_sync(w->dir_fd);
     }
     apr_pool_cleanup_run(w->pool, w, abandon);
     return rv == APR_SUCCESS ? rv : sal_fail_os(err, rv, "store %s: %s", w->store->fs.root, key);
+}
+
+apr_status_t sal_blob_name(sal_blob_writer_t *w, const char *key, sal_error_t *err)
+{
+    apr_status_t rv;
+
+    if (!key_ok(key)) {
+        return bad_key(key, err);
+    }
+    if ((rv = name_at(w, key)) != APR_SUCCESS) {
+        apr_pool_cleanup_run(w->pool, w, abandon);
+        return sal_fail_os(err, rv, "store %s: %s", w->store->fs.root, key);
+    }
+    (void)sync_file_range(w->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a head start, no promise */
+    return APR_SUCCESS;
+}
+
+apr_status_t sal_blob_sync(sal_blob_writer_t *w, sal_error_t *err)
+{
+    apr_status_t rv = sal_fs_sync(w->fd);
+
+    if (rv == APR_SUCCESS) {
+        rv = sal_fs_sync(w->dir_fd);
+    }
+    apr_pool_cleanup_run(w->pool, w, abandon);
+    return rv == APR_SUCCESS ? rv : sal_fail_os(err, rv, "store %s: syncing", w->store->fs.root);
 }
 
 /* ---- reading ---- */

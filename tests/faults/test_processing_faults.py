@@ -21,8 +21,8 @@ from minidumps import Dump
 
 CRASHES = int(os.environ.get("SALVAGE_FAULT_CRASHES", "5000" if FULL else "100"))
 LEASE = 3
-STEPS = ["document", "terms", "job", "row", "search", "signatures", "symbols", "outbox", "commit",
-         "former"] if FULL else ["job", "commit"]
+STEPS = ["document", "terms", "job", "durable", "row", "search", "signatures", "symbols", "outbox",
+         "commit", "former"] if FULL else ["job", "commit"]
 # Ends its worker whenever it is processed; what only hurts the walker is no poison.
 POISON = "worker-kill"
 
