@@ -69,7 +69,6 @@ const char *rule_BetaVersionRule(pass_t *pass)
     if (*build && opts->version) {
         known = opts->version(lookup_name(pass, product, channel, build), channel, build,
                               opts->version_baton, pass->p);
-        rule_count(pass, "betaversionrule.lookup", known ? "result:success" : "result:fail");
     }
     if (known) {
         rule_set_text(pass, "version", known);

@@ -141,6 +141,13 @@ typedef struct asker_t {
     void *baton;
 } asker_t;
 
+static void count(const asker_t *a, const char *name, const char *label)
+{
+    if (a->opts->metric) {
+        a->opts->metric(SAL_METRIC_COUNT, name, label, 1, a->opts->metric_baton);
+    }
+}
+
 static const char *ask(const char *product, const char *channel, const char *build, void *baton,
                        apr_pool_t *p)
 {
@@ -149,18 +156,18 @@ static const char *ask(const char *product, const char *channel, const char *bui
     const char *version = NULL;
     bool hit = false;
     sal_error_t err;
+    apr_status_t rv;
 
     if (!db) {
         return NULL;
     }
-    if (sal_version_cached(&version, &hit, product, channel, build, apr_time_now(), db, p, &err) !=
-        APR_SUCCESS) {
+    rv = sal_version_cached(&version, &hit, product, channel, build, apr_time_now(), db, p, &err);
+    count(a, "betaversionrule.cache", hit ? "result:hit" : "result:miss");
+    if (rv != APR_SUCCESS) {
         sal_log(SAL_LOG_WARNING, 9220, "the version of a build could not be looked up: %s",
                 err.message);
-    }
-    if (a->opts->metric) {
-        a->opts->metric(SAL_METRIC_COUNT, "betaversionrule.cache",
-                        hit ? "result:hit" : "result:miss", 1, a->opts->metric_baton);
+    } else if (!hit) {
+        count(a, "betaversionrule.lookup", version ? "result:success" : "result:fail");
     }
     return version;
 }

@@ -71,8 +71,8 @@ SAL_API apr_status_t sal_version_cached(const char **out, bool *hit, const char 
 
 /*
  * Has rules ask here. get: the connection of the moment, NULL if there is none; a database that is
- * away means that nothing is known. Counts betaversionrule.cache with opts->metric, so
- * set that first. What it needs lives in p.
+ * away means that nothing is known. Counts betaversionrule.cache and, of what the cache did not
+ * have, betaversionrule.lookup with opts->metric, so set that first. What it needs lives in p.
  */
 typedef sal_db_t *(*sal_version_db_fn)(void *baton);
 SAL_API void sal_version_wire(sal_process_opts_t *opts, sal_version_db_fn get, void *baton,
