@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <apr_general.h>
 #include <xxhash.h>
@@ -31,6 +32,22 @@ static struct {
     apr_time_t epoch;
 } cache = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/*
+ * A process that is forked begins with none: walkers are forked by the second, and to copy what
+ * maps this memory would cost each of them, and the worker behind them, more than it is worth.
+ */
+static entry_t *new_entries(void)
+{
+    const size_t size = sizeof(entry_t) * SETS * WAYS;
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (at == MAP_FAILED) {
+        return NULL;
+    }
+    (void)madvise(at, size, MADV_WIPEONFORK);
+    return at;
+}
+
 /* The seed keeps strangers, who choose the values, from choosing collisions. */
 static void cache_ready(void)
 {
@@ -38,7 +55,7 @@ static void cache_ready(void)
         (void)apr_generate_random_bytes((unsigned char *)&cache.seed, sizeof cache.seed);
         cache.seed |= 1;
         cache.epoch = apr_time_now() - apr_time_from_sec(1);
-        cache.entries = calloc((size_t)SETS * WAYS, sizeof *cache.entries);
+        cache.entries = new_entries();
     }
 }
 
