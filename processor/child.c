@@ -209,11 +209,12 @@ static int reap(watch_t *w, bool kill_now)
     return status;
 }
 
-apr_status_t child_run(child_end_t *out, const walk_t *walk, child_main_fn run, void *job,
-                       sal_error_t *err)
+apr_status_t child_run(child_end_t *out, const walk_t *walk, child_main_fn run,
+                       child_output_fn read, void *job, sal_error_t *err)
 {
     watch_t w = { .walk = walk, .end = out };
     apr_status_t rv;
+    bool failed;
     int status;
 
     memset(out, 0, sizeof(*out));
@@ -223,7 +224,11 @@ apr_status_t child_run(child_end_t *out, const walk_t *walk, child_main_fn run, 
     watch(&w);
     relay_end(&w.relay);
     close(w.fd);
-    status = reap(&w, out->timed_out || out->too_big || out->stopped != APR_SUCCESS);
+    failed = out->timed_out || out->too_big || out->stopped != APR_SUCCESS;
+    if (read && !failed) {
+        read(out, job);
+    }
+    status = reap(&w, failed);
     out->exit_code = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
     return APR_SUCCESS;
 }

@@ -100,7 +100,7 @@ static apr_status_t run_dumper(dump_job_t *d, int debug_fd, apr_pool_t *p, sal_e
     if (!s->program) {
         files.name = sal_symbol_module_name(s->debug_file, p);
     }
-    if ((rv = child_run(&end, d->watch, dumper_main, &files, err)) != APR_SUCCESS) {
+    if ((rv = child_run(&end, d->watch, dumper_main, NULL, &files, err)) != APR_SUCCESS) {
         return rv;
     }
     rv = outcome(&end, d->settings->dump_timeout, err);

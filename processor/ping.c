@@ -144,7 +144,7 @@ static apr_status_t sign_some(int *done, const sal_ping_job_t *jobs, sal_ping_re
     ping_job_t job = { jobs + *done, n - *done };
     child_end_t end;
     int got;
-    apr_status_t rv = child_run(&end, watch, signer_main, &job, err);
+    apr_status_t rv = child_run(&end, watch, signer_main, NULL, &job, err);
 
     if (rv != APR_SUCCESS) {
         return rv;

@@ -164,12 +164,18 @@ typedef struct child_end_t {
     apr_status_t stopped; /* what the tick wants the work to fail with */
 } child_end_t;
 
+/* The output is whole; how the child has ended is not known yet. */
+typedef void (*child_output_fn)(const child_end_t *end, void *baton);
+
 /* What a child runs, with the descriptors that walker_main gets; it ends the process itself. */
 typedef void (*child_main_fn)(const settings_t *s, void *job, const int fds[3]);
 
-/* Runs a child and waits for its end. An error only if it could not be started. */
-apr_status_t child_run(child_end_t *out, const walk_t *walk, child_main_fn run, void *job,
-                       sal_error_t *err);
+/*
+ * Runs a child and waits for its end. An error only if it could not be started. read (may be NULL)
+ * gets job and may look at the output while the child ends.
+ */
+apr_status_t child_run(child_end_t *out, const walk_t *walk, child_main_fn run,
+                       child_output_fn read, void *job, sal_error_t *err);
 
 /* A sal_walk_fn; its baton is a walk_t. */
 apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t *raw, void *baton,

@@ -14,30 +14,37 @@ static void no_result(sal_walk_result_t *out, const char *error, apr_pool_t *p)
     out->log = apr_pstrcat(p, "ERROR ", error, NULL);
 }
 
-/* The walker's JSON; a walker that was taken over may have written anything. */
-static void read_result(sal_walk_result_t *out, const child_end_t *end, apr_pool_t *p)
-{
-    json_error_t why;
-    json_t *result = json_loadb(end->out, end->size, JSON_ALLOW_NUL, &why);
-    const char *error = sal_json_str(result, "error");
-
-    if (error) {
-        no_result(out, error, p);
-    } else if (out->exit_code == 0 && !result && end->size) {
-        out->not_json = apr_psprintf(p, "line %d column %d", why.line, why.column);
-    } else if (out->exit_code == 0) {
-        out->doc = json_incref(json_object_get(result, "doc"));
-        board_timing("job.phase", "phase:stackwalk",
-                     json_integer_value(json_object_get(result, "us")));
-    }
-    json_decref(result);
-}
-
-/* What the child is to walk. */
+/* What the child is to walk, and what it made of it. */
 typedef struct walk_job_t {
     sal_span_t dump;
     const json_t *raw;
+    json_t *result; /* NULL: none that could be read, see why */
+    json_error_t why;
 } walk_job_t;
+
+/* A child_output_fn. A walker that was taken over may have written anything. */
+static void parse(const child_end_t *end, void *job)
+{
+    walk_job_t *j = job;
+
+    j->result = json_loadb(end->out, end->size, JSON_ALLOW_NUL, &j->why);
+}
+
+static void read_result(sal_walk_result_t *out, const child_end_t *end, const walk_job_t *job,
+                        apr_pool_t *p)
+{
+    const char *error = sal_json_str(job->result, "error");
+
+    if (error) {
+        no_result(out, error, p);
+    } else if (out->exit_code == 0 && !job->result && end->size) {
+        out->not_json = apr_psprintf(p, "line %d column %d", job->why.line, job->why.column);
+    } else if (out->exit_code == 0) {
+        out->doc = json_incref(json_object_get(job->result, "doc"));
+        board_timing("job.phase", "phase:stackwalk",
+                     json_integer_value(json_object_get(job->result, "us")));
+    }
+}
 
 static void run_walker(const settings_t *s, void *job, const int fds[3])
 {
@@ -49,13 +56,13 @@ static void run_walker(const settings_t *s, void *job, const int fds[3])
 apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t *raw, void *baton,
                            apr_pool_t *p, sal_error_t *err)
 {
-    walk_job_t job = { dump, raw };
+    walk_job_t job = { .dump = dump, .raw = raw };
     apr_time_t start = apr_time_now();
     child_end_t end;
     apr_status_t rv;
 
     *out = (sal_walk_result_t){ .log = "" };
-    if ((rv = child_run(&end, baton, run_walker, &job, err)) != APR_SUCCESS) {
+    if ((rv = child_run(&end, baton, run_walker, parse, &job, err)) != APR_SUCCESS) {
         return rv;
     }
     out->exit_code = end.exit_code;
@@ -65,8 +72,9 @@ apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t
     } else if (end.too_big) {
         no_result(out, "UnknownError - the walker's output is over its limit", p);
     } else if (!end.timed_out) {
-        read_result(out, &end, p);
+        read_result(out, &end, &job, p);
     }
+    json_decref(job.result);
     free(end.out);
     board_phase("walk", &start); /* "stackwalk" and what it costs to have it done by a child */
     return rv;

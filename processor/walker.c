@@ -52,6 +52,7 @@ static void write_result(const json_t *result)
     if (json_dump_callback(result, put, &writer, JSON_COMPACT) != 0 || flush(&writer) != 0) {
         _exit(EXIT_FAILED);
     }
+    close(RESULT_FD); /* before the memory goes, which takes as long as to read the result */
 }
 
 /* An allocation that the limit refused ends the walk with a reason instead of a fault. */
