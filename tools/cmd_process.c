@@ -2,7 +2,7 @@
  * salvage process: the pipeline in the foreground, explaining itself, on crashes of the store or on
  * dumps that are in none.
  */
-#include "cmd.h"
+#include "store.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -134,16 +134,8 @@ static int open_lists(request_t *req, apr_pool_t *p)
 
 static int open_store(request_t *req, apr_pool_t *p)
 {
-    const char *root = sal_conf_get(req->conf, "crash-store", NULL);
-    sal_error_t err;
-
-    if (!root) {
-        return cmd_fail("the configuration has no line `crash-store DIRECTORY`");
-    }
-    return sal_crash_store_open(&req->store, root, sal_conf_on(req->conf, "store-unsafe-fs", 0), p,
-                                &err) == APR_SUCCESS
-               ? CMD_OK
-               : cmd_fail_err(&err);
+    req->store = cmd_store_open(req->conf, p);
+    return req->store ? CMD_OK : CMD_FAILED;
 }
 
 /* ---- a pass ---- */

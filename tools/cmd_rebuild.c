@@ -1,7 +1,7 @@
 /*
  * salvage rebuild: the database out of the crash store.
  */
-#include "cmd.h"
+#include "store.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -11,7 +11,6 @@
 #include <apr_strings.h>
 
 #include "base/text.h"
-#include "crash/crash_store.h"
 #include "reprocess/rebuild.h"
 
 #define USAGE "rebuild [--jobs N] [--days FROM TO | --since DAY] [--again] [-c FILE]"
@@ -34,22 +33,6 @@ static const apr_getopt_option_t options[] = {
     CMD_OPT_END,
 };
 
-/* 2026-01-31 or 20260131 as "YYYYMMDD", or NULL. */
-static const char *parse_day(const char *text, apr_pool_t *p)
-{
-    char day[9];
-    int n = 0;
-
-    for (const char *s = text; *s; s++) {
-        if (*s >= '0' && *s <= '9' && n < 8) {
-            day[n++] = *s;
-        } else if (*s != '-') {
-            return NULL;
-        }
-    }
-    return n == 8 ? apr_pstrmemdup(p, day, 8) : NULL;
-}
-
 /* A line a second at most; the last one is the sum. */
 static void progress(const sal_rebuilt_t *sum, void *baton)
 {
@@ -63,32 +46,11 @@ static void progress(const sal_rebuilt_t *sum, void *baton)
     }
 }
 
-static sal_crash_store_t *open_store(const request_t *req, apr_pool_t *p)
-{
-    sal_conf_t *conf = cmd_conf(req->conf, p);
-    const char *root = conf ? sal_conf_get(conf, "crash-store", NULL) : NULL;
-    sal_crash_store_t *store;
-    sal_error_t err;
-
-    if (!root) {
-        if (conf) {
-            cmd_fail("the configuration has no line `crash-store DIRECTORY`");
-        }
-        return NULL;
-    }
-    if (sal_crash_store_open(&store, root, sal_conf_on(conf, "store-unsafe-fs", 0), p, &err) !=
-        APR_SUCCESS) {
-        cmd_fail_err(&err);
-        return NULL;
-    }
-    return store;
-}
-
 /* One process's work. The sum is printed as a line, so that several add up for the reader. */
 static int work(request_t *req, apr_pool_t *p)
 {
     apr_time_t last = 0;
-    sal_crash_store_t *store = open_store(req, p);
+    sal_crash_store_t *store = cmd_store_open(cmd_conf(req->conf, p), p);
     sal_db_t *db = store ? cmd_db_open(req->conf, p) : NULL;
     sal_rebuilt_t sum;
     sal_error_t err;
@@ -154,8 +116,8 @@ static int forget(const request_t *req, apr_pool_t *parent)
 static int choose_days(request_t *req, const char **args, int nargs, apr_pool_t *p)
 {
     if (req->days) {
-        if (nargs != 2 || !(req->opts.from = parse_day(args[0], p)) ||
-            !(req->opts.to = parse_day(args[1], p))) {
+        if (nargs != 2 || !(req->opts.from = cmd_day(args[0], p)) ||
+            !(req->opts.to = cmd_day(args[1], p))) {
             return cmd_usage(USAGE, "--days needs two days such as 2026-01-31");
         }
         return CMD_OK;
@@ -163,7 +125,7 @@ static int choose_days(request_t *req, const char **args, int nargs, apr_pool_t 
     if (nargs) {
         return cmd_usage(USAGE, "\"%s\" is not an option", args[0]);
     }
-    if (req->since && !(req->opts.from = parse_day(req->since, p))) {
+    if (req->since && !(req->opts.from = cmd_day(req->since, p))) {
         return cmd_usage(USAGE, "--since \"%s\" is not a day", req->since);
     }
     return CMD_OK;

@@ -2,14 +2,13 @@
  * salvage sweep: queues crashes that are in the store but not in the database: what pending/ holds,
  * and, comparing whole days, what neither pending/ nor the database remembers.
  */
-#include "cmd.h"
+#include "store.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <apr_strings.h>
 
 #include "base/text.h"
-#include "crash/crash_store.h"
 
 #define USAGE "sweep [--pending] [--days FROM TO | --since DAY] [--min-age TIME] [-c FILE]"
 
@@ -28,64 +27,6 @@ static const apr_getopt_option_t options[] = {
     CMD_OPT_HELP,
     CMD_OPT_END,
 };
-
-/* "YYYYMMDD" of a time. */
-static const char *day_of(apr_time_t t, apr_pool_t *p)
-{
-    apr_time_exp_t e;
-
-    apr_time_exp_gmt(&e, t);
-    return apr_psprintf(p, "%04d%02d%02d", e.tm_year + 1900, e.tm_mon + 1, e.tm_mday);
-}
-
-/* 2026-01-31, 20260131 or 7d (ago) as "YYYYMMDD", or NULL. */
-static const char *parse_day(const char *text, apr_pool_t *p)
-{
-    char day[9];
-    int64_t ago;
-    int n = 0;
-
-    for (const char *s = text; *s && n < 9; s++) {
-        if (*s >= '0' && *s <= '9') {
-            if (n == 8) {
-                return NULL;
-            }
-            day[n++] = *s;
-        } else if (*s != '-') {
-            break;
-        }
-    }
-    if (n == 8) {
-        day[8] = '\0';
-        return apr_pstrdup(p, day);
-    }
-    if (sal_parse_duration(text, &ago) && ago >= 0) {
-        return day_of(apr_time_now() - apr_time_from_sec(ago), p);
-    }
-    return NULL;
-}
-
-static sal_crash_store_t *open_store(const request_t *req, apr_pool_t *p)
-{
-    sal_conf_t *conf = cmd_conf(req->conf, p);
-    const char *root = conf ? sal_conf_get(conf, "crash-store", NULL) : NULL;
-    sal_crash_store_t *store;
-    sal_error_t err;
-
-    if (!conf) {
-        return NULL;
-    }
-    if (!root) {
-        cmd_fail("the configuration has no line `crash-store DIRECTORY`");
-        return NULL;
-    }
-    if (sal_crash_store_open(&store, root, sal_conf_on(conf, "store-unsafe-fs", 0), p, &err) !=
-        APR_SUCCESS) {
-        cmd_fail_err(&err);
-        return NULL;
-    }
-    return store;
-}
 
 static int sweep_pending(sal_crash_store_t *store, sal_db_t *db, int64_t min_age, apr_pool_t *p)
 {
@@ -114,7 +55,7 @@ static int sweep_days(sal_crash_store_t *store, sal_db_t *db, const char *from, 
 
 static int run(const request_t *req, const char *from, const char *to, apr_pool_t *p)
 {
-    sal_crash_store_t *store = open_store(req, p);
+    sal_crash_store_t *store = cmd_store_open(cmd_conf(req->conf, p), p);
     sal_db_t *db = store ? cmd_db_open(req->conf, p) : NULL;
     int rc = CMD_OK, days_rc = CMD_OK;
 
@@ -138,7 +79,7 @@ static int choose_days(request_t *req, const char **args, int nargs, const char 
 
     *from = *to = NULL;
     if (req->days) {
-        if (nargs != 2 || !(*from = parse_day(args[0], p)) || !(*to = parse_day(args[1], p))) {
+        if (nargs != 2 || !(*from = cmd_day(args[0], p)) || !(*to = cmd_day(args[1], p))) {
             return cmd_usage(USAGE, "--days needs two days such as 2026-01-31");
         }
         return CMD_OK;
@@ -147,13 +88,13 @@ static int choose_days(request_t *req, const char **args, int nargs, const char 
         return cmd_usage(USAGE, "\"%s\" is not an option", args[0]);
     }
     if (req->since) {
-        *from = parse_day(req->since, p);
-        *to = day_of(now + apr_time_from_sec(86400), p);
+        *from = cmd_day(req->since, p);
+        *to = cmd_day_of(now + apr_time_from_sec(86400), p);
         return *from ? CMD_OK : cmd_usage(USAGE, "--since \"%s\" is not a day", req->since);
     }
     if (!req->pending) {
-        *from = day_of(now - apr_time_from_sec(86400), p);
-        *to = day_of(now, p);
+        *from = cmd_day_of(now - apr_time_from_sec(86400), p);
+        *to = cmd_day_of(now, p);
     }
     return CMD_OK;
 }

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "store.h"
+
 #define LOOK_MS 2000
 #define SLICE_MS 100
 
@@ -48,19 +50,16 @@ int export_look(export_cmd_t *out, const char *conf, apr_pool_t *p)
 
 int export_open(export_cmd_t *out, const char *conf, apr_pool_t *p)
 {
-    const char *root;
     sal_error_t err;
 
     if (export_look(out, conf, p) != CMD_OK) {
         return CMD_FAILED;
     }
-    root = sal_conf_get(out->conf, "crash-store", NULL);
-    if (!root) {
-        return cmd_fail("the configuration has no line `crash-store DIRECTORY`");
+    out->store = cmd_store_open(out->conf, p);
+    if (!out->store) {
+        return CMD_FAILED;
     }
-    if (sal_crash_store_open(&out->store, root, sal_conf_on(out->conf, "store-unsafe-fs", 0), p,
-                             &err) != APR_SUCCESS ||
-        sal_exporter_make(&out->exporter, out->conf, out->store, p, &err) != APR_SUCCESS) {
+    if (sal_exporter_make(&out->exporter, out->conf, out->store, p, &err) != APR_SUCCESS) {
         return cmd_fail_err(&err);
     }
     return CMD_OK;

@@ -323,16 +323,8 @@ int crashstats_search(crashstats_req_t *q)
 int crashstats_quick(crashstats_req_t *q)
 {
     apr_pool_t *p = q->r->pool;
-    const char *text = web_param(q->query, "query");
-    char *trimmed = apr_pstrdup(p, text ? text : "");
-    apr_size_t len;
+    const char *trimmed = crashstats_trimmed(web_param(q->query, "query"), p);
 
-    while (*trimmed == ' ') {
-        trimmed++;
-    }
-    for (len = strlen(trimmed); len > 0 && trimmed[len - 1] == ' '; len--) {
-        trimmed[len - 1] = '\0';
-    }
     if (!*trimmed) {
         return web_redirect(q->r, HTTP_MOVED_TEMPORARILY, "/search/");
     }
