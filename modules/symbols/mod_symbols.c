@@ -405,6 +405,7 @@ static void symbols_hooks(apr_pool_t *p)
     ap_hook_translate_name(no_translation, NULL, before_core, APR_HOOK_LAST);
     ap_hook_map_to_storage(web_names_no_file, NULL, before_core, APR_HOOK_MIDDLE);
     symbols_metrics_hook();
+    symbols_flush_hooks();
     ap_hook_handler(symbols_handler, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

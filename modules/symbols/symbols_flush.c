@@ -1,29 +1,73 @@
 /*
  * A database connection for work of no request: the watchdog's thread writes what request threads
- * have noted.
+ * have noted. Its own, not one of mod_dbd, so that a child that ends cuts it and does not wait for
+ * a server that hangs.
  */
 #include "symbols_private.h"
 
-#include <apr_dbd.h>
-#include <mod_dbd.h>
+#include <pthread.h>
+#include <mpm_common.h>
+#include "db/watch.h"
+
+#define STATEMENT 20 /* seconds that one may take */
+
+/* The connection while something is written. */
+static struct {
+    pthread_mutex_t lock;
+    sal_db_line_t *line; /* NULL: nothing is */
+    bool ended;
+} writing = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* False: this child ends, and nothing is begun any more. */
+static bool set_line(sal_db_line_t *line)
+{
+    bool go;
+
+    pthread_mutex_lock(&writing.lock);
+    writing.line = writing.ended ? NULL : line;
+    go = !writing.ended;
+    pthread_mutex_unlock(&writing.lock);
+    return go;
+}
 
 apr_status_t symbols_with_server_db(server_rec *s, web_db_fn fn, void *baton, apr_pool_t *p,
                                     sal_error_t *err)
 {
-    APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open);
-    APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close);
-    ap_dbd_t *dbd = dbd_open && dbd_close ? dbd_open(p, s) : NULL;
+    const symbols_conf_t *sc = ap_get_module_config(s->module_config, &symbols_module);
+    const char *database = sc->shared ? sal_conf_get(sc->shared, "database", NULL) : NULL;
+    sal_db_line_t *line;
     apr_status_t rv;
+    sal_db_t *db;
 
-    if (!dbd) {
-        return sal_fail(err, SAL_E_NODB, "mod_dbd has no connection");
+    if (!database) {
+        return sal_fail(err, SAL_E_NODB, "salvage.conf has no line `database`");
     }
-    if (strcmp(apr_dbd_name(dbd->driver), "pgsql")) {
-        rv = sal_fail(err, SAL_E_NODB, "DBDriver is not pgsql");
-    } else {
-        rv = fn(sal_db_wrap(apr_dbd_native_handle(dbd->driver, dbd->handle), dbd->pool, p), baton,
-                p, err);
+    line = sal_db_line_make(sal_db_conninfo(database, "salvage-symbols", STATEMENT, p), p);
+    if (!set_line(line)) {
+        return sal_fail(err, SAL_E_NODB, "the process ends");
     }
-    dbd_close(s, dbd);
+    rv = sal_db_line_get(&db, line, err);
+    if (rv == APR_SUCCESS) {
+        rv = fn(db, baton, p, err);
+    }
+    set_line(NULL);
+    sal_db_line_close(line);
     return rv;
+}
+
+static void end_writing(apr_pool_t *pchild, int graceful)
+{
+    (void)pchild;
+    (void)graceful;
+    pthread_mutex_lock(&writing.lock);
+    writing.ended = true;
+    if (writing.line) {
+        sal_db_line_cut(writing.line);
+    }
+    pthread_mutex_unlock(&writing.lock);
+}
+
+void symbols_flush_hooks(void)
+{
+    ap_hook_child_stopping(end_writing, NULL, NULL, APR_HOOK_MIDDLE);
 }

@@ -180,9 +180,14 @@ void symbols_count(symbols_count_t what);
 void symbols_metrics_hook(void);
 int symbols_metrics(request_rec *r);
 
-/* A connection of mod_dbd for work of no request: symbols_flush.c. SAL_E_NODB: there is none. */
+/*
+ * A connection for work of no request, of the database that salvage.conf names: symbols_flush.c.
+ * SAL_E_NODB: there is none. Called by one thread at a time.
+ */
 apr_status_t symbols_with_server_db(server_rec *s, web_db_fn fn, void *baton, apr_pool_t *p,
                                     sal_error_t *err);
+/* A child that ends cuts it. */
+void symbols_flush_hooks(void);
 
 /* ---- missing symbols: symbols_missing.c ---- */
 
