@@ -23,7 +23,7 @@ from figures import BENCH, TOP, alternate, anonymous_kib, figure, skipped, tree,
 
 ROUNDS = 3
 SECONDS = 0.7
-DISK_MIB = 4096
+DISK_MIB = 6144
 CLIENTS = (1, 16, 64)
 SIZES = (20_000, 400_000, 20_000_000)
 LABEL = {20_000: "20k", 400_000: "400k", 20_000_000: "20m"}
@@ -227,7 +227,7 @@ def share(stack, env, size, clients):
     small = size < 1e6
     alone, ours = map(middle, alternate(2 if small else 1, lambda: library(stack, size, clients),
                                         lambda: served(stack, env, clients,
-                                                       2 if small else 10 if clients > 16 else 5)))
+                                                       2 if small else 7 if clients > 16 else 5)))
     figure(f"collect_{LABEL[size]}_{clients}", ours[0], alone[0],
            ">=0.60" if size == 400_000 else ">=0", "/s",
            f"through httpd, {clients} clients, p50 {ours[1]:.1f} ms, p99 {ours[2]:.1f} ms; against "
