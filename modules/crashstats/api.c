@@ -397,6 +397,34 @@ static const endpoint_t *find(const char *name)
     return NULL;
 }
 
+static int index_page(crashstats_req_t *q)
+{
+    json_t *list = json_array();
+    json_t *data = json_pack("{s:s, s:b}", "title", "API", "plain_title", 1);
+    int rc = web_allow(q->r, "GET, HEAD");
+
+    if (rc != OK) {
+        json_decref(list);
+        json_decref(data);
+        return rc;
+    }
+    for (apr_size_t i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++) {
+        const endpoint_t *e = &endpoints[i];
+        json_t *params = json_array();
+
+        for (const char *const *x = e->params; *x; x += 4) {
+            json_array_append_new(params, json_pack("{s:s, s:s, s:s, s:s}", "param", x[0], "kind",
+                                                    x[1], "default", x[2], "meaning", x[3]));
+        }
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:o}", "name", e->name,
+                                              "method", e->method, "answers", e->answers, "right",
+                                              e->right, "params", params));
+    }
+    json_object_set_new(data, "endpoints", list);
+    json_object_set_new(data, "url", json_string(ap_construct_url(q->r->pool, "", q->r)));
+    return crashstats_page(q, HTTP_OK, "api", "API", data);
+}
+
 static int preflight(request_rec *r)
 {
     if (apr_table_get(r->headers_in, "Access-Control-Request-Method")) {
@@ -417,6 +445,9 @@ int crashstats_api(crashstats_req_t *q, const char *rest)
     const char *name = slash ? apr_pstrndup(r->pool, rest, slash - rest) : rest;
     const endpoint_t *e = find(name);
 
+    if (!*rest) {
+        return index_page(q);
+    }
     if (apr_table_get(r->headers_in, "Origin")) {
         apr_table_setn(r->headers_out, "Access-Control-Allow-Origin", "*");
     }
@@ -449,32 +480,4 @@ int crashstats_api(crashstats_req_t *q, const char *rest)
         return failed(q, SAL_E_SICK, &err);
     }
     return e->serve(q);
-}
-
-int crashstats_api_index(crashstats_req_t *q)
-{
-    json_t *list = json_array();
-    json_t *data = json_pack("{s:s, s:b}", "title", "API", "plain_title", 1);
-    int rc = web_allow(q->r, "GET, HEAD");
-
-    if (rc != OK) {
-        json_decref(list);
-        json_decref(data);
-        return rc;
-    }
-    for (apr_size_t i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++) {
-        const endpoint_t *e = &endpoints[i];
-        json_t *params = json_array();
-
-        for (const char *const *x = e->params; *x; x += 4) {
-            json_array_append_new(params, json_pack("{s:s, s:s, s:s, s:s}", "param", x[0], "kind",
-                                                    x[1], "default", x[2], "meaning", x[3]));
-        }
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:o}", "name", e->name,
-                                              "method", e->method, "answers", e->answers, "right",
-                                              e->right, "params", params));
-    }
-    json_object_set_new(data, "endpoints", list);
-    json_object_set_new(data, "url", json_string(ap_construct_url(q->r->pool, "", q->r)));
-    return crashstats_page(q, HTTP_OK, "api", "API", data);
 }

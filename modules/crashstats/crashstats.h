@@ -27,17 +27,14 @@ typedef struct crashstats_req_t {
     apr_table_t *query;
 } crashstats_req_t;
 
-/* Pages (pages.c, search_page.c, report_page.c). rest: what follows the page's path. */
-int crashstats_overview(crashstats_req_t *q);
-int crashstats_search(crashstats_req_t *q);
-int crashstats_quick(crashstats_req_t *q);
-int crashstats_report(crashstats_req_t *q, const char *rest);
-int crashstats_throttling(crashstats_req_t *q);
-int crashstats_ping(crashstats_req_t *q, const char *rest);
-int crashstats_intake(crashstats_req_t *q);
-int crashstats_status(crashstats_req_t *q);          /* status_page.c; for administrators */
-int crashstats_monitoring_cron(crashstats_req_t *q); /* for monitors */
-int crashstats_api_index(crashstats_req_t *q);
+/*
+ * Pages by their paths (routes.def). rest: what follows the path; "" for a page.
+ */
+int crashstats_route(crashstats_req_t *q); /* routes.c: finds the page and has it answer */
+#define CRASHSTATS_ROUTE(path, match, methods, handler)                                            \
+    int handler(crashstats_req_t *q, const char *rest);
+#include "crashstats/routes.def"
+#undef CRASHSTATS_ROUTE
 
 /*
  * What stands on a report's page of its pings and of reports with the same minidump: a new
@@ -45,10 +42,7 @@ int crashstats_api_index(crashstats_req_t *q);
  */
 json_t *crashstats_kin(crashstats_req_t *q, const char *id, const json_t *processed);
 
-/* The API (api.c). rest: what follows /api/. */
-int crashstats_api(crashstats_req_t *q, const char *rest);
-
-/* Its endpoints in files of their own (api_pings.c), and what they answer with. */
+/* Endpoints of the API in files of their own (api_pings.c), and what they answer with. */
 int crashstats_api_pings(crashstats_req_t *q);
 int crashstats_api_ping_gaps(crashstats_req_t *q);
 int crashstats_api_reprocessing(crashstats_req_t *q); /* checks right and method itself */
@@ -60,7 +54,6 @@ int crashstats_api_failed(crashstats_req_t *q, apr_status_t rv, const sal_error_
 /* Reprocessing from the report page (reprocess.c). view: NULL for those who may not. */
 bool crashstats_may_reprocess(const crashstats_req_t *q);
 json_t *crashstats_reprocess_view(crashstats_req_t *q, const char *id);
-int crashstats_reprocess_form(crashstats_req_t *q, const char *id);
 
 /*
  * Renders a template with data (stolen) in the frame of every page. place: name of the current

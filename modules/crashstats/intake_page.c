@@ -50,9 +50,11 @@ static json_t *table_of(const sal_rows_t *rows, const char *const *names, int n,
     return list;
 }
 
-int crashstats_intake(crashstats_req_t *q)
+int crashstats_intake(crashstats_req_t *q, const char *rest)
 {
     static const char *const sums[] = { "outcome", "reason", "agent", "count", "size" };
+
+    (void)rest;
     static const char *const rows[] = { "received", "outcome", "reason", "status",
                                         "size",     "agent",   "id" };
     apr_pool_t *p = q->r->pool;

@@ -115,13 +115,14 @@ static int welcome(crashstats_req_t *q)
     return crashstats_page(q, HTTP_OK, "welcome", "Overview", data);
 }
 
-int crashstats_overview(crashstats_req_t *q)
+int crashstats_overview(crashstats_req_t *q, const char *rest)
 {
     apr_pool_t *p = q->r->pool;
     list_t l = { .ever = true };
     sal_error_t err = { 0 };
     json_t *data;
 
+    (void)rest;
     l.query = sal_query_make(apr_time_now() + apr_time_from_sec(1), q->pii, p);
     (void)sal_query_page(l.query, PER_PAGE, 0, NULL);
     if (web_with_db(q->r, run_list, &l, &err) != APR_SUCCESS) {
@@ -290,7 +291,7 @@ static void put_pager(crashstats_req_t *q, json_t *data, const list_t *l, int pa
     }
 }
 
-int crashstats_search(crashstats_req_t *q)
+int crashstats_search(crashstats_req_t *q, const char *rest)
 {
     apr_pool_t *p = q->r->pool;
     int page = page_number(q);
@@ -299,6 +300,7 @@ int crashstats_search(crashstats_req_t *q)
     list_t l = { 0 };
     json_t *data;
 
+    (void)rest;
     l.query = sal_query_make(apr_time_now() + apr_time_from_sec(1), q->pii, p);
     rv = page ? read_query(q, l.query, &err) : sal_fail(&err, SAL_E_MALFORMED, "Invalid page");
     if (rv == APR_SUCCESS) {
@@ -320,11 +322,12 @@ int crashstats_search(crashstats_req_t *q)
     return crashstats_page(q, HTTP_OK, "search", "Search", data);
 }
 
-int crashstats_quick(crashstats_req_t *q)
+int crashstats_quick(crashstats_req_t *q, const char *rest)
 {
     apr_pool_t *p = q->r->pool;
     const char *trimmed = crashstats_trimmed(web_param(q->query, "query"), p);
 
+    (void)rest;
     if (!*trimmed) {
         return web_redirect(q->r, HTTP_MOVED_TEMPORARILY, "/search/");
     }

@@ -1,9 +1,18 @@
 # modules/crashstats
 httpdmod_LTLIBRARIES += mod_crashstats.la
-mod_crashstats_la_SOURCES = modules/crashstats/mod_crashstats.c modules/crashstats/frame.c \
-    modules/crashstats/list_pages.c modules/crashstats/report_page.c modules/crashstats/api.c \
-    modules/crashstats/api_pings.c modules/crashstats/ping_page.c modules/crashstats/intake_page.c modules/crashstats/throttling_page.c modules/crashstats/reprocess.c modules/crashstats/status_page.c \
-    modules/crashstats/crashstats.h
+mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/routes.def \
+    modules/crashstats/mod_crashstats.c \
+    modules/crashstats/routes.c \
+    modules/crashstats/frame.c \
+    modules/crashstats/api.c \
+    modules/crashstats/api_pings.c \
+    modules/crashstats/intake_page.c \
+    modules/crashstats/list_pages.c \
+    modules/crashstats/ping_page.c \
+    modules/crashstats/report_page.c \
+    modules/crashstats/reprocess.c \
+    modules/crashstats/status_page.c \
+    modules/crashstats/throttling_page.c
 # httpd's headers define PACKAGE_VERSION anew
 mod_crashstats_la_CPPFLAGS = $(WEB_CPPFLAGS) -DSALVAGE_VERSION='"$(PACKAGE_VERSION)"'
 mod_crashstats_la_LIBADD = $(WEB_LIBS) $(XXHASH_LIBS)

@@ -108,87 +108,6 @@ static void child_init(apr_pool_t *p, server_rec *s)
     }
 }
 
-static int robots(request_rec *r)
-{
-    static const char text[] = "User-agent: *\nDisallow: /\n";
-
-    return web_reply(r, HTTP_OK, "text/plain; charset=UTF-8", text, sizeof text - 1);
-}
-
-/* Paths that would match with a '/' at their end are sent there, query and all. */
-static int slash_redirect(request_rec *r)
-{
-    static const char *const places[] = { "/search", "/search/quick",     "/query",
-                                          "/api",    "/about/throttling", "/about/intake",
-                                          "/status", "/status/cron",      "/monitoring/cron" };
-
-    for (apr_size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        if (strcmp(r->uri, places[i]) == 0) {
-            return web_redirect(r, HTTP_MOVED_PERMANENTLY,
-                                apr_pstrcat(r->pool, r->uri, "/", r->args ? "?" : "",
-                                            r->args ? r->args : "", NULL));
-        }
-    }
-    return DECLINED;
-}
-
-static int page(crashstats_req_t *q)
-{
-    request_rec *r = q->r;
-    const char *uri = r->uri;
-    int rc;
-
-    if (r->method_number == M_POST && strncmp(uri, "/report/index/", 14) == 0) {
-        return crashstats_reprocess_form(q, uri + 14);
-    }
-    if ((rc = web_allow(r, "GET, HEAD")) != OK) {
-        return rc;
-    }
-    if (strcmp(uri, "/") == 0) {
-        return crashstats_overview(q);
-    }
-    if (strcmp(uri, "/search/") == 0) {
-        return crashstats_search(q);
-    }
-    if (strcmp(uri, "/search/quick/") == 0) {
-        return crashstats_quick(q);
-    }
-    if (strncmp(uri, "/report/index/", 14) == 0) {
-        return crashstats_report(q, uri + 14);
-    }
-    if (strncmp(uri, "/ping/", 6) == 0) {
-        return crashstats_ping(q, uri + 6);
-    }
-    if (strcmp(uri, "/about/intake/") == 0) {
-        return crashstats_intake(q);
-    }
-    if (strcmp(uri, "/about/throttling/") == 0) {
-        return crashstats_throttling(q);
-    }
-    if (strcmp(uri, "/status/") == 0 || strcmp(uri, "/status/cron/") == 0) {
-        return crashstats_status(q);
-    }
-    if (strcmp(uri, "/monitoring/cron/") == 0) {
-        return crashstats_monitoring_cron(q);
-    }
-    if (strcmp(uri, "/query/") == 0) {
-        return web_redirect(
-            r, HTTP_MOVED_PERMANENTLY,
-            apr_pstrcat(r->pool, "/search/", r->args ? "?" : "", r->args ? r->args : "", NULL));
-    }
-    if (strcmp(uri, "/robots.txt") == 0) {
-        return robots(r);
-    }
-    if (strcmp(uri, "/favicon.ico") == 0) {
-        return web_redirect(r, HTTP_MOVED_PERMANENTLY, "/static/favicon.svg");
-    }
-    if ((rc = slash_redirect(r)) != DECLINED) {
-        return rc;
-    }
-    return crashstats_message(q, HTTP_NOT_FOUND, "There is no such page",
-                              "The address may be mistyped, or from an older version.");
-}
-
 static int handler(request_rec *r)
 {
     crashstats_req_t q = { .r = r };
@@ -212,10 +131,7 @@ static int handler(request_rec *r)
     q.pii = (q.who.permissions & SAL_PERM_VIEW_PII) != 0;
     q.rawdump = (q.who.permissions & SAL_PERM_VIEW_RAWDUMP) != 0;
     q.query = web_query(r);
-    if (strncmp(r->uri, "/api/", 5) == 0) {
-        return r->uri[5] ? crashstats_api(&q, r->uri + 5) : crashstats_api_index(&q);
-    }
-    return page(&q);
+    return crashstats_route(&q);
 }
 
 static void hooks(apr_pool_t *p)

@@ -162,11 +162,12 @@ static void prepare(look_t *l, crashstats_req_t *q)
     l->failed = apr_table_get(q->query, "failed") != NULL;
 }
 
-int crashstats_status(crashstats_req_t *q)
+int crashstats_status(crashstats_req_t *q, const char *rest)
 {
     look_t l = { .now = 0 };
     sal_error_t err;
 
+    (void)rest;
     if (!(q->who.permissions & SAL_PERM_ADMIN)) {
         return crashstats_message(q, q->who.user ? HTTP_FORBIDDEN : HTTP_UNAUTHORIZED,
                                   "For administrators",
@@ -209,11 +210,12 @@ static json_t *verdict(const look_t *l, apr_pool_t *p)
     return doc;
 }
 
-int crashstats_monitoring_cron(crashstats_req_t *q)
+int crashstats_monitoring_cron(crashstats_req_t *q, const char *rest)
 {
     look_t l = { .now = 0 };
     sal_error_t err;
 
+    (void)rest;
     prepare(&l, q);
     if (web_with_db(q->r, look_at_jobs, &l, &err) != APR_SUCCESS) {
         return crashstats_api_failed(q, SAL_E_NODB, &err);

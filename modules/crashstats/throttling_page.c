@@ -98,8 +98,9 @@ static json_t *place_view(const json_t *place, apr_pool_t *p)
     return view;
 }
 
-int crashstats_throttling(crashstats_req_t *q)
+int crashstats_throttling(crashstats_req_t *q, const char *rest)
 {
+    (void)rest;
     APR_OPTIONAL_FN_TYPE(salvage_throttle_places) *fn =
         APR_RETRIEVE_OPTIONAL_FN(salvage_throttle_places);
     json_t *places = fn ? fn() : json_array(), *views = json_array(), *place;
