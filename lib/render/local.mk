@@ -2,10 +2,14 @@
 libsalvage_core_la_SOURCES += lib/render/template.cc lib/render/template.h lib/render/format.c \
               lib/render/format.h lib/render/wire.c lib/render/wire.h lib/render/list.c \
               lib/render/list.h lib/render/report.c lib/render/report.h \
-              lib/render/report_private.h lib/render/report_stack.c lib/render/report_details.c
+              lib/render/report_private.h lib/render/report_stack.c lib/render/report_details.c \
+              lib/render/chart.c lib/render/chart.h
 
 if WITH_CMOCKA
-check_PROGRAMS += tests/unit/test_render tests/unit/test_report
+check_PROGRAMS += tests/unit/test_render tests/unit/test_report tests/unit/test_chart
+tests_unit_test_chart_SOURCES = tests/unit/test_chart.c
+tests_unit_test_chart_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(srcdir)"'
+tests_unit_test_chart_LDADD = $(UNIT_LIBS)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c
 tests_unit_test_render_LDADD = $(UNIT_LIBS)
 tests_unit_test_report_SOURCES = tests/unit/test_report.c
