@@ -7,10 +7,13 @@
 #include <string.h>
 
 #include "hint/hint.h"
+#include "triage/states.h"
 
 #define USAGE                                                                                      \
     "hint fixed add SIGNATURE VERSION [-p PRODUCT] [-t TEXT] | fixed list | "                      \
     "fixed remove SIGNATURE [-p PRODUCT]  [-c FILE]"
+
+#define WHO "salvage" /* in the audit log */
 
 typedef struct request_t {
     const char *conf, *product, *text;
@@ -30,7 +33,7 @@ static int add(const request_t *req, sal_db_t *db, apr_pool_t *p)
 {
     sal_error_t err;
 
-    return sal_hint_fixed_put(req->product, req->args[0], req->args[1], req->text, db, p, &err) ==
+    return sal_state_fix(req->args[0], req->product, req->args[1], req->text, WHO, db, p, &err) ==
                    APR_SUCCESS
                ? CMD_OK
                : cmd_fail_err(&err);
@@ -40,7 +43,7 @@ static int drop(const request_t *req, sal_db_t *db, apr_pool_t *p)
 {
     sal_error_t err;
 
-    return sal_hint_fixed_remove(req->product, req->args[0], db, p, &err) == APR_SUCCESS
+    return sal_state_unfix(req->args[0], req->product, WHO, db, p, &err) == APR_SUCCESS
                ? CMD_OK
                : cmd_fail_err(&err);
 }

@@ -8,6 +8,7 @@
 #include "triage/correlate.h"
 #include "triage/rollup.h"
 #include "triage/signatures.h"
+#include "triage/states.h"
 #include "triage/version_fetch.h"
 
 #define CORRELATION_DAYS 30
@@ -30,9 +31,20 @@ apr_status_t cron_signatures(sal_cron_run_t *run, sal_error_t *err)
     return sal_triage_mend(&run->done, from, run->run_time, run->deadline, run->db, run->p, err);
 }
 
+/* Fresh counts show, too, which fixed signatures have come back. */
 apr_status_t cron_rollups(sal_cron_run_t *run, sal_error_t *err)
 {
-    return sal_rollup_run(&run->done, run->deadline, run->db, run->p, err);
+    int64_t back;
+    apr_status_t rv = sal_rollup_run(&run->done, run->deadline, run->db, run->p, err);
+
+    if (rv == APR_SUCCESS) {
+        rv = sal_states_check(&back, run->db, run->p, err);
+    }
+    if (rv == APR_SUCCESS && back) {
+        run->note =
+            apr_psprintf(run->p, "%" APR_INT64_T_FMT " signatures came back", (apr_int64_t)back);
+    }
+    return rv;
 }
 
 /* Counts first: the tables of versions are made of them. */

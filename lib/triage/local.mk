@@ -6,6 +6,7 @@ libsalvage_core_la_SOURCES += \
     lib/triage/http.c lib/triage/http.h \
     lib/triage/rollup.c lib/triage/rollup.h \
     lib/triage/signatures.c lib/triage/signatures.h \
+    lib/triage/states.c lib/triage/states.h lib/triage/states_check.c \
     lib/triage/table.c lib/triage/table.h \
     lib/triage/version_active.c lib/triage/version_cache.c lib/triage/version_fetch.c \
     lib/triage/version_fetch.h lib/triage/version_key.c lib/triage/version_read.c \
