@@ -12,6 +12,8 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "render/link.h"
+#include "render/vcs.h"
 
 const char *sal_format_count(apr_int64_t n, apr_pool_t *p)
 {
@@ -201,70 +203,18 @@ const char *sal_format_frame(const json_t *frame, apr_pool_t *p)
 
 const char *sal_format_urlencode(const char *text, apr_pool_t *p)
 {
-    static const char hex[] = "0123456789ABCDEF";
-    char *out = apr_palloc(p, strlen(text) * 3 + 1), *o = out;
-
-    for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
-        if (apr_isalnum(*s) || strchr("-_.~", *s)) {
-            *o++ = (char)*s;
-        } else {
-            *o++ = '%';
-            *o++ = hex[*s >> 4];
-            *o++ = hex[*s & 15];
-        }
-    }
-    *o = '\0';
-    return out;
-}
-
-/* Keeps '/' of a path. */
-static const char *encode_path(const char *path, apr_pool_t *p)
-{
-    const char *out = "", *slash;
-
-    while ((slash = strchr(path, '/'))) {
-        out = apr_pstrcat(p, out, sal_format_urlencode(apr_pstrmemdup(p, path, slash - path), p),
-                          "/", NULL);
-        path = slash + 1;
-    }
-    return apr_pstrcat(p, out, sal_format_urlencode(path, p), NULL);
-}
-
-/* What links to a source line: version control, server, pattern of repository, revision, path. */
-static const char *source_url(const char *vcs, const char *root, const char *path,
-                              const char *revision, apr_int64_t line, apr_pool_t *p)
-{
-    const char *slash = strchr(root, '/');
-    const char *server = slash ? apr_pstrmemdup(p, root, slash - root) : root;
-    const char *repo = encode_path(slash ? slash + 1 : root, p);
-
-    if (strcmp(vcs, "git") == 0 && strcmp(server, "github.com") == 0) {
-        return apr_psprintf(p, "https://github.com/%s/blob/%s/%s#L%" APR_INT64_T_FMT, repo,
-                            sal_format_urlencode(revision, p), encode_path(path, p), line);
-    }
-    if (strcmp(vcs, "hg") == 0 && strcmp(server, "hg.mozilla.org") == 0) {
-        return apr_psprintf(p, "https://hg.mozilla.org/%s/file/%s/%s#l%" APR_INT64_T_FMT, repo,
-                            sal_format_urlencode(revision, p), encode_path(path, p), line);
-    }
-    return NULL;
+    return sal_link_encode(text, SAL_LINK_PART, p);
 }
 
 const char *sal_format_source(const char *file, apr_int64_t line, const char **url, apr_pool_t *p)
 {
-    char *vcs = apr_pstrdup(p, file), *root, *path, *revision;
+    sal_vcs_source_t at;
 
+    sal_vcs_source(&at, NULL, file, line, NULL, p);
     if (url) {
-        *url = NULL;
+        *url = at.url;
     }
-    if (!(root = strchr(vcs, ':')) || !(path = strchr(root + 1, ':')) ||
-        !(revision = strchr(path + 1, ':')) || strchr(revision + 1, ':')) {
-        return file;
-    }
-    *root++ = *path++ = *revision++ = '\0';
-    if (url) {
-        *url = source_url(vcs, root, path, revision, line, p);
-    }
-    return path;
+    return at.text;
 }
 
 /* A line may break after this byte. */

@@ -1,9 +1,16 @@
 # lib/render
-libsalvage_core_la_SOURCES += lib/render/template.cc lib/render/template.h lib/render/format.c \
-              lib/render/format.h lib/render/wire.c lib/render/wire.h lib/render/list.c \
-              lib/render/list.h lib/render/report.c lib/render/report.h \
-              lib/render/report_private.h lib/render/report_stack.c lib/render/report_details.c \
-              lib/render/chart.c lib/render/chart.h
+libsalvage_core_la_SOURCES += \
+    lib/render/buglink.c lib/render/buglink.h \
+    lib/render/chart.c lib/render/chart.h \
+    lib/render/format.c lib/render/format.h \
+    lib/render/link.c lib/render/link.h \
+    lib/render/list.c lib/render/list.h \
+    lib/render/report.c lib/render/report.h lib/render/report_private.h \
+    lib/render/report_details.c \
+    lib/render/report_stack.c \
+    lib/render/template.cc lib/render/template.h \
+    lib/render/vcs.c lib/render/vcs.h \
+    lib/render/wire.c lib/render/wire.h
 
 if WITH_CMOCKA
 check_PROGRAMS += tests/unit/test_render tests/unit/test_report tests/unit/test_chart
