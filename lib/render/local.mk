@@ -1,5 +1,8 @@
 # lib/render
 libsalvage_core_la_SOURCES += \
+    lib/render/ask.c lib/render/ask.h \
+    lib/render/ask_result.c lib/render/ask_result.h \
+    lib/render/ask_words.c \
     lib/render/buglink.c lib/render/buglink.h \
     lib/render/chart.c lib/render/chart.h \
     lib/render/format.c lib/render/format.h \
