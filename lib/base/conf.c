@@ -28,6 +28,7 @@ typedef struct key_t {
 
 static const conf_key_t keys[] = {
     { "beta-version-products", TEXT },
+    { "bug-url", TEXT },
     { "bugzilla-key-file", PATH },
     { "bugzilla-url", TEXT },
     { "correlation-days", COUNT },

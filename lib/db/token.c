@@ -38,6 +38,7 @@ static const struct {
     { "view_all_uploads", SAL_PERM_VIEW_ALL_UPLOADS, "upload.view_all_uploads",
       "View All Symbols Uploads" },
     { "manage_tokens", SAL_PERM_MANAGE_TOKENS, "tokens.manage_tokens", "Manage Your API Tokens" },
+    { "staff", SAL_PERM_STAFF, "auth.staff", "Work in the Site Administration" },
 };
 #define PERMISSIONS (sizeof(permissions) / sizeof(permissions[0]))
 

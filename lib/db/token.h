@@ -23,7 +23,8 @@ enum sal_permission {
     SAL_PERM_MANAGE_SYMBOLS = 1 << 7,     /* manage_symbols */
     SAL_PERM_ADMIN = 1 << 8,              /* admin: whatever can be granted */
     SAL_PERM_VIEW_ALL_UPLOADS = 1 << 9,   /* view_all_uploads */
-    SAL_PERM_MANAGE_TOKENS = 1 << 10      /* manage_tokens */
+    SAL_PERM_MANAGE_TOKENS = 1 << 10,     /* manage_tokens */
+    SAL_PERM_STAFF = 1 << 11              /* staff: /siteadmin/ but for people and their rights */
 };
 
 /* Bit of a name, 0 if unknown. */

@@ -6,7 +6,7 @@ libweb_la_SOURCES += modules/common/drain.c modules/common/drain.h modules/commo
 libweb_la_SOURCES += modules/common/watchdog.c modules/common/watchdog.h
 libweb_la_SOURCES += modules/common/metrics.c modules/common/metrics.h
 libweb_la_SOURCES += modules/common/page.c modules/common/page.h modules/common/person.c \
-    modules/common/person.h
+    modules/common/person.h modules/common/frame.c modules/common/frame.h
 # httpd's headers define PACKAGE_VERSION anew
 libweb_la_CPPFLAGS += -DSALVAGE_VERSION='"$(PACKAGE_VERSION)"'
 libweb_la_LIBADD = $(XXHASH_LIBS)

@@ -6,6 +6,9 @@
 #include <apr_strings.h>
 #include <xxhash.h>
 
+#include "common/frame.h"
+#include "db/token.h"
+
 int web_redirect(request_rec *r, int status, const char *to)
 {
     apr_table_setn(r->err_headers_out, "Location", to);
@@ -57,10 +60,11 @@ static const char *theme(request_rec *r)
 
 static json_t *places(const char *here)
 {
-    static const char *const all[][2] = { { "Overview", "/" },
-                                          { "Search", "/search/" },
-                                          { "Symbols", "/uploads/" },
-                                          { "API", "/api/" } };
+    static const char *const all[][2] = {
+        { "Overview", "/" },      { "Top crashers", "/topcrashers/" },
+        { "Search", "/search/" }, { "Symbols", "/uploads/" },
+        { "Queue", "/status/" },  { "API", "/api/" }
+    };
     json_t *out = json_array();
 
     for (apr_size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
@@ -82,6 +86,8 @@ static void put_text(json_t *data, const char *key, const char *text)
 static void put_account(const web_page_t *page, json_t *data)
 {
     put_text(data, "user", page->user);
+    json_object_set_new(data, "staff",
+                        json_boolean(page->permissions & (SAL_PERM_STAFF | SAL_PERM_ADMIN)));
     if (page->shared) {
         put_text(data, page->user ? "sign_out" : "sign_in",
                  sal_conf_get(page->shared, page->user ? "sign-out-url" : "sign-in-url", NULL));
@@ -139,6 +145,9 @@ int web_page(const web_page_t *page, int status, const char *name, json_t *data)
     json_object_set_new(data, "places", places(page->place));
     put_text(data, "theme", theme(r));
     put_account(page, data);
+    if (status != HTTP_SERVICE_UNAVAILABLE) { /* else the database has just not answered */
+        web_frame_put(page, data);
+    }
     put_text(data, "version_text", SALVAGE_VERSION);
     rv = sal_template_render(&body, &size, page->templates, name, data, r->pool, &err);
     json_decref(data);
@@ -151,4 +160,66 @@ int web_page(const web_page_t *page, int status, const char *name, json_t *data)
         return rc;
     }
     return web_reply(r, status, "text/html; charset=UTF-8", body, size);
+}
+
+/* ---- what went wrong ---- */
+
+static const struct usual_t {
+    int status;
+    const char *heading, *text;
+} usual[] = {
+    { HTTP_BAD_REQUEST, "This request cannot be understood",
+      "A part of the address or of the form is not what it must be." },
+    { HTTP_UNAUTHORIZED, "Sign in to see this page",
+      "The name or the password was not accepted, or none was sent." },
+    { HTTP_FORBIDDEN, "This is not for everybody", "It needs a right that you do not have." },
+    { HTTP_NOT_FOUND, "There is no such page",
+      "The address may be mistyped, or from an older version." },
+    { HTTP_METHOD_NOT_ALLOWED, "This address does not take that",
+      "It can be looked at, or written to, but not in this way." },
+    { HTTP_REQUEST_ENTITY_TOO_LARGE, "That is too much", "What was sent is over a limit." },
+    { HTTP_REQUEST_URI_TOO_LARGE, "The address is too long", "Leave out some of its parameters." },
+    { HTTP_TOO_MANY_REQUESTS, "Too many requests", "Wait a minute, then try again." },
+    { HTTP_INTERNAL_SERVER_ERROR, "Something broke here",
+      "It is in the error log. Crash reports are still accepted and kept." },
+    { HTTP_SERVICE_UNAVAILABLE, "Not now",
+      "Something that this page needs does not answer. Crash reports are still accepted and kept. "
+      "Try again soon." },
+};
+
+static const struct usual_t *usual_of(int status)
+{
+    for (apr_size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) {
+        if (usual[i].status == status) {
+            return &usual[i];
+        }
+    }
+    return &usual[status >= 500 ? sizeof usual / sizeof usual[0] - 2 : 0];
+}
+
+int web_is_xhr(request_rec *r)
+{
+    const char *with = apr_table_get(r->headers_in, "X-Requested-With");
+
+    return with && !strcasecmp(with, "XMLHttpRequest");
+}
+
+int web_problem(const web_page_t *page, int status, const char *heading, const char *text)
+{
+    const struct usual_t *known = usual_of(status);
+    request_rec *r = page->r;
+
+    heading = heading ? heading : known->heading;
+    text = text ? text : known->text;
+    if (web_is_xhr(r)) {
+        const char *body =
+            apr_pstrcat(r->pool, "<ul><li>", ap_escape_html(r->pool, *text ? text : heading),
+                        "</li></ul>", NULL);
+
+        apr_table_setn(r->headers_out, "Cache-Control", "private, no-store");
+        return web_reply(r, status, "text/html; charset=UTF-8", body, strlen(body));
+    }
+    return web_page(page, status, "message",
+                    json_pack("{s:s, s:b, s:s, s:s, s:i}", "title", heading, "plain_title", 1,
+                              "heading", heading, "text", text, "code", status));
 }

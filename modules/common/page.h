@@ -10,10 +10,14 @@
 typedef struct web_page_t {
     request_rec *r;
     const sal_templates_t *templates;
-    const sal_conf_t *shared; /* sign-in-url, sign-out-url; may be NULL */
+    const sal_conf_t *shared; /* sign-in-url, sign-out-url, bug-url; may be NULL */
     const char *user;         /* who is signed in, or NULL */
     const char *place;        /* name of the current place in the navigation, or NULL */
     int secret;               /* nobody may store the page */
+    int permissions;          /* of the reader: which menus they see */
+    const char *product;      /* that the page is about, NULL: none */
+    const char *version;      /* the same */
+    const char *report;       /* "home", "topcrashers", "search": which report the menus lead to */
 } web_page_t;
 
 /*
@@ -21,6 +25,15 @@ typedef struct web_page_t {
  * their tag. Returns OK with r->status set, or what the request's conditions ask for.
  */
 int web_page(const web_page_t *page, int status, const char *name, json_t *data);
+
+/*
+ * What went wrong, as a page; for scripts on a page (X-Requested-With: XMLHttpRequest) as the bare
+ * list <ul><li>text</li></ul>. heading and text may be NULL: what is usual for the status.
+ */
+int web_problem(const web_page_t *page, int status, const char *heading, const char *text);
+
+/* The request comes from a script on a page. */
+int web_is_xhr(request_rec *r);
 
 /* What a browser may do with pages: nothing but our own styles, scripts, forms and pictures. */
 void web_page_headers(request_rec *r);

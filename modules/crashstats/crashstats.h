@@ -25,6 +25,8 @@ typedef struct crashstats_req_t {
     web_identity_t who;
     bool pii, rawdump;
     apr_table_t *query;
+    const char *product, *version; /* that the page is about; from the query unless a page says */
+    const char *report;            /* "home", "topcrashers", "search": where the menus lead to */
 } crashstats_req_t;
 
 /*

@@ -75,25 +75,45 @@ crashstats_id_t crashstats_id(const char *text)
     return prefixed ? CRASHSTATS_ID_PREFIXED : CRASHSTATS_ID_OK;
 }
 
+/* A plain value: a condition of the search with an operator is no name. */
+static const char *plain_param(crashstats_req_t *q, const char *name)
+{
+    const char *value = web_param(q->query, name);
+
+    return value && *value && !strchr("!=~^$@<>_", *value) && strlen(value) <= 255 ? value : NULL;
+}
+
+static web_page_t frame_of(crashstats_req_t *q, const char *place)
+{
+    const char *product = q->product ? q->product : plain_param(q, "product");
+
+    return (web_page_t){ .r = q->r,
+                         .templates = q->conf->templates,
+                         .shared = q->conf->shared,
+                         .user = q->who.user,
+                         .permissions = q->who.permissions,
+                         .place = place,
+                         .product = product,
+                         .version = q->version ? q->version
+                                    : product  ? plain_param(q, "version")
+                                               : NULL,
+                         .report = q->report,
+                         .secret = q->pii };
+}
+
 int crashstats_page(crashstats_req_t *q, int status, const char *name, const char *place,
                     json_t *data)
 {
-    const web_page_t page = { .r = q->r,
-                              .templates = q->conf->templates,
-                              .shared = q->conf->shared,
-                              .user = q->who.user,
-                              .place = place,
-                              .secret = q->pii };
+    const web_page_t page = frame_of(q, place);
 
     return web_page(&page, status, name, data);
 }
 
 int crashstats_message(crashstats_req_t *q, int status, const char *title, const char *text)
 {
-    json_t *data = json_pack("{s:s, s:b, s:s, s:s, s:i}", "title", title, "plain_title", 1,
-                             "heading", title, "text", text, "code", status);
+    const web_page_t page = frame_of(q, NULL);
 
-    return crashstats_page(q, status, "message", NULL, data);
+    return web_problem(&page, status, title, text);
 }
 
 int crashstats_sick(crashstats_req_t *q, const sal_error_t *err)

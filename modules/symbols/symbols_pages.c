@@ -21,6 +21,7 @@ int symbols_page(symbols_req_t *q, int status, const char *name, json_t *data)
                               .templates = q->conf->templates,
                               .shared = q->conf->shared,
                               .user = q->who.user,
+                              .permissions = q->who.permissions,
                               .place = "Symbols" };
 
     if (!json_object_get(data, "plain_title")) {

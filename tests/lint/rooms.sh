@@ -4,7 +4,7 @@
 #  - a room of lib/ includes only itself and rooms before it in the list
 #  - modules reach lib/ only through its public headers, and no module includes another's
 cd "$(dirname "$0")/../.." || exit 1
-rooms="base db store minidump symbols upstream upload books dumpsyms symbolicate unwind analysis signature crash process queue search ping hint triage reprocess export jobs render"
+rooms="base db store minidump symbols upstream upload books dumpsyms symbolicate unwind analysis signature crash process queue search ping hint triage reprocess export jobs render admin"
 bad=0
 
 complain() {
