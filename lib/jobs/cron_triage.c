@@ -6,6 +6,7 @@
 #include <apr_strings.h>
 #include "triage/bugs.h"
 #include "triage/correlate.h"
+#include "triage/products.h"
 #include "triage/rollup.h"
 #include "triage/signatures.h"
 #include "triage/states.h"
@@ -57,10 +58,21 @@ apr_status_t cron_versions(sal_cron_run_t *run, sal_error_t *err)
                              : rv;
 }
 
-/* Without product-version-url there is nothing to do. */
+/* Builds of product-version-url, and the files that products name their versions by. */
 apr_status_t cron_productversions(sal_cron_run_t *run, sal_error_t *err)
 {
-    return sal_versions_fetch(&run->done, run->env->conf, run->deadline, run->db, run->p, err);
+    apr_status_t rv =
+        sal_versions_fetch(&run->done, run->env->conf, run->deadline, run->db, run->p, err);
+    sal_error_t why = { 0 };
+    apr_int64_t files;
+    apr_status_t second =
+        sal_product_files_fetch(&files, run->run_time, run->deadline, run->db, run->p, &why);
+
+    run->done += files;
+    if (rv == APR_SUCCESS && second != APR_SUCCESS && err) {
+        *err = why;
+    }
+    return rv == APR_SUCCESS ? second : rv;
 }
 
 /* Nor without bugzilla-url. */
