@@ -1,5 +1,6 @@
 /*
- * salvage product: the products that may send crashes, for collectors with `CrashProducts listed`.
+ * salvage product: the products that may send crashes, for collectors with `CrashProducts listed`,
+ * and what pages say of them.
  */
 #include "cmd.h"
 
@@ -10,23 +11,30 @@
 
 #include "crash/products.h"
 #include "input.h"
+#include "product_pages.h"
 #include "product_versions.h"
 
-#define USAGE_ADD "product add NAME [--package NAME]... [--version PATTERN]... [-c FILE]"
+#define USAGE_ADD                                                                                  \
+    "product add NAME [--package NAME]... [--version PATTERN]... [--description TEXT] "            \
+    "[--featured VERSION|auto]... [-c FILE]"
 #define USAGE_REMOVE "product remove NAME... [-c FILE]"
 #define USAGE_LIST "product list [-c FILE]"
-#define USAGE_IMPORT "product import PRODUCTS_FILE [-c FILE]"
+#define USAGE_IMPORT "product import FILE|FOLDER [-c FILE]"
+#define USAGE_SHOW "product show NAME [-c FILE]"
 
 typedef struct request_t {
     const char *conf;
     const char **args; /* behind the verb */
     int nargs;
-    apr_array_header_t *packages, *versions; /* of const char * */
+    apr_array_header_t *packages, *versions, *featured; /* of const char * */
+    const char *description;
 } request_t;
 
 static const apr_getopt_option_t options[] = {
     { "package", 'p', 1, "an Android package that the product has; may be repeated" },
     { "version", 'V', 1, "a version that it has, '*' for anything; may be repeated" },
+    { "description", 'd', 1, "what it is, for pages" },
+    { "featured", 'f', 1, "a version that pages put first, or auto; may be repeated" },
     CMD_OPT_CONFIG,
     CMD_OPT_HELP,
     CMD_OPT_END,
@@ -41,7 +49,10 @@ static int add(const request_t *req, sal_db_t *db, apr_pool_t *p)
     APR_ARRAY_PUSH(req->versions, const char *) = NULL;
     product.packages = (const char *const *)req->packages->elts;
     product.versions = (const char *const *)req->versions->elts;
-    return sal_product_put(&product, db, p, &err) == APR_SUCCESS ? CMD_OK : cmd_fail_err(&err);
+    if (sal_product_put(&product, db, p, &err) != APR_SUCCESS) {
+        return cmd_fail_err(&err);
+    }
+    return product_page_change(req->args[0], req->description, req->featured, db, p);
 }
 
 static int remove_all(const request_t *req, sal_db_t *db, apr_pool_t *p)
@@ -105,12 +116,20 @@ static int import(const request_t *req, sal_db_t *db, apr_pool_t *p)
     import_t in;
     sal_error_t err;
 
+    if (product_is_page(req->args[0], p)) {
+        return product_pages_import(req->args[0], db, p);
+    }
     if (sal_products_read(&in.products, req->args[0], p, &err) != APR_SUCCESS ||
         sal_db_txn(db, put_all, &in, p, &err) != APR_SUCCESS) {
         return cmd_fail_err(&err);
     }
     printf("%d product%s\n", in.products.n, in.products.n == 1 ? "" : "s");
     return CMD_OK;
+}
+
+static int show(const request_t *req, sal_db_t *db, apr_pool_t *p)
+{
+    return product_page_show(req->args[0], db, p);
 }
 
 static const struct {
@@ -121,12 +140,18 @@ static const struct {
     { "add", USAGE_ADD, "name one product", 1, 1, 1, add },
     { "remove", USAGE_REMOVE, "name the products", 1, 10000, 0, remove_all },
     { "list", USAGE_LIST, "nothing more is needed", 0, 0, 0, list },
-    { "import", USAGE_IMPORT, "name one file of products", 1, 1, 0, import },
+    { "import", USAGE_IMPORT, "name one file of products, or a folder", 1, 1, 0, import },
+    { "show", USAGE_SHOW, "name one product", 1, 1, 0, show },
 };
+
+static int details_given(const request_t *req)
+{
+    return req->packages->nelts || req->versions->nelts || req->featured->nelts || req->description;
+}
 
 static int dispatch(const char *verb, const request_t *req, apr_pool_t *p)
 {
-    if (!strcmp(verb, "versions") && !req->packages->nelts && !req->versions->nelts) {
+    if (!strcmp(verb, "versions") && !details_given(req)) {
         return product_versions(req->args, req->nargs, req->conf, p);
     }
     for (apr_size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
@@ -138,14 +163,14 @@ static int dispatch(const char *verb, const request_t *req, apr_pool_t *p)
         if (req->nargs < verbs[i].min || req->nargs > verbs[i].max) {
             return cmd_usage(verbs[i].usage, "%s", verbs[i].need);
         }
-        if (!verbs[i].details && (req->packages->nelts || req->versions->nelts)) {
-            return cmd_usage(verbs[i].usage, "--package and --version belong to add");
+        if (!verbs[i].details && details_given(req)) {
+            return cmd_usage(verbs[i].usage, "details of a product belong to add");
         }
         db = cmd_db_open(req->conf, p);
         return db ? verbs[i].run(req, db, p) : CMD_FAILED;
     }
-    return cmd_usage("product add|remove|list|import|versions ...",
-                     "say add, remove, list, import or versions");
+    return cmd_usage("product add|remove|list|import|show|versions ...",
+                     "say add, remove, list, import, show or versions");
 }
 
 int cmd_product(int argc, const char **argv, apr_pool_t *p)
@@ -158,16 +183,22 @@ int cmd_product(int argc, const char **argv, apr_pool_t *p)
 
     req.packages = apr_array_make(p, 4, sizeof(const char *));
     req.versions = apr_array_make(p, 4, sizeof(const char *));
+    req.featured = apr_array_make(p, 4, sizeof(const char *));
     while ((rv = apr_getopt_long(os, options, &c, &value)) == APR_SUCCESS) {
         if (c == 'h') {
             puts("usage: salvage " USAGE_ADD "\n       salvage " USAGE_REMOVE
                  "\n       salvage " USAGE_LIST "\n       salvage " USAGE_IMPORT
-                 "\n       salvage " USAGE_VERSIONS);
+                 "\n       salvage " USAGE_SHOW "\n       salvage " USAGE_VERSIONS);
             return CMD_OK;
         } else if (c == 'c') {
             req.conf = value;
+        } else if (c == 'd') {
+            req.description = value;
         } else {
-            APR_ARRAY_PUSH(c == 'p' ? req.packages : req.versions, const char *) = value;
+            APR_ARRAY_PUSH(c == 'p'   ? req.packages
+                           : c == 'f' ? req.featured
+                                      : req.versions,
+                           const char *) = value;
         }
     }
     if (rv != APR_EOF) {

@@ -38,7 +38,7 @@ salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
     tools/cmd_export.c tools/cmd_submitter.c tools/export_cmd.c tools/export_cmd.h \
     tools/cmd_hint.c \
     tools/cmd_jobs.c \
-    tools/cmd_product.c tools/product_versions.c tools/product_versions.h \
+    tools/cmd_product.c tools/product_pages.c tools/product_pages.h tools/product_versions.c tools/product_versions.h \
     tools/input_file.c \
     tools/cmd_ping.c \
     tools/cmd_ledger.c \
