@@ -28,9 +28,11 @@ typedef struct key_t {
 
 static const conf_key_t keys[] = {
     { "beta-version-products", TEXT },
+    { "bug-link", TEXTS },
     { "bug-url", TEXT },
     { "bugzilla-key-file", PATH },
     { "bugzilla-url", TEXT },
+    { "build-link", TEXTS },
     { "correlation-days", COUNT },
     { "correlation-signatures", COUNT },
     { "crash-keep", DURATION },
@@ -84,6 +86,7 @@ static const conf_key_t keys[] = {
     { "siglists", PATH },
     { "sign-in-url", TEXT },
     { "sign-out-url", TEXT },
+    { "source-link", TEXTS },
     { "stackwalk-memory", SIZE },
     { "stackwalk-timeout", DURATION },
     { "stage-submit", TEXTS },

@@ -31,6 +31,7 @@
  *        exporter, exporter-timeout, exporter-attempts, telemetry, telemetry-interval,
  *        telemetry-batch, s3, s3-region, s3-credentials, stage-submit, webhook   docs/export.md
  *        sign-in-url, sign-out-url   where people are authenticated
+ *        source-link (list), bug-link (list), bug-url, build-link (list)   docs/report.md
  *        store-unsafe-fs   on|off: accept a file system whose promises are not known
  *        templates, htdocs directories of the pages
  *        workers, lease, stackwalk-timeout, stackwalk-memory, dump-timeout, dump-memory   the

@@ -4,6 +4,7 @@
 #include "jobs/cron_private.h"
 
 #include <apr_strings.h>
+#include "triage/bug_info.h"
 #include "triage/bugs.h"
 #include "triage/correlate.h"
 #include "triage/products.h"
@@ -81,6 +82,7 @@ apr_status_t cron_bugassociations(sal_cron_run_t *run, sal_error_t *err)
     apr_time_t since = run->last_success ? run->last_success : run->run_time - BUGS_WINDOW;
     sal_bugs_changed_t changed;
     sal_bugzilla_t bugzilla;
+    int64_t renewed;
     apr_status_t rv = sal_bugzilla_conf(&bugzilla, run->env->conf, run->p, err);
 
     if (rv != APR_SUCCESS || !bugzilla.url) {
@@ -94,7 +96,9 @@ apr_status_t cron_bugassociations(sal_cron_run_t *run, sal_error_t *err)
                          " signatures added, %" APR_INT64_T_FMT " removed",
                          run->done, (apr_int64_t)changed.added, (apr_int64_t)changed.removed);
     }
-    return rv;
+    return rv == APR_SUCCESS
+               ? sal_bugzilla_renew(&renewed, &bugzilla, run->run_time, run->db, run->p, err)
+               : rv;
 }
 
 /* Counts and versions as long as the rows they are made of; correlations for a month. */

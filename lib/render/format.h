@@ -40,7 +40,8 @@ SAL_API const char *sal_format_function(const char *function, apr_pool_t *p);
  */
 SAL_API const char *sal_format_frame(const json_t *frame, apr_pool_t *p);
 
-/* A source file by the built-in templates alone (render/vcs.h). *url: a link to the line, or NULL. */
+/* A source file by the built-in templates alone (render/vcs.h). *url: a link to the line, or NULL.
+ */
 SAL_API const char *sal_format_source(const char *file, apr_int64_t line, const char **url,
                                       apr_pool_t *p);
 

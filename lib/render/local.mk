@@ -9,9 +9,14 @@ libsalvage_core_la_SOURCES += \
     lib/render/link.c lib/render/link.h \
     lib/render/list.c lib/render/list.h \
     lib/render/report.c lib/render/report.h lib/render/report_private.h \
+    lib/render/report_debug.c \
     lib/render/report_details.c \
+    lib/render/report_java.c \
     lib/render/report_stack.c \
+    lib/render/report_tables.c \
+    lib/render/report_why.c \
     lib/render/template.cc lib/render/template.h \
+    lib/render/tree.c lib/render/tree.h \
     lib/render/vcs.c lib/render/vcs.h \
     lib/render/wire.c lib/render/wire.h
 

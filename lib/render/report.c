@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "render/format.h"
+#include "render/tree.h"
 
 void sal_report_put(json_t *obj, const char *key, const char *text)
 {
@@ -205,20 +206,30 @@ static top_t top_of(const json_t *thread)
     return (top_t){ f, f, false };
 }
 
-static const char *top_source(const top_t *top, apr_pool_t *p)
+/* "cache.cpp:412, frame 0", linked to the source where that is known. */
+static void line_source(const sal_report_t *r, json_t *list, const top_t *top)
 {
     const char *file = sal_json_str(top->what, "file");
     const char *trust = sal_json_str(top->frame, "trust");
     apr_int64_t number = json_integer_value(json_object_get(top->frame, "frame"));
     apr_int64_t at = json_integer_value(json_object_get(top->what, "line"));
+    sal_vcs_source_t source;
+    json_t *one;
 
-    if (file && *file) {
-        return apr_psprintf(p, "%s:%" APR_INT64_T_FMT ", %sframe %" APR_INT64_T_FMT,
-                            sal_basename(sal_format_source(file, 0, NULL, p)), at,
-                            top->inlined ? "inlined into " : "", number);
+    if (!file || !*file) {
+        line(list, apr_psprintf(r->p, "frame %" APR_INT64_T_FMT ", found by %s", number,
+                                trust ? trust : "nothing"));
+        return;
     }
-    return apr_psprintf(p, "frame %" APR_INT64_T_FMT ", found by %s", number,
-                        trust ? trust : "nothing");
+    sal_vcs_source(&source, r->in->vcs, file, at, NULL, r->p);
+    one = json_object();
+    sal_report_put(one, "source",
+                   apr_psprintf(r->p, "%s:%" APR_INT64_T_FMT, sal_basename(source.text), at));
+    sal_report_put(one, "url", source.url);
+    sal_report_put(one, "after",
+                   apr_psprintf(r->p, ", %sframe %" APR_INT64_T_FMT,
+                                top->inlined ? "inlined into " : "", number));
+    json_array_append_new(list, one);
 }
 
 static json_t *where(const sal_report_t *r)
@@ -230,7 +241,7 @@ static json_t *where(const sal_report_t *r)
     json_t *lines = json_array();
 
     if (top.what) {
-        line(lines, top_source(&top, r->p));
+        line_source(r, lines, &top);
     }
     if (thread) {
         line(lines, apr_psprintf(r->p, "Thread %d%s%s of %d%s", r->crashing < 0 ? 0 : r->crashing,
@@ -339,6 +350,20 @@ static void put_received(const sal_report_t *r, json_t *view)
     }
 }
 
+/* The page of the signature, its reports, and the report next to this one. */
+static void put_signature_links(const sal_report_t *r, json_t *view, const char *signature,
+                                const char *product)
+{
+    if (!*signature) {
+        return;
+    }
+    sal_report_put(
+        view, "signature_link",
+        apr_pstrcat(r->p, "/signature/?signature=", sal_format_urlencode(signature, r->p),
+                    *product ? "&product=" : "", sal_format_urlencode(product, r->p), NULL));
+    sal_report_put(view, "neighbours", r->in->id);
+}
+
 static void put_head(const sal_report_t *r, json_t *view)
 {
     const char *signature = text_of(r, "signature"), *product = text_of(r, "product");
@@ -348,16 +373,13 @@ static void put_head(const sal_report_t *r, json_t *view)
     sal_report_put(view, "title",
                    apr_psprintf(r->p, "[@ %s] - %s %s Crash Report - Report ID: %s", shown, product,
                                 version, r->in->id));
-    sal_report_put(view, "og_title", apr_psprintf(r->p, "%s [@ %s]", r->in->id, shown));
+    sal_report_put(view, "og_title", apr_psprintf(r->p, "%s [@%s]", r->in->id, shown));
     sal_report_put(view, "description",
                    apr_psprintf(r->p, "In %s %s (%s) %s", product, version,
                                 text_of(r, "release_channel"), text_of(r, "build")));
     sal_report_put(view, "id", r->in->id);
     json_object_set_new(view, "signature", sal_format_signature(shown));
-    sal_report_put(view, "signature_link",
-                   *signature ? apr_pstrcat(r->p, "/search/?signature=%3D",
-                                            sal_format_urlencode(signature, r->p), NULL)
-                              : NULL);
+    put_signature_links(r, view, signature, product);
     if (*product) {
         const char *link =
             apr_pstrcat(r->p, "/search/?product=", sal_format_urlencode(product, r->p), NULL);
@@ -376,7 +398,24 @@ static void put_head(const sal_report_t *r, json_t *view)
 
 /* ---- the sections ---- */
 
-static json_t *registers(const sal_report_t *r)
+/* "0xe5e5e5e5e5e5e5e5": what allocators and debuggers fill memory with. */
+static bool is_fill(const char *value)
+{
+    const char *s = value[0] == '0' && value[1] == 'x' ? value + 2 : value;
+    apr_size_t n = strlen(s);
+
+    if (n < 8 || strncmp(s, "00", 2) == 0 || strncmp(s, "ff", 2) == 0) {
+        return false;
+    }
+    for (apr_size_t i = 2; i < n; i++) {
+        if (s[i] != s[i % 2]) {
+            return false;
+        }
+    }
+    return n % 2 == 0;
+}
+
+static json_t *registers(const sal_report_t *r, int *fills)
 {
     const json_t *frame = json_array_get(sal_json_path(r->dump, "crashing_thread.frames"), 0);
     const char *name;
@@ -384,8 +423,12 @@ static json_t *registers(const sal_report_t *r)
 
     json_object_foreach(json_object_get(frame, "registers"), name, value)
     {
-        if (json_is_string(value)) {
-            json_array_append_new(out, json_pack("{s:s, s:O}", "name", name, "value", value));
+        if (json_is_string(value) && json_array_size(out) < 256) {
+            bool odd = is_fill(json_string_value(value));
+
+            *fills += odd;
+            json_array_append_new(
+                out, json_pack("{s:s, s:O, s:b}", "name", name, "value", value, "odd", odd));
         }
     }
     return out;
@@ -395,42 +438,24 @@ static void put_stack(sal_report_t *r, json_t *view)
 {
     const json_t *thread = sal_report_crashing(r);
     json_t *stack;
+    int fills = 0;
 
     if (!thread) {
         return;
     }
     stack = sal_report_thread(r, thread, r->crashing < 0 ? 0 : r->crashing, r->crashing >= 0);
     json_object_set_new(stack, "certain", json_boolean(r->crashing >= 0));
-    sal_report_put_list(stack, "registers", registers(r), r->p);
+    sal_report_put_list(stack, "registers", registers(r, &fills), r->p);
+    sal_report_put(
+        stack, "fills",
+        fills == 0 ? NULL
+        : fills == 1
+            ? "1 holds one byte repeated, as freed memory does"
+            : apr_psprintf(r->p, "%d hold one byte repeated, as freed memory does", fills));
     json_object_set_new(stack, "registers_locked", json_boolean(!r->in->pii));
-    sal_report_put(stack, "text", sal_report_stack_text(thread, r->p));
+    sal_report_put(stack, "text", sal_report_stack_plain(r->doc, r->in->vcs, r->p));
+    sal_report_put(stack, "markdown", sal_report_stack_markdown(r->doc, r->in->vcs, r->p));
     json_object_set_new(view, "stack", stack);
-}
-
-static json_t *raw_links(const sal_report_t *r)
-{
-    json_t *out = json_array();
-
-    for (int i = 0; r->in->dumps && r->in->dumps[i]; i++) {
-        const char *name = r->in->dumps[i];
-        json_t *row = json_pack("{s:s, s:b}", "name", name, "locked", !r->in->rawdump);
-
-        sal_report_put(row, "link",
-                       apr_pstrcat(r->p, "/api/RawCrash/?crash_id=", r->in->id,
-                                   "&format=raw&name=", sal_format_urlencode(name, r->p), NULL));
-        json_array_append_new(out, row);
-    }
-    return out;
-}
-
-static json_t *java(const sal_report_t *r)
-{
-    const char *trace = sal_json_str(r->doc, "java_stack_trace_raw");
-
-    if (!trace) {
-        trace = sal_json_str(r->doc, "java_stack_trace");
-    }
-    return trace && *trace ? json_string(trace) : json_false();
 }
 
 static void put_count(json_t *view, const char *key, apr_size_t n, apr_pool_t *p)
@@ -438,17 +463,43 @@ static void put_count(json_t *view, const char *key, apr_size_t n, apr_pool_t *p
     json_object_set_new(view, key, json_string(sal_format_count((apr_int64_t)n, p)));
 }
 
+static bool has_signer(const json_t *modules)
+{
+    size_t i;
+    json_t *m;
+
+    json_array_foreach(modules, i, m)
+    {
+        if (json_object_get(m, "signer")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_environment(const sal_report_t *r, json_t *view)
+{
+    sal_report_put_list(
+        view, "environment",
+        sal_tree_view(json_object_get(r->doc, "telemetry_environment"), SAL_REPORT_MAX_TREE, r->p),
+        r->p);
+}
+
 static void put_sections(sal_report_t *r, json_t *view)
 {
-    json_t *annotations, *locked;
+    json_t *annotations, *locked, *modules = sal_report_modules(r);
+    bool signer = has_signer(modules);
 
     put_stack(r, view);
     sal_report_put_list(view, "threads", sal_report_threads(r), r->p);
     put_count(view, "thread_count", json_array_size(json_object_get(r->dump, "threads")), r->p);
     json_object_set_new(view, "cards", sal_report_cards(r));
     put_count(view, "module_count", json_array_size(json_object_get(r->dump, "modules")), r->p);
-    sal_report_put_list(view, "modules", sal_report_modules(r), r->p);
-    sal_report_put_list(view, "unloaded", sal_report_unloaded(r), r->p);
+    sal_report_put_list(view, "modules", modules, r->p);
+    sal_report_put_list(view, "unloaded", sal_report_unloaded(r, &signer), r->p);
+    put_count(view, "unloaded_count", json_array_size(json_object_get(r->dump, "unloaded_modules")),
+              r->p);
+    json_object_set_new(view, "any_signer", json_boolean(signer));
     annotations = sal_report_annotations(r->in->annotations, r->p);
     locked = sal_report_annotations(r->in->protected_annotations, r->p);
     put_count(view, "annotation_count", json_array_size(annotations) + json_array_size(locked),
@@ -458,9 +509,14 @@ static void put_sections(sal_report_t *r, json_t *view)
     json_object_set_new(view, "annotations", annotations);
     json_object_set_new(view, "protected_annotations", locked);
     sal_report_put_list(view, "addons", sal_report_addons(r), r->p);
+    put_count(view, "addon_count", json_array_size(json_object_get(view, "addons")), r->p);
     sal_report_put_list(view, "breadcrumbs", sal_report_breadcrumbs(r), r->p);
-    json_object_set_new(view, "java", java(r));
-    json_object_set_new(view, "dumps", raw_links(r));
+    sal_report_put_java(r, view);
+    sal_report_put_why(r, view);
+    sal_report_put_bugs(r, view);
+    sal_report_put_correlations(r, view);
+    put_environment(r, view);
+    sal_report_put_list(view, "dumps", sal_report_raw_links(r), r->p);
     json_object_set_new(view, "debug", sal_report_debug(r));
 }
 
@@ -469,20 +525,14 @@ json_t *sal_report_view(const sal_report_in_t *in, apr_pool_t *p)
     sal_report_t r = {
         .in = in, .doc = in->processed, .p = p, .frames_left = SAL_REPORT_MAX_FRAMES, .crashing = -1
     };
-    const json_t *crashing = json_object_get(in->processed, "crashing_thread");
     json_t *view = json_object();
 
     r.dump = json_object_get(in->processed, "json_dump");
     if (!json_is_object(r.dump)) {
         r.dump = sal_json_own(json_object(), p);
     }
-    if (!json_is_integer(crashing)) {
-        crashing = sal_json_path(r.dump, "crash_info.crashing_thread");
-    }
-    if (json_is_integer(crashing) && json_integer_value(crashing) >= 0 &&
-        json_integer_value(crashing) < 100000) {
-        r.crashing = (int)json_integer_value(crashing);
-    }
+    (void)sal_report_first_thread(in->processed, &r.crashing);
+    sal_report_know_modules(&r);
     put_head(&r, view);
     json_object_set_new(view, "brief",
                         json_pack("[o, o, o, o]", what(&r), where(&r), build(&r), machine(&r)));

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "render/format.h"
+#include "render/vcs.h"
 
 enum { FOLD_FROM = 4 }; /* runtime frames in a row, from which they fold */
 
@@ -80,22 +81,65 @@ static json_t *trust_of(const char *trust)
     return json_pack("{s:s, s:s}", "cls", "t1", "word", trust && *trust ? trust : "none");
 }
 
-static json_t *source_of(const json_t *frame, apr_pool_t *p)
+void sal_report_know_modules(sal_report_t *r)
 {
-    const char *file = sal_json_str(frame, "file"), *url;
+    json_t *module;
+    size_t i;
+
+    r->modules = apr_hash_make(r->p);
+    r->builds = apr_hash_make(r->p);
+    json_array_foreach(json_object_get(r->dump, "modules"), i, module)
+    {
+        const char *name = sal_json_str(module, "filename");
+
+        if (name && *name && i < SAL_REPORT_MAX_MODULES) {
+            apr_hash_set(r->modules, name, APR_HASH_KEY_STRING, module);
+        }
+    }
+}
+
+/* The build id of a module whose sources are stored here, or NULL. Asked once of each module. */
+static const char *build_of(sal_report_t *r, const char *name)
+{
+    const json_t *module = name ? apr_hash_get(r->modules, name, APR_HASH_KEY_STRING) : NULL;
+    const char *known;
+
+    if (!module || !r->in->sources) {
+        return NULL;
+    }
+    known = apr_hash_get(r->builds, name, APR_HASH_KEY_STRING);
+    if (!known) {
+        known = r->in->sources(r->in->sources_baton, module);
+        known = known ? known : "";
+        apr_hash_set(r->builds, name, APR_HASH_KEY_STRING, known);
+    }
+    return *known ? known : NULL;
+}
+
+/* "path:line", and where that is shown. */
+static const char *source_text(sal_vcs_source_t *at, const sal_vcs_t *vcs, const json_t *frame,
+                               const char *build_id, apr_pool_t *p)
+{
     const json_t *line = json_object_get(frame, "line");
-    const char *text;
+
+    sal_vcs_source(at, vcs, sal_json_str(frame, "file"), json_integer_value(line), build_id, p);
+    return json_is_integer(line) ? apr_psprintf(p, "%s:%" APR_INT64_T_FMT, at->text,
+                                                (apr_int64_t)json_integer_value(line))
+                                 : at->text;
+}
+
+static json_t *source_of(sal_report_t *r, const json_t *frame)
+{
+    const char *file = sal_json_str(frame, "file"), *text;
+    sal_vcs_source_t at;
     json_t *out;
 
     if (!file || !*file) {
         return json_false();
     }
-    text = sal_format_source(file, json_integer_value(line), &url, p);
-    if (json_is_integer(line)) {
-        text = apr_psprintf(p, "%s:%" APR_INT64_T_FMT, text, (apr_int64_t)json_integer_value(line));
-    }
+    text = source_text(&at, r->in->vcs, frame, build_of(r, sal_json_str(frame, "module")), r->p);
     out = json_pack("{s:o}", "parts", sal_format_pieces(text));
-    sal_report_put(out, "url", url);
+    sal_report_put(out, "url", at.url);
     return out;
 }
 
@@ -120,6 +164,17 @@ static const char *row_class(const json_t *frame, bool hit, bool runtime, const 
     return apr_pstrcat(p, more, hit ? " hit" : "", kind, NULL);
 }
 
+/* What to upload for a frame without symbols. */
+static void put_missing(const sal_report_t *r, json_t *row, const json_t *frame)
+{
+    const char *name = sal_json_str(frame, "module");
+    const json_t *module = name ? apr_hash_get(r->modules, name, APR_HASH_KEY_STRING) : NULL;
+
+    if (module && json_is_true(json_object_get(frame, "missing_symbols"))) {
+        sal_report_put(row, "missing", sal_report_missing(module, r->p));
+    }
+}
+
 static void add_row(rows_t *rows, const json_t *frame, const char *id, apr_int64_t number,
                     const char *trust, const char *more)
 {
@@ -130,17 +185,17 @@ static void add_row(rows_t *rows, const json_t *frame, const char *id, apr_int64
     json_t *row =
         json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:b}", "row", id, "cls",
                   row_class(frame, hit, runtime, more, p), "fn",
-                  sal_format_pieces(sal_format_frame(frame, p)), "src", source_of(frame, p),
+                  sal_format_pieces(sal_format_frame(frame, p)), "src", source_of(rows->r, frame),
                   "trust", trust_of(trust), "runtime", runtime && !hit, "nosym",
                   json_is_true(json_object_get(frame, "missing_symbols")));
 
     json_object_set_new(row, "num", json_sprintf("%" APR_INT64_T_FMT, number));
     sal_report_put(row, "module", module);
+    put_missing(rows->r, row, frame);
     json_array_append_new(rows->rows, row);
 }
 
-/* A frame as its inlined functions see it: their own names, the frame's module. */
-static json_t *inline_frame(const json_t *inl, const json_t *frame)
+json_t *sal_report_inline_frame(const json_t *inl, const json_t *frame)
 {
     json_t *f = json_object();
 
@@ -168,7 +223,7 @@ static void add_frame(rows_t *rows, const json_t *frame, size_t at)
     }
     json_array_foreach(inlines, i, inl)
     {
-        json_t *f = inline_frame(inl, frame);
+        json_t *f = sal_report_inline_frame(inl, frame);
 
         add_row(rows, f, apr_psprintf(p, "t%df%" APR_INT64_T_FMT "i%d", rows->thread, n, (int)i), n,
                 "inlined", i == 0 ? "inl first" : "inl");
@@ -288,13 +343,21 @@ json_t *sal_report_thread(sal_report_t *r, const json_t *thread, int index, bool
     return out;
 }
 
-const json_t *sal_report_crashing(const sal_report_t *r)
+const json_t *sal_report_first_thread(const json_t *processed, int *index)
 {
-    const json_t *own = json_object_get(r->dump, "crashing_thread");
-    const json_t *thread;
+    const json_t *dump = json_object_get(processed, "json_dump");
+    const json_t *crashing = json_object_get(processed, "crashing_thread");
+    const json_t *own = json_object_get(dump, "crashing_thread");
+    const json_t *threads = json_object_get(dump, "threads"), *thread;
 
-    if (r->crashing >= 0) {
-        thread = json_array_get(json_object_get(r->dump, "threads"), (size_t)r->crashing);
+    *index = -1;
+    if (!json_is_integer(crashing)) {
+        crashing = sal_json_path(dump, "crash_info.crashing_thread");
+    }
+    if (json_is_integer(crashing) && json_integer_value(crashing) >= 0 &&
+        json_integer_value(crashing) < 100000) {
+        *index = (int)json_integer_value(crashing);
+        thread = json_array_get(threads, (size_t)*index);
         if (json_is_object(thread)) {
             return thread;
         }
@@ -302,15 +365,22 @@ const json_t *sal_report_crashing(const sal_report_t *r)
     if (json_array_size(json_object_get(own, "frames"))) {
         return own;
     }
-    thread = json_array_get(json_object_get(r->dump, "threads"), 0);
+    thread = json_array_get(threads, 0);
     return json_is_object(thread) ? thread : NULL;
+}
+
+const json_t *sal_report_crashing(const sal_report_t *r)
+{
+    int index;
+
+    return sal_report_first_thread(r->doc, &index);
 }
 
 /* What two threads must share to be shown once: the places of all their frames. */
 static const char *stack_key(const json_t *thread, apr_pool_t *p)
 {
     const json_t *frames = json_object_get(thread, "frames");
-    const char *key = "";
+    apr_array_header_t *key = apr_array_make(p, 64, sizeof(const char *));
     size_t i;
     json_t *f;
 
@@ -318,12 +388,12 @@ static const char *stack_key(const json_t *thread, apr_pool_t *p)
     {
         const char *offset = sal_json_str(f, "offset");
 
-        if (i == 64 || !offset) {
+        if (i == 256 || !offset) {
             return NULL;
         }
-        key = apr_pstrcat(p, key, offset, " ", NULL);
+        APR_ARRAY_PUSH(key, const char *) = offset;
     }
-    return *key ? key : NULL;
+    return key->nelts ? apr_array_pstrcat(p, key, ' ') : NULL;
 }
 
 /* The first frame of ours, or else the first, as the line of a closed thread. */
@@ -345,6 +415,24 @@ static const char *thread_hint(const json_t *thread, apr_pool_t *p)
     return f && !json_object_get(f, "truncated") ? sal_format_frame(f, p) : "no frames";
 }
 
+/* A thread that has the stack of one that is shown: its number leads there, too. */
+static void add_alike(json_t *same, const json_t *thread, int index, apr_pool_t *p)
+{
+    json_t *twins = json_object_get(same, "twins"), *twin = json_pack("{s:i}", "num", index);
+    apr_int64_t n;
+
+    if (!twins) {
+        twins = json_array();
+        json_object_set_new(same, "twins", twins);
+    }
+    json_object_set_new(twin, "name", json_false()); /* or the template takes the first thread's */
+    sal_report_put(twin, "name", sal_json_str(thread, "thread_name"));
+    json_array_append_new(twins, twin);
+    n = (apr_int64_t)json_array_size(twins);
+    sal_report_put(same, "alike", apr_psprintf(p, "%d threads", (int)n + 1));
+    sal_report_put(same, "others", apr_psprintf(p, "and %d with the same stack", (int)n));
+}
+
 json_t *sal_report_threads(sal_report_t *r)
 {
     json_t *out = json_array(), *thread;
@@ -362,11 +450,7 @@ json_t *sal_report_threads(sal_report_t *r)
             continue;
         }
         if (same) {
-            apr_int64_t n = json_integer_value(json_object_get(same, "same")) + 1;
-
-            json_object_set_new(same, "same", json_integer(n));
-            json_object_set_new(same, "alike", json_sprintf("%d threads", (int)n + 1));
-            json_object_set_new(same, "others", json_sprintf("and %d with the same stack", (int)n));
+            add_alike(same, thread, (int)i, r->p);
             continue;
         }
         view = sal_report_thread(r, thread, (int)i, false);
@@ -379,25 +463,38 @@ json_t *sal_report_threads(sal_report_t *r)
     return out;
 }
 
-/* One line of the plain text. */
-static void text_line(apr_array_header_t *lines, int number, const json_t *frame, const char *more)
+/* ---- for copying ---- */
+
+enum { TEXT_LINES = 200 };
+
+typedef struct {
+    apr_array_header_t *lines;
+    const sal_vcs_t *vcs;
+} text_t;
+
+static void text_line(text_t *t, int number, const json_t *frame, bool inlined)
 {
-    apr_pool_t *p = lines->pool;
+    apr_pool_t *p = t->lines->pool;
     const char *module = sal_json_str(frame, "module"), *file = sal_json_str(frame, "file");
     const char *line =
         apr_psprintf(p, "%2d  %s  %s", number, module ? module : "?", sal_format_frame(frame, p));
+    sal_vcs_source_t at;
 
     if (file && *file) {
-        line =
-            apr_psprintf(p, "%s  %s:%" APR_INT64_T_FMT, line, sal_format_source(file, 0, NULL, p),
-                         (apr_int64_t)json_integer_value(json_object_get(frame, "line")));
+        line = apr_pstrcat(p, line, "  ", source_text(&at, t->vcs, frame, NULL, p), NULL);
     }
-    APR_ARRAY_PUSH(lines, const char *) = apr_pstrcat(p, line, more, "\n", NULL);
+    APR_ARRAY_PUSH(t->lines, const char *) =
+        apr_pstrcat(p, line, inlined ? "  (inlined)\n" : "\n", NULL);
 }
 
-const char *sal_report_stack_text(const json_t *thread, apr_pool_t *p)
+typedef void (*line_fn)(text_t *t, int number, const json_t *frame, bool inlined);
+
+/* Calls fn for each function of the stack, those that were inlined among them. */
+static const char *walk(const json_t *processed, const sal_vcs_t *vcs, line_fn fn, apr_pool_t *p)
 {
-    apr_array_header_t *lines = apr_array_make(p, 64, sizeof(const char *));
+    text_t t = { apr_array_make(p, 64, sizeof(const char *)), vcs };
+    int index;
+    const json_t *thread = sal_report_first_thread(processed, &index);
     size_t i, k;
     json_t *f, *inl;
 
@@ -405,17 +502,74 @@ const char *sal_report_stack_text(const json_t *thread, apr_pool_t *p)
     {
         json_array_foreach(json_object_get(f, "inlines"), k, inl)
         {
-            json_t *as_frame = inline_frame(inl, f);
+            json_t *as_frame = sal_report_inline_frame(inl, f);
 
-            text_line(lines, (int)i, as_frame, "  (inlined)");
+            if (t.lines->nelts < TEXT_LINES) {
+                fn(&t, (int)i, as_frame, true);
+            }
             json_decref(as_frame);
         }
-        if (!json_object_get(f, "truncated")) {
-            text_line(lines, (int)i, f, "");
-        }
-        if (lines->nelts >= 200) {
+        if (t.lines->nelts >= TEXT_LINES) {
             break;
         }
+        if (!json_object_get(f, "truncated")) {
+            fn(&t, (int)i, f, false);
+        }
     }
-    return apr_array_pstrcat(p, lines, 0);
+    return apr_array_pstrcat(p, t.lines, 0);
+}
+
+const char *sal_report_stack_plain(const json_t *processed, const sal_vcs_t *vcs, apr_pool_t *p)
+{
+    return walk(processed, vcs, text_line, p);
+}
+
+/* A cell of a table: what would end it is escaped, and what would begin markup stands in code. */
+static const char *cell(const char *text, apr_pool_t *p)
+{
+    apr_size_t n = strlen(text);
+    char *out = apr_palloc(p, n * 2 + 5), *o = out;
+
+    if (!n) {
+        return "";
+    }
+    n = n > 400 ? 400 : n;
+    *o++ = '`';
+    for (apr_size_t i = 0; i < n; i++) {
+        if (text[i] == '|') {
+            *o++ = '\\';
+        }
+        *o++ = text[i] == '`' || (unsigned char)text[i] < ' ' ? '\'' : text[i];
+    }
+    *o++ = '`';
+    *o = '\0';
+    return sal_utf8_clean(out, (apr_size_t)(o - out), p);
+}
+
+static void markdown_line(text_t *t, int number, const json_t *frame, bool inlined)
+{
+    apr_pool_t *p = t->lines->pool;
+    const char *module = sal_json_str(frame, "module"), *file = sal_json_str(frame, "file");
+    const char *source = "", *text;
+    sal_vcs_source_t at;
+
+    if (file && *file) {
+        text = cell(source_text(&at, t->vcs, frame, NULL, p), p);
+        source =
+            at.url && at.url[0] != '/' ? apr_pstrcat(p, "[", text, "](", at.url, ")", NULL) : text;
+    }
+    APR_ARRAY_PUSH(t->lines, const char *) =
+        apr_psprintf(p, "| %d%s | %s | %s | %s |\n", number, inlined ? " (inlined)" : "",
+                     cell(module ? module : "", p), cell(sal_format_frame(frame, p), p), source);
+}
+
+const char *sal_report_stack_markdown(const json_t *processed, const sal_vcs_t *vcs, apr_pool_t *p)
+{
+    const char *rows = walk(processed, vcs, markdown_line, p);
+
+    return *rows ? apr_pstrcat(p,
+                               "| # | Module | Function | Source |\n"
+                               "| --- | --- | --- | --- |\n",
+                               rows, NULL)
+                 : "";
 }

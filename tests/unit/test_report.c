@@ -106,10 +106,11 @@ static void test_head(void **state)
     assert_string_equal(sal_json_str(v, "title"),
                         "[@ nl::Cache::Evict | nl::Trim] - Demo 4.2 Crash "
                         "Report - Report ID: " ID);
-    assert_string_equal(sal_json_str(v, "og_title"), ID " [@ nl::Cache::Evict | nl::Trim]");
+    assert_string_equal(sal_json_str(v, "og_title"), ID " [@nl::Cache::Evict | nl::Trim]");
     assert_string_equal(sal_json_str(v, "description"), "In Demo 4.2 (beta) 20261104093212");
-    assert_string_equal(sal_json_str(v, "signature_link"),
-                        "/search/?signature=%3Dnl%3A%3ACache%3A%3AEvict%20%7C%20nl%3A%3ATrim");
+    assert_string_equal(
+        sal_json_str(v, "signature_link"),
+        "/signature/?signature=nl%3A%3ACache%3A%3AEvict%20%7C%20nl%3A%3ATrim&product=Demo");
     assert_int_equal(json_array_size(json_object_get(v, "brief")), 4);
     assert_int_equal(json_array_size(json_object_get(v, "notes")), 0);
 }
