@@ -183,3 +183,24 @@ void sal_db_line_cut(sal_db_line_t *line)
     }
     pthread_mutex_unlock(&line->lock);
 }
+
+bool sal_db_desk_take(sal_db_desk_t *desk, sal_db_line_t *line)
+{
+    bool open;
+
+    pthread_mutex_lock(&desk->lock);
+    open = !desk->ended;
+    desk->line = open ? line : NULL;
+    pthread_mutex_unlock(&desk->lock);
+    return open;
+}
+
+void sal_db_desk_close(sal_db_desk_t *desk)
+{
+    pthread_mutex_lock(&desk->lock);
+    desk->ended = true;
+    if (desk->line) {
+        sal_db_line_cut(desk->line);
+    }
+    pthread_mutex_unlock(&desk->lock);
+}

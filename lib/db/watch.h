@@ -5,6 +5,7 @@
 #ifndef SAL_DB_WATCH_H
 #define SAL_DB_WATCH_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include "db/db.h"
 
@@ -43,5 +44,25 @@ SAL_API void sal_db_line_close(sal_db_line_t *line);
  * no connection any more. Making one that has begun still takes its time to connect.
  */
 SAL_API void sal_db_line_cut(sal_db_line_t *line);
+
+/*
+ * Where a thread says which line it works on, so that whoever ends its process can cut it. One for
+ * each kind of work that one thread at a time does; static, made by SAL_DB_DESK.
+ */
+typedef struct sal_db_desk_t {
+    pthread_mutex_t lock;
+    sal_db_line_t *line; /* NULL: nothing is under way */
+    bool ended;
+} sal_db_desk_t;
+#define SAL_DB_DESK                                                                                \
+    {                                                                                              \
+        PTHREAD_MUTEX_INITIALIZER, NULL, false                                                     \
+    }
+
+/* Work begins on a line, or (NULL) is over. False: the desk is closed, nothing is to begin. */
+SAL_API bool sal_db_desk_take(sal_db_desk_t *desk, sal_db_line_t *line);
+
+/* By any thread: cuts what is under way; nothing begins any more. */
+SAL_API void sal_db_desk_close(sal_db_desk_t *desk);
 
 #endif

@@ -5,7 +5,6 @@
 #include "collect_private.h"
 #include "collect_sweep.h"
 
-#include <pthread.h>
 #include <http_main.h>
 #include <mpm_common.h>
 #include "common/watchdog.h"
@@ -22,23 +21,8 @@ APLOG_USE_MODULE(crash_collect);
 /* When this process swept last. Only the watchdog's thread sees it. */
 static apr_time_t mine;
 
-/* Its connection while it sweeps: a child that ends does not wait for a server that hangs. */
-static struct {
-    pthread_mutex_t lock;
-    sal_db_line_t *line; /* NULL: there is no sweep */
-    bool ended;
-} sweeping = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static bool set_line(sal_db_line_t *line)
-{
-    bool go;
-
-    pthread_mutex_lock(&sweeping.lock);
-    sweeping.line = sweeping.ended ? NULL : line;
-    go = !sweeping.ended;
-    pthread_mutex_unlock(&sweeping.lock);
-    return go;
-}
+/* A child that ends does not wait for a server that hangs. */
+static sal_db_desk_t sweeping = SAL_DB_DESK;
 
 /* salvage.conf may be shared by several servers: only the first of them counts. */
 static int is_first(server_rec *all, server_rec *s)
@@ -73,7 +57,7 @@ static apr_status_t sweep(collect_site_t *site, const char *database, apr_pool_t
         return rv;
     }
     line = sal_db_line_make(sal_db_conninfo(database, "salvage-sweep", STATEMENT, p), p);
-    if (!set_line(line)) {
+    if (!sal_db_desk_take(&sweeping, line)) {
         return APR_SUCCESS;
     }
     rv = sal_db_line_get(&db, line, err);
@@ -84,7 +68,7 @@ static apr_status_t sweep(collect_site_t *site, const char *database, apr_pool_t
     if (rv == APR_SUCCESS) {
         rv = sal_crash_sweep_daily(&found, site->store, db, p, err);
     }
-    if (!set_line(NULL)) {
+    if (!sal_db_desk_take(&sweeping, NULL)) {
         rv = APR_SUCCESS; /* cut off by the end of this child: another one sweeps */
     }
     if (queued + found > 0) {
@@ -140,12 +124,7 @@ static void end_sweep(apr_pool_t *pchild, int graceful)
 {
     (void)pchild;
     (void)graceful;
-    pthread_mutex_lock(&sweeping.lock);
-    sweeping.ended = true;
-    if (sweeping.line) {
-        sal_db_line_cut(sweeping.line);
-    }
-    pthread_mutex_unlock(&sweeping.lock);
+    sal_db_desk_close(&sweeping);
 }
 
 void collect_sweep_hooks(apr_pool_t *p)

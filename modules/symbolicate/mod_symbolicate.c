@@ -228,6 +228,7 @@ static int post_within(request_rec *r, const symbolicate_dir_t *cf, int version)
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL3006: refused, %s",
                       rc == HTTP_TOO_MANY_REQUESTS ? "too many requests of this client"
                                                    : "too many requests");
+        r->connection->keepalive = AP_CONN_CLOSE; /* no thread waits for a body of no use */
         return reply_title(r, rc,
                            rc == HTTP_TOO_MANY_REQUESTS ? "429 Too Many Requests"
                                                         : "503 Service Unavailable");

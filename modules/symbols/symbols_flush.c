@@ -5,30 +5,12 @@
  */
 #include "symbols_private.h"
 
-#include <pthread.h>
 #include <mpm_common.h>
 #include "db/watch.h"
 
 #define STATEMENT 20 /* seconds that one may take */
 
-/* The connection while something is written. */
-static struct {
-    pthread_mutex_t lock;
-    sal_db_line_t *line; /* NULL: nothing is */
-    bool ended;
-} writing = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-/* False: this child ends, and nothing is begun any more. */
-static bool set_line(sal_db_line_t *line)
-{
-    bool go;
-
-    pthread_mutex_lock(&writing.lock);
-    writing.line = writing.ended ? NULL : line;
-    go = !writing.ended;
-    pthread_mutex_unlock(&writing.lock);
-    return go;
-}
+static sal_db_desk_t writing = SAL_DB_DESK;
 
 apr_status_t symbols_with_server_db(server_rec *s, web_db_fn fn, void *baton, apr_pool_t *p,
                                     sal_error_t *err)
@@ -43,14 +25,14 @@ apr_status_t symbols_with_server_db(server_rec *s, web_db_fn fn, void *baton, ap
         return sal_fail(err, SAL_E_NODB, "salvage.conf has no line `database`");
     }
     line = sal_db_line_make(sal_db_conninfo(database, "salvage-symbols", STATEMENT, p), p);
-    if (!set_line(line)) {
+    if (!sal_db_desk_take(&writing, line)) {
         return sal_fail(err, SAL_E_NODB, "the process ends");
     }
     rv = sal_db_line_get(&db, line, err);
     if (rv == APR_SUCCESS) {
         rv = fn(db, baton, p, err);
     }
-    set_line(NULL);
+    sal_db_desk_take(&writing, NULL);
     sal_db_line_close(line);
     return rv;
 }
@@ -59,12 +41,7 @@ static void end_writing(apr_pool_t *pchild, int graceful)
 {
     (void)pchild;
     (void)graceful;
-    pthread_mutex_lock(&writing.lock);
-    writing.ended = true;
-    if (writing.line) {
-        sal_db_line_cut(writing.line);
-    }
-    pthread_mutex_unlock(&writing.lock);
+    sal_db_desk_close(&writing);
 }
 
 void symbols_flush_hooks(void)

@@ -13,14 +13,21 @@ ORIGIN = {"Origin": "https://profiler.test"}
 
 
 class Slow:
-    """A request whose body is not all there yet."""
+    """A request whose body is not all there yet. It has its place once it is told to go on."""
 
     def __init__(self, stack, source="127.0.0.1"):
         self.conn = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=30,
                                                source_address=(source, 0))
         self.conn.putrequest("POST", "/symbolicate/v5")
         self.conn.putheader("Content-Length", str(len(BODY)))
+        self.conn.putheader("Expect", "100-continue")
         self.conn.endheaders()
+        told = b""
+        while not told.endswith(b"\r\n\r\n"):
+            got = self.conn.sock.recv(1)
+            assert got, told
+            told += got
+        assert told == b"HTTP/1.1 100 Continue\r\n\r\n"
         self.conn.send(BODY[:3])
 
     def finish(self):
@@ -89,6 +96,20 @@ def test_client(stack):
     until(200, lambda: post(stack))
     assert [s.finish() for s in other] == [200, 200]
     until(200, lambda: post(stack, "127.0.0.2"))
+
+
+def test_refused_at_once(stack):
+    """Who is refused need not send the body first, and no thread waits for it."""
+    stack.httpd_conf("SymbolicateMaxPerClient 1\n")
+    slow = Slow(stack)
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", stack.port,
+                                                       timeout=10)) as conn:
+        conn.putrequest("POST", "/symbolicate/v5")
+        conn.putheader("Content-Length", str(len(BODY)))
+        conn.endheaders()
+        r = conn.getresponse()  # without a byte of the body; bodies may take 20 s
+        assert (r.status, r.getheader("Connection")) == (429, "close")
+    assert slow.finish() == 200
 
 
 def test_killed_children(stack):
