@@ -6,6 +6,7 @@
 #ifndef SAL_BASE_JSON_H
 #define SAL_BASE_JSON_H
 
+#include <stdbool.h>
 #include <jansson.h>
 #include "base/error.h"
 
@@ -22,7 +23,10 @@ SAL_API char *sal_json_text(const json_t *v, apr_pool_t *p);
 /* Keys sorted, ", " and ": ", ASCII with \uXXXX: as Python's json.dumps(sort_keys=True) writes. */
 SAL_API char *sal_json_python(const json_t *v, apr_pool_t *p);
 
-/* The same without blanks. */
+/* As json.dumps(v), keys in their order; pretty: as json.dumps(v, indent=2). */
+SAL_API char *sal_json_dumps(const json_t *v, bool pretty, apr_pool_t *p);
+
+/* The sorted form without blanks. */
 SAL_API char *sal_json_sorted(const json_t *v, apr_pool_t *p);
 
 /* String member or NULL; never the text of another type. */

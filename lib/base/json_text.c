@@ -12,12 +12,13 @@
 typedef struct form_t {
     const char *item;  /* between items */
     const char *colon; /* between key and value */
-    int ascii, sorted;
+    int ascii, sorted, indent;
 } form_t;
 
 typedef struct buf_t {
     char *data;
     size_t size, room;
+    int depth;
 } buf_t;
 
 static void put(buf_t *b, const char *s, size_t n)
@@ -187,18 +188,48 @@ static void put_real(buf_t *b, double v)
 
 static void put_value(buf_t *b, const json_t *v, const form_t *form);
 
+/* Python indents items, and what closes them, but not an empty list. */
+static void put_break(buf_t *b, const form_t *form)
+{
+    if (form->indent) {
+        put(b, "\n", 1);
+        for (int n = b->depth * form->indent; n > 0; n--) {
+            put(b, " ", 1);
+        }
+    }
+}
+
+static void put_open(buf_t *b, const char *bracket, size_t n, const form_t *form)
+{
+    put(b, bracket, 1);
+    b->depth++;
+    if (n) {
+        put_break(b, form);
+    }
+}
+
+static void put_close(buf_t *b, const char *bracket, size_t n, const form_t *form)
+{
+    b->depth--;
+    if (n) {
+        put_break(b, form);
+    }
+    put(b, bracket, 1);
+}
+
 static void put_array(buf_t *b, const json_t *v, const form_t *form)
 {
     size_t n = json_array_size(v);
 
-    put(b, "[", 1);
+    put_open(b, "[", n, form);
     for (size_t i = 0; i < n; i++) {
         if (i) {
             put_text(b, form->item);
+            put_break(b, form);
         }
         put_value(b, json_array_get(v, i), form);
     }
-    put(b, "]", 1);
+    put_close(b, "]", n, form);
 }
 
 typedef struct member_t {
@@ -229,16 +260,17 @@ static void put_object(buf_t *b, const json_t *v, const form_t *form)
     if (form->sorted && n) {
         qsort(members, n, sizeof(*members), by_key);
     }
-    put(b, "{", 1);
+    put_open(b, "{", n, form);
     for (i = 0; i < n; i++) {
         if (i) {
             put_text(b, form->item);
+            put_break(b, form);
         }
         put_string(b, members[i].key, members[i].key_len, form);
         put_text(b, form->colon);
         put_value(b, members[i].value, form);
     }
-    put(b, "}", 1);
+    put_close(b, "}", n, form);
     free(members);
 }
 
@@ -288,7 +320,7 @@ static apr_status_t release_text(void *text)
 
 static char *dump(const json_t *v, const form_t *form, apr_pool_t *p)
 {
-    buf_t b = { NULL, 0, 0 };
+    buf_t b = { NULL, 0, 0, 0 };
 
     if (!v) {
         return NULL;
@@ -301,21 +333,28 @@ static char *dump(const json_t *v, const form_t *form, apr_pool_t *p)
 
 char *sal_json_text(const json_t *v, apr_pool_t *p)
 {
-    static const form_t compact = { ",", ":", 0, 0 };
+    static const form_t compact = { ",", ":", 0, 0, 0 };
 
     return dump(v, &compact, p);
 }
 
 char *sal_json_python(const json_t *v, apr_pool_t *p)
 {
-    static const form_t python = { ", ", ": ", 1, 1 };
+    static const form_t python = { ", ", ": ", 1, 1, 0 };
 
     return dump(v, &python, p);
 }
 
 char *sal_json_sorted(const json_t *v, apr_pool_t *p)
 {
-    static const form_t sorted = { ",", ":", 1, 1 };
+    static const form_t sorted = { ",", ":", 1, 1, 0 };
 
     return dump(v, &sorted, p);
+}
+
+char *sal_json_dumps(const json_t *v, bool pretty, apr_pool_t *p)
+{
+    static const form_t line = { ", ", ": ", 1, 0, 0 }, lines = { ",", ": ", 1, 0, 2 };
+
+    return dump(v, pretty ? &lines : &line, p);
 }

@@ -4,7 +4,8 @@ libsalvage_core_la_SOURCES += lib/jobs/complete.c lib/jobs/complete.h \
     lib/jobs/cron.c lib/jobs/cron.h lib/jobs/cron_private.h \
     lib/jobs/cron_books.c lib/jobs/cron_export.c lib/jobs/cron_plan.c \
     lib/jobs/cron_house.c lib/jobs/cron_triage.c lib/jobs/cron_people.c lib/jobs/cron_pci.c lib/jobs/cron_retention.c \
-    lib/jobs/cron_symbols.c lib/jobs/cron_verify.c lib/jobs/pins.c lib/jobs/pins.h
+    lib/jobs/cron_symbols.c lib/jobs/cron_verify.c lib/jobs/pins.c lib/jobs/pins.h \
+    lib/jobs/overlooked.c lib/jobs/overlooked.h
 
 if WITH_CMOCKA
 check_PROGRAMS += tests/unit/test_cron

@@ -3,7 +3,6 @@
  */
 #include "render/wire.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -34,14 +33,7 @@ static const char *close_tags(const char *text, apr_pool_t *p)
 
 const char *sal_wire_json(const json_t *v, bool pretty, apr_pool_t *p)
 {
-    char *text;
-    const char *out;
+    const char *text = sal_json_dumps(v, pretty, p);
 
-    if (!pretty) {
-        return close_tags(sal_json_python(v, p), p);
-    }
-    text = json_dumps(v, JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-    out = close_tags(apr_pstrdup(p, text ? text : "null"), p);
-    free(text);
-    return out;
+    return close_tags(text ? text : "null", p);
 }

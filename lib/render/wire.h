@@ -9,7 +9,7 @@
 #include "base/error.h"
 
 /*
- * One line, ", " and ": ", ASCII with \uXXXX, every "</" written "<\/", so that the text can
+ * One line, keys in their order, ", " and ": ", ASCII with \uXXXX, every "</" written "<\/", so that the text can
  * stand in a page; pretty: two blanks of indent instead. In p.
  */
 SAL_API const char *sal_wire_json(const json_t *v, bool pretty, apr_pool_t *p);

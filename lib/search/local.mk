@@ -5,6 +5,7 @@ libsalvage_core_la_SOURCES += lib/search/fields.c lib/search/fields.h lib/search
               lib/search/query.c lib/search/query.h lib/search/query_sql.c \
               lib/search/query_private.h lib/search/query_ids.c lib/search/query_ids.h \
               lib/search/lookup.c lib/search/lookup.h
+libsalvage_core_la_SOURCES += lib/search/products.c lib/search/products.h
 EXTRA_DIST += lib/search/fields.def
 
 if WITH_CMOCKA

@@ -59,7 +59,7 @@ static char *decode(const char *s, apr_size_t len, apr_pool_t *p)
                : (char *)sal_utf8_clean(out, (apr_size_t)(to - out), p);
 }
 
-static apr_table_t *parse_pairs(const char *s, apr_pool_t *p)
+apr_table_t *web_pairs(const char *s, apr_pool_t *p)
 {
     apr_table_t *t = apr_table_make(p, 8);
 
@@ -78,23 +78,51 @@ static apr_table_t *parse_pairs(const char *s, apr_pool_t *p)
     return t;
 }
 
+bool web_pair_has_nul(const char *s, const char *name, apr_pool_t *p)
+{
+    while (s && *s) {
+        const char *end = strchr(s, '&'), *eq, *nul = strstr(s, "%00");
+        apr_size_t len = end ? (apr_size_t)(end - s) : strlen(s);
+
+        if (!nul) {
+            return false;
+        }
+        eq = memchr(s, '=', len);
+        if (eq && nul > eq && nul < s + len && !strcmp(decode(s, (apr_size_t)(eq - s), p), name)) {
+            return true;
+        }
+        s = end ? end + 1 : NULL;
+    }
+    return false;
+}
+
 apr_table_t *web_query(request_rec *r)
 {
-    return parse_pairs(r->args, r->pool);
+    return web_pairs(r->args, r->pool);
+}
+
+bool web_type_is(request_rec *r, const char *wanted)
+{
+    const char *type = apr_table_get(r->headers_in, "Content-Type");
+    apr_size_t n = strlen(wanted);
+
+    return type && !strncasecmp(type, wanted, n) && (!type[n] || strchr("; ", type[n]));
+}
+
+const char *web_form_text(request_rec *r, apr_size_t max)
+{
+    apr_size_t size;
+    char *body;
+
+    return web_type_is(r, "application/x-www-form-urlencoded") &&
+                   web_body_text(r, (apr_off_t)max, &body, &size) == OK
+               ? body
+               : "";
 }
 
 apr_table_t *web_form(request_rec *r, apr_size_t max)
 {
-    const char *type = apr_table_get(r->headers_in, "Content-Type");
-    apr_size_t size;
-    char *body;
-
-    if (!type || strncasecmp(type, "application/x-www-form-urlencoded", 33) ||
-        (type[33] && type[33] != ';' && type[33] != ' ') ||
-        web_body_text(r, (apr_off_t)max, &body, &size) != OK) {
-        return apr_table_make(r->pool, 1);
-    }
-    return parse_pairs(body, r->pool);
+    return web_pairs(web_form_text(r, max), r->pool);
 }
 
 const char *web_param(apr_table_t *params, const char *name)

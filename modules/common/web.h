@@ -94,8 +94,26 @@ int web_body_text(request_rec *r, apr_off_t max, char **out, apr_size_t *size);
 /* Decoded query or form parameters: first value or NULL; all values as an array of const char *. */
 const char *web_param(apr_table_t *params, const char *name);
 apr_array_header_t *web_param_all(apr_table_t *params, const char *name, apr_pool_t *p);
-apr_table_t *web_query(request_rec *r);                /* repeated keys are kept */
-apr_table_t *web_form(request_rec *r, apr_size_t max); /* urlencoded body */
+apr_table_t *web_query(request_rec *r);                    /* repeated keys are kept */
+apr_table_t *web_form(request_rec *r, apr_size_t max);     /* urlencoded body */
+const char *web_form_text(request_rec *r, apr_size_t max); /* the same as it came; "" if none */
+apr_table_t *web_pairs(const char *text, apr_pool_t *p);   /* of text such as theirs */
+
+/* Decoding drops NULs: whether one stood in a value of this name. */
+bool web_pair_has_nul(const char *text, const char *name, apr_pool_t *p);
+
+/* Whether the body is said to be of this media type, whatever its parameters. */
+bool web_type_is(request_rec *r, const char *wanted);
+
+/* ---- clients ---- */
+
+enum { WEB_CLIENT_KEY = 8 };
+
+/*
+ * What counts as one client: an IPv4 address, or the /64 that an IPv6 host may choose from. Returns
+ * the bytes written to key. The address is the one that mod_remoteip found, never a header's.
+ */
+apr_size_t web_client_key(const request_rec *r, unsigned char key[WEB_CLIENT_KEY]);
 
 /* ---- replies; each returns OK with r->status set ---- */
 

@@ -4,7 +4,6 @@
  */
 #include "collect_report.h"
 
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <apr_strings.h>
 #include "base/text.h"
@@ -116,38 +115,17 @@ static int is_off(const collect_limits_dir_t *d)
     return d->off == 1 || (d->switch_file && stat(d->switch_file, &st) == 0);
 }
 
-/* What counts as one client: an IPv4 address, or the /64 that an IPv6 host may choose from. */
-static apr_size_t address_key(const request_rec *r, unsigned char *key)
-{
-    const apr_sockaddr_t *sa = r->useragent_addr;
-    const unsigned char *bytes = sa ? sa->ipaddr_ptr : NULL;
-
-    if (bytes && sa->family == AF_INET) {
-        memcpy(key, bytes, 4);
-        return 4;
-    }
-    if (bytes && sa->family == AF_INET6) {
-        const struct in6_addr *in6 = sa->ipaddr_ptr;
-        int mapped = IN6_IS_ADDR_V4MAPPED(in6);
-
-        memcpy(key, mapped ? bytes + 12 : bytes, mapped ? 4 : 8);
-        return mapped ? 4 : 8;
-    }
-    *key = 0;
-    return 1;
-}
-
 const char *collect_client_over(request_rec *r, apr_interval_time_t *wait)
 {
     const collect_limits_dir_t *d = &collect_dir(r)->limits;
-    unsigned char key[16];
+    unsigned char key[WEB_CLIENT_KEY];
 
     *wait = apr_time_from_sec(RETRY_OFF);
     if (is_off(d)) {
         return INTAKE_OFF;
     }
     if (!d->address || !d->address->every || !addresses ||
-        sal_rate_take(addresses, key, address_key(r, key), d->address, apr_time_now(), wait,
+        sal_rate_take(addresses, key, web_client_key(r, key), d->address, apr_time_now(), wait,
                       NULL)) {
         return NULL;
     }

@@ -2,7 +2,7 @@
  * /api/CrashPings/ and /api/CrashPingSignatures/: crash pings for programs (docs/pings.md, "The
  * API"). Parameters with '_' before them say what is answered, all others are filters.
  */
-#include "crashstats/crashstats.h"
+#include "crashstats/api.h"
 
 #include <apr_strings.h>
 
@@ -76,13 +76,14 @@ static apr_status_t run_pings(sal_db_t *db, void *baton, apr_pool_t *p, sal_erro
     return sal_ping_query_run(&s->out, s->query, db, p, err);
 }
 
-int crashstats_api_pings(crashstats_req_t *q)
+int api_pings(api_call_t *c)
 {
+    crashstats_req_t *q = c->q;
     pings_t s = { .q = q, .limit = 100, .facet_size = 50 };
     apr_status_t rv;
 
     s.query = sal_ping_query_make(apr_time_now(), q->pii, q->r->pool);
-    apr_table_do(take, &s, q->query, NULL);
+    apr_table_do(take, &s, c->given, NULL);
     if (s.rv == APR_SUCCESS) {
         s.rv = sal_ping_query_page(s.query, s.limit, s.offset, s.facet_size, &s.err);
     }
@@ -111,38 +112,39 @@ static apr_status_t run_gaps(sal_db_t *db, void *baton, apr_pool_t *p, sal_error
     return sal_ping_gaps(&s->out, &s->gap, db, p, err);
 }
 
-static const char *text_param(crashstats_req_t *q, const char *name)
+static const char *text_param(const api_call_t *c, const char *name)
 {
-    const char *value = web_param(q->query, name);
+    const char *value = web_param(c->given, name);
 
-    return value && *value ? sal_utf8_clean(value, strlen(value), q->r->pool) : NULL;
+    return value && *value ? value : NULL;
 }
 
-static bool number_param(crashstats_req_t *q, const char *name, int64_t min, int64_t max,
+static bool number_param(const api_call_t *c, const char *name, int64_t min, int64_t max,
                          int64_t *out)
 {
-    const char *value = web_param(q->query, name);
+    const char *value = web_param(c->given, name);
 
-    return !value || sal_parse_int(value, min, max, out);
+    return !value || !*value || sal_parse_int(value, min, max, out);
 }
 
-int crashstats_api_ping_gaps(crashstats_req_t *q)
+int api_ping_gaps(api_call_t *c)
 {
+    crashstats_req_t *q = c->q;
     gaps_t s = { .gap = { .min_pings = 10, .max_reports = 10, .limit = 100 } };
     apr_time_t now = apr_time_now();
     int64_t days = 7;
     sal_error_t err = { 0 };
     apr_status_t rv;
 
-    s.gap.product = text_param(q, "product");
-    s.gap.channel = text_param(q, "channel");
-    s.gap.version = text_param(q, "version");
-    s.gap.os = text_param(q, "os");
-    s.gap.process_type = text_param(q, "process_type");
-    if (!number_param(q, "_days", 1, 366, &days) ||
-        !number_param(q, "_min_pings", 1, INT64_C(1) << 40, &s.gap.min_pings) ||
-        !number_param(q, "_max_reports", 0, INT64_C(1) << 40, &s.gap.max_reports) ||
-        !number_param(q, "_results_number", 1, 1000, &s.gap.limit)) {
+    s.gap.product = text_param(c, "product");
+    s.gap.channel = text_param(c, "channel");
+    s.gap.version = text_param(c, "version");
+    s.gap.os = text_param(c, "os");
+    s.gap.process_type = text_param(c, "process_type");
+    if (!number_param(c, "_days", 1, 366, &days) ||
+        !number_param(c, "_min_pings", 1, INT64_C(1) << 40, &s.gap.min_pings) ||
+        !number_param(c, "_max_reports", 0, INT64_C(1) << 40, &s.gap.max_reports) ||
+        !number_param(c, "_results_number", 1, 1000, &s.gap.limit)) {
         return crashstats_api_error(q, HTTP_BAD_REQUEST,
                                     "Bad request: BadArgumentError: _days, _min_pings, "
                                     "_max_reports and _results_number are numbers");

@@ -7,16 +7,27 @@
 #include <stdbool.h>
 #include "common/page.h"
 #include "common/web.h"
+#include "crashstats/limits.h"
 #include "crash/crash_store.h"
 #include "process/tables.h"
 #include "render/template.h"
+#include "signature/signature.h"
 
 typedef struct crashstats_conf_t {
     sal_conf_t *shared;
     sal_templates_t *templates; /* parsed once, before the children are made */
     sal_process_data_t *data;   /* field lists; read once, too */
     sal_crash_store_t *store;   /* each child's own; NULL if it could not be opened */
+    sal_siglists_t *siglists;   /* NULL if they could not be read */
+    crashstats_rate_t api_rate, search_rate;
+    const char *cors_headers; /* more that scripts of other origins may send, or NULL */
 } crashstats_conf_t;
+
+/* An answer of the API; doc is the owner's. */
+typedef struct crashstats_answer_t {
+    int status;
+    json_t *doc;
+} crashstats_answer_t;
 
 /* What every handler gets. */
 typedef struct crashstats_req_t {
@@ -27,6 +38,7 @@ typedef struct crashstats_req_t {
     apr_table_t *query;
     const char *product, *version; /* that the page is about; from the query unless a page says */
     const char *report;            /* "home", "topcrashers", "search": where the menus lead to */
+    crashstats_answer_t *answer;   /* where an endpoint's answer goes instead of to the client */
 } crashstats_req_t;
 
 /*
@@ -44,10 +56,7 @@ int crashstats_route(crashstats_req_t *q); /* routes.c: finds the page and has i
  */
 json_t *crashstats_kin(crashstats_req_t *q, const char *id, const json_t *processed);
 
-/* Endpoints of the API in files of their own (api_pings.c), and what they answer with. */
-int crashstats_api_pings(crashstats_req_t *q);
-int crashstats_api_ping_gaps(crashstats_req_t *q);
-int crashstats_api_reprocessing(crashstats_req_t *q); /* checks right and method itself */
+/* JSON as the API writes it, for whoever answers programs (api.c). */
 int crashstats_api_reply(crashstats_req_t *q, int status, json_t *steals);
 int crashstats_api_error(crashstats_req_t *q, int status, const char *text);
 const char *crashstats_trimmed(const char *text, apr_pool_t *p); /* NULL: "" */

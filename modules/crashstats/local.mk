@@ -4,8 +4,18 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
     modules/crashstats/mod_crashstats.c \
     modules/crashstats/routes.c \
     modules/crashstats/frame.c \
+    modules/crashstats/api.h \
     modules/crashstats/api.c \
+    modules/crashstats/api_crash.c \
+    modules/crashstats/api_fields.c \
+    modules/crashstats/api_page.c \
+    modules/crashstats/api_params.c \
     modules/crashstats/api_pings.c \
+    modules/crashstats/api_signature.c \
+    modules/crashstats/api_table.c \
+    modules/crashstats/api_triage.c \
+    modules/crashstats/limits.c \
+    modules/crashstats/limits.h \
     modules/crashstats/intake_page.c \
     modules/crashstats/list_pages.c \
     modules/crashstats/ping_page.c \
@@ -17,3 +27,4 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
 mod_crashstats_la_CPPFLAGS = $(WEB_CPPFLAGS) -DSALVAGE_VERSION='"$(PACKAGE_VERSION)"'
 mod_crashstats_la_LIBADD = $(WEB_LIBS) $(XXHASH_LIBS)
 mod_crashstats_la_LDFLAGS = $(MODULE_LINK) -export-symbols-regex '^crashstats_module$$'
+EXTRA_DIST += modules/crashstats/api_search.c docs/api.md

@@ -7,6 +7,8 @@
  */
 #include "crashstats/crashstats.h"
 
+#include <ctype.h>
+
 #include <apr_strings.h>
 
 #include "base/log.h"
@@ -28,6 +30,11 @@ static void *merge_conf(apr_pool_t *p, void *base, void *add)
     if (a->shared) {
         merged->shared = a->shared;
     }
+    if (a->cors_headers) {
+        merged->cors_headers = a->cors_headers;
+    }
+    merged->api_rate = a->api_rate.anonymous ? a->api_rate : merged->api_rate;
+    merged->search_rate = a->search_rate.anonymous ? a->search_rate : merged->search_rate;
     return merged;
 }
 
@@ -39,7 +46,47 @@ static const char *set_shared(cmd_parms *cmd, void *unused, const char *arg)
     return web_read_shared_conf(cmd, arg, &cf->shared);
 }
 
+static const char *set_api_rate(cmd_parms *cmd, void *unused, const char *a, const char *b)
+{
+    crashstats_conf_t *cf = ap_get_module_config(cmd->server->module_config, &crashstats_module);
+
+    (void)unused;
+    return crashstats_rate_set(cmd, &cf->api_rate, a, b);
+}
+
+static const char *set_search_rate(cmd_parms *cmd, void *unused, const char *a, const char *b)
+{
+    crashstats_conf_t *cf = ap_get_module_config(cmd->server->module_config, &crashstats_module);
+
+    (void)unused;
+    return crashstats_rate_set(cmd, &cf->search_rate, a, b);
+}
+
+/* Names of headers; several directives add up. */
+static const char *add_cors_header(cmd_parms *cmd, void *unused, const char *arg)
+{
+    crashstats_conf_t *cf = ap_get_module_config(cmd->server->module_config, &crashstats_module);
+
+    (void)unused;
+    for (const char *c = arg; *c; c++) {
+        if (!isalnum((unsigned char)*c) && *c != '-') {
+            return apr_psprintf(cmd->pool, "%s: \"%s\" is not the name of a header", cmd->cmd->name,
+                                arg);
+        }
+    }
+    cf->cors_headers =
+        cf->cors_headers ? apr_pstrcat(cmd->pool, cf->cors_headers, ", ", arg, NULL) : arg;
+    return NULL;
+}
+
 static const command_rec commands[] = {
+    AP_INIT_TAKE12("CrashStatsApiRate", set_api_rate, NULL, RSRC_CONF,
+                   "calls of the API a minute: of an address (100/min), of who is known "
+                   "(1000/min); or off"),
+    AP_INIT_TAKE12("CrashStatsSearchRate", set_search_rate, NULL, RSRC_CONF,
+                   "the same of /search/results/ (10/min 100/min)"),
+    AP_INIT_ITERATE("CrashStatsCorsHeader", add_cors_header, NULL, RSRC_CONF,
+                    "headers that scripts of other origins may send besides, e.g. auth-token"),
     AP_INIT_TAKE1("SalvageConfig", set_shared, NULL, RSRC_CONF,
                   "settings shared with the daemon, e.g. /etc/salvage/salvage.conf"),
     { NULL }
@@ -63,6 +110,25 @@ static apr_status_t load_templates(crashstats_conf_t *cf, apr_hash_t *seen, apr_
     return rv;
 }
 
+/* What is not configured, and what is only needed by some: an error is for later. */
+static void complete(crashstats_conf_t *cf, server_rec *s, apr_pool_t *p)
+{
+    const char *dir = sal_conf_get(cf->shared, "siglists", SAL_SIGLISTS_DIR);
+    sal_error_t err = { 0 };
+
+    if (!cf->api_rate.anonymous) {
+        cf->api_rate = (crashstats_rate_t){ 100, 1000 };
+    }
+    if (!cf->search_rate.anonymous) {
+        cf->search_rate = (crashstats_rate_t){ 10, 100 };
+    }
+    if (sal_siglists_load(&cf->siglists, dir, p, &err) != APR_SUCCESS) {
+        cf->siglists = NULL;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "SAL4041: no signatures by the API: %s",
+                     err.message);
+    }
+}
+
 static int post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_rec *s)
 {
     apr_hash_t *seen = apr_hash_make(temp);
@@ -81,7 +147,11 @@ static int post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "SAL4001: %s", err.message);
             return HTTP_INTERNAL_SERVER_ERROR;
         }
+        if (cf->shared) {
+            complete(cf, s, p);
+        }
     }
+    crashstats_limits_make(p, s);
     return OK;
 }
 

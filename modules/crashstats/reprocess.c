@@ -4,7 +4,7 @@
  * Both need the right reprocess_crashes and a change that is no forgery: by token, or by a form of
  * ours. Statuses and texts of the API are those of Crash Stats, since its clients depend on them.
  */
-#include "crashstats/crashstats.h"
+#include "crashstats/api.h"
 
 #include <apr_strings.h>
 
@@ -13,8 +13,6 @@
 #include "db/token.h"
 #include "process/process.h"
 #include "reprocess/reprocess.h"
-
-enum { FORM_MAX = 4 * 1024 * 1024 };
 
 #define BY_API "API"
 #define BY_PAGE "report page"
@@ -65,90 +63,64 @@ bool crashstats_may_reprocess(const crashstats_req_t *q)
 
 /* ---- the API ---- */
 
-/* What is said of a text that came, which may be any bytes. */
-static int bad_value(crashstats_req_t *q, const char *text)
-{
-    apr_pool_t *p = q->r->pool;
-
-    return crashstats_api_error(
-        q, HTTP_BAD_REQUEST,
-        apr_psprintf(p, "Bad request: BadArgumentError: Bad value for parameter(s) '%s'",
-                     sal_utf8_clean(text, strlen(text), p)));
-}
-
-static int field_error(crashstats_req_t *q, const char *text)
-{
-    return crashstats_api_reply(q, HTTP_BAD_REQUEST,
-                                json_pack("{s:{s:[s]}}", "errors", "crash_ids", text));
-}
-
 /* All of them are checked before anything is queued. NULL after a reply, which is in *rc. */
-static sal_reprocess_id_t *read_ids(crashstats_req_t *q, apr_table_t *form, int *n, int *rc)
+static sal_reprocess_id_t *read_ids(api_call_t *c, int *n, int *rc)
 {
-    apr_array_header_t *texts = web_param_all(form, "crash_ids", q->r->pool);
+    apr_pool_t *p = c->q->r->pool;
+    apr_array_header_t *texts = api_list(c, "crash_ids");
     sal_reprocess_id_t *ids;
     sal_error_t err = { 0 };
 
     *n = 0;
-    ids = apr_palloc(q->r->pool, ((apr_size_t)texts->nelts + 1) * sizeof *ids);
+    ids = apr_palloc(p, ((apr_size_t)texts->nelts + 1) * sizeof *ids);
     for (int i = 0; i < texts->nelts; i++) {
-        const char *text = crashstats_trimmed(APR_ARRAY_IDX(texts, i, const char *), q->r->pool);
+        const char *text = crashstats_trimmed(APR_ARRAY_IDX(texts, i, const char *), p);
 
         if (!*text) {
             continue;
         }
-        if (sal_reprocess_id(&ids[*n], text, q->r->pool, &err) != APR_SUCCESS) {
-            *rc = bad_value(q, err.message);
+        if (sal_reprocess_id(&ids[*n], text, p, &err) != APR_SUCCESS) {
+            *rc = api_bad_argument(c, sal_utf8_clean(err.message, strlen(err.message), p));
             return NULL;
         }
         (*n)++;
     }
     if (*n == 0) {
-        *rc = field_error(q, "This field is required.");
+        *rc = api_param_errors(c, json_pack("{s:[s]}", "crash_ids", "This field is required."));
         return NULL;
     }
     return ids;
 }
 
-static int api_forged(crashstats_req_t *q, apr_table_t *form)
+static bool api_forged(const api_call_t *c)
 {
-    const char *sent = apr_table_get(q->r->headers_in, "X-CSRFToken");
+    const char *sent = apr_table_get(c->q->r->headers_in, "X-CSRFToken");
 
-    return !web_form_trusted(q->r, &q->who, sent ? sent : web_param(form, "csrf"));
+    return !web_form_trusted(c->q->r, &c->q->who, sent ? sent : web_param(c->given, "csrf"));
 }
 
-int crashstats_api_reprocessing(crashstats_req_t *q)
+int api_reprocessing(api_call_t *c)
 {
     sal_error_t err = { 0 };
     order_t o = { 0 };
-    apr_table_t *form;
     apr_status_t rv;
     int rc = OK;
 
-    if (!crashstats_may_reprocess(q)) {
-        return crashstats_api_error(
-            q, HTTP_FORBIDDEN, "Use of this endpoint requires the 'Reprocess Crashes' permission");
-    }
-    if (strcmp(q->r->method, "POST") != 0) {
-        apr_table_setn(q->r->headers_out, "Allow", "POST, OPTIONS");
-        return crashstats_api_error(q, HTTP_METHOD_NOT_ALLOWED, "Method not allowed");
-    }
-    form = web_form(q->r, FORM_MAX);
-    if (api_forged(q, form)) {
-        return crashstats_api_error(q, HTTP_FORBIDDEN,
+    if (api_forged(c)) {
+        return crashstats_api_error(c->q, HTTP_FORBIDDEN,
                                     "CSRF verification failed: send a token in Auth-Token, or the "
-                                    "form of a report page");
+                                    "form of a page");
     }
-    if (!(o.ids = read_ids(q, form, &o.n, &rc))) {
+    if (!(o.ids = read_ids(c, &o.n, &rc))) {
         return rc;
     }
-    rv = order(&o, q, BY_API, &err);
+    rv = order(&o, c->q, BY_API, &err);
     if (rv == SAL_E_TOOBIG) {
-        apr_table_setn(q->r->err_headers_out, "Retry-After", "3600");
-        return crashstats_api_error(q, HTTP_TOO_MANY_REQUESTS, err.message);
+        apr_table_setn(c->q->r->err_headers_out, "Retry-After", "3600");
+        return crashstats_api_error(c->q, HTTP_TOO_MANY_REQUESTS, err.message);
     }
-    return rv == APR_SUCCESS ? crashstats_api_reply(q, HTTP_OK, json_true())
-                             : crashstats_api_failed(q, rv, &err);
+    return rv == APR_SUCCESS ? crashstats_api_reply(c->q, HTTP_OK, json_true())
+                             : crashstats_api_failed(c->q, rv, &err);
 }
 
 /* ---- the report page ---- */

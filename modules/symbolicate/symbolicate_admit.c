@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include <netinet/in.h>
 #include <xxhash.h>
 
 typedef struct place_t {
@@ -77,18 +76,11 @@ void symbolicate_table_adopt(symbolicate_table_t *t)
     pthread_mutex_unlock(&t->lock);
 }
 
-/* Of IPv6 the first half: the rest a client chooses itself. */
 static apr_uint64_t client_of(const request_rec *r)
 {
-    const apr_sockaddr_t *a = r->useragent_addr;
-    const char *bytes = a->ipaddr_ptr;
+    unsigned char key[WEB_CLIENT_KEY];
 
-    if (a->ipaddr_len == 16) {
-        return IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)a->ipaddr_ptr)
-                   ? XXH64(bytes + 12, 4, 0)
-                   : XXH64(bytes, 8, 0);
-    }
-    return XXH64(bytes, (size_t)a->ipaddr_len, 0);
+    return XXH64(key, web_client_key(r, key), 0);
 }
 
 typedef struct count_t {
