@@ -152,6 +152,69 @@ apr_status_t sal_person_expel(const char *name, const char *group, const char *a
     return sal_db_txn(db, change_member, &g, p, err);
 }
 
+/* ---- groups that the sign-in tells ---- */
+
+typedef struct {
+    sal_person_t *who;
+    const char *const *groups; /* lower case */
+    int n;
+    bool exact;
+    int changed;
+} follow_t;
+
+/* Rows: id, name, permissions, is a member: of groups where what is differs from what is told. */
+static apr_status_t follow(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
+{
+    follow_t *f = baton;
+    sal_rows_t *rows;
+    apr_status_t rv =
+        sal_db_exec(db, &sal_s_auth_person_differs, &rows, p, err, SAL_V_INT(f->who->id),
+                    SAL_V_TEXTS(f->groups, (apr_size_t)f->n), SAL_V_BOOL(f->exact));
+
+    f->changed = rv == APR_SUCCESS ? sal_rows_count(rows) : 0;
+    for (int i = 0; i < f->changed && rv == APR_SUCCESS; i++) {
+        bool leaves = sal_rows_bool(rows, i, 3) != 0;
+
+        rv = sal_db_exec(db, leaves ? &sal_s_auth_member_drop : &sal_s_auth_member_put, NULL, p,
+                         err, SAL_V_INT(sal_rows_int(rows, i, 0)), SAL_V_INT(f->who->id));
+        if (rv == APR_SUCCESS && leaves) {
+            rv = strip_tokens(&f->who->id, 1, (int)sal_rows_int(rows, i, 2), db, p, err);
+        }
+        if (rv == APR_SUCCESS) {
+            rv = sal_db_exec(db, &sal_s_auth_audit_put, NULL, p, err, SAL_V_TEXT("sign-in"),
+                             SAL_V_TEXT(leaves ? "group.leave" : "group.join"),
+                             SAL_V_TEXT(f->who->name), SAL_V_TEXT(sal_rows_text(rows, i, 1)));
+        }
+    }
+    return rv;
+}
+
+apr_status_t sal_person_follow(sal_person_t *out, const char *const *groups, int n, bool exact,
+                               sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    const char **lower = apr_pcalloc(p, ((apr_size_t)n + 1) * sizeof(*lower));
+    follow_t f = { .who = out, .groups = lower, .n = n, .exact = exact };
+    sal_rows_t *rows;
+    apr_status_t rv;
+
+    for (int i = 0; i < n; i++) {
+        char *name = apr_pstrdup(p, groups[i]);
+
+        for (char *c = name; *c; c++) {
+            *c = (char)(*c >= 'A' && *c <= 'Z' ? *c + 'a' - 'A' : *c);
+        }
+        lower[i] = name;
+    }
+    /* Mostly nothing has changed: one look, no transaction. */
+    rv = sal_db_exec(db, &sal_s_auth_person_differs, &rows, p, err, SAL_V_INT(out->id),
+                     SAL_V_TEXTS(lower, (apr_size_t)n), SAL_V_BOOL(exact));
+    if (rv != APR_SUCCESS || sal_rows_count(rows) == 0) {
+        return rv;
+    }
+    rv = sal_db_txn(db, follow, &f, p, err);
+    return rv == APR_SUCCESS ? find_person(out, out->name, db, p, err) : rv;
+}
+
 /* Members of a group that has lost rights. */
 static apr_status_t strip_members(const grant_t *g, int lost, sal_db_t *db, apr_pool_t *p,
                                   sal_error_t *err)

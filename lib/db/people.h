@@ -33,6 +33,14 @@ SAL_API apr_status_t sal_person_join(const char *name, const char *group, sal_db
 SAL_API apr_status_t sal_person_leave(const char *name, const char *group, sal_db_t *db,
                                       apr_pool_t *p, sal_error_t *err);
 
+/*
+ * Brings a person into those of the named groups that there are (letter case does not matter);
+ * exact: and out of all others. *out is read again if something changed. For groups that the
+ * sign-in tells; each change leaves an entry in the audit log.
+ */
+SAL_API apr_status_t sal_person_follow(sal_person_t *out, const char *const *groups, int n,
+                                       bool exact, sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+
 /* As sal_person_leave, on behalf of somebody else, with the reason in the audit log. */
 SAL_API apr_status_t sal_person_expel(const char *name, const char *group, const char *actor,
                                       const char *why, sal_db_t *db, apr_pool_t *p,

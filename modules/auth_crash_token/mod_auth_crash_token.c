@@ -5,8 +5,9 @@
  *   Require crash-permission upload_symbols upload_try_symbols      (any of them)
  *
  * A token that is sent is checked before anything else, wherever AuthType is CrashToken or
- * CrashTokenOptional is on; the texts and their order are Tecken's (docs/symbols.md,
- * "Authentication"). Other modules learn the identity from r->user and r->notes (common/web.h).
+ * CrashTokenOptional or CrashLoginOnly is on; the texts and their order are Tecken's
+ * (docs/symbols.md, "Authentication"), and Crash Stats' where its pages are. People: login.c,
+ * docs/access.md. Other modules learn the identity from r->user and r->notes (common/web.h).
  */
 #include "common/web.h"
 
@@ -14,9 +15,11 @@
 #include <apr_strings.h>
 #include <mod_auth.h>
 
+#include "auth_crash_token/login.h"
 #include "auth_crash_token/token_cache.h"
 #include "base/text.h"
 #include "common/drain.h"
+#include "common/page.h"
 #include "common/person.h"
 #include "db/token.h"
 
@@ -30,6 +33,7 @@ typedef struct {
     int optional;        /* -1: unset */
     const char *methods; /* "GET, HEAD", or NULL for any */
     int sources;         /* enum source bits; 0: unset */
+    int open;            /* for everybody, whatever CrashLoginOnly says; -1: unset */
 } dir_conf_t;
 
 /* Where a token may stand. */
@@ -46,6 +50,14 @@ static int refuse(request_rec *r, int status, const char *text)
     return rc == OK ? DONE : rc;
 }
 
+/* Is this a place of Crash Stats? */
+static int is_crashstats(request_rec *r)
+{
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+
+    return core->handler && !strcmp(core->handler, "crashstats");
+}
+
 static int refuse_token(request_rec *r, sal_token_state_t state)
 {
     static const char *const texts[] = { [SAL_TOKEN_UNKNOWN] = "API Token not matched",
@@ -55,6 +67,16 @@ static int refuse_token(request_rec *r, sal_token_state_t state)
 
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL2001: refused: %s", texts[state]);
     web_drain(r, WEB_DRAIN_MAX);
+    if (is_crashstats(r)) {
+        const char *body = apr_pstrcat(
+            r->pool, "{\"error\": \"",
+            state == SAL_TOKEN_INACTIVE_USER ? "User of API token not active" : texts[state],
+            "\"}\n", NULL);
+
+        web_page_headers(r);
+        web_reply(r, HTTP_FORBIDDEN, "application/json; charset=UTF-8", body, strlen(body));
+        return DONE;
+    }
     return refuse(r, HTTP_FORBIDDEN, texts[state]);
 }
 
@@ -223,7 +245,7 @@ static int token_access(request_rec *r)
     const char *sent = sent_token(r, dc);
     int rc = OK, ours = is_ours(r);
 
-    if (dc->optional != 1 && !ours) {
+    if (dc->optional != 1 && !ours && (dc->open == 1 || !login_is_only(r))) {
         return DECLINED;
     }
     if (sent && *sent && !by_token(r)) {
@@ -253,6 +275,7 @@ static authz_status check_permission(request_rec *r, const char *line, const voi
     sal_error_t err = { 0 };
 
     (void)line;
+    login_note_groups(r);
     /* Asked first without a user; a person's rights are looked up once there is one. */
     if (web_person(r, &who, &err) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "SAL2046: no rights of %s: %s", r->user,
@@ -330,6 +353,19 @@ static apr_status_t forbidden_filter(ap_filter_t *f, apr_bucket_brigade *in)
     return ap_pass_brigade(f->next, out);
 }
 
+/* Authentication is over: everybody is known who ever will be. */
+static int admit(request_rec *r)
+{
+    const dir_conf_t *dc = ap_get_module_config(r->per_dir_config, &auth_crash_token_module);
+    int rc;
+
+    if (!by_token(r)) {
+        login_note_groups(r);
+    }
+    rc = ap_is_initial_req(r) || r->prev ? login_admit(r, dc->open == 1) : OK;
+    return rc == OK ? DECLINED : rc;
+}
+
 static void token_child_init(apr_pool_t *p, server_rec *s)
 {
     cache = token_cache_make(p);
@@ -347,7 +383,7 @@ static void *make_dir_conf(apr_pool_t *p, char *dir)
     dir_conf_t *dc = apr_pcalloc(p, sizeof(*dc));
 
     (void)dir;
-    dc->optional = -1;
+    dc->optional = dc->open = -1;
     return dc;
 }
 
@@ -359,6 +395,7 @@ static void *merge_dir_conf(apr_pool_t *p, void *outer, void *inner)
     dc->optional = i->optional >= 0 ? i->optional : o->optional;
     dc->methods = i->methods ? i->methods : o->methods;
     dc->sources = i->sources ? i->sources : o->sources;
+    dc->open = i->open >= 0 ? i->open : o->open;
     return dc;
 }
 
@@ -396,6 +433,19 @@ static const command_rec token_cmds[] = {
     AP_INIT_ITERATE("CrashTokenFrom", add_source, NULL, RSRC_CONF | ACCESS_CONF,
                     "where a token may stand: header (Auth-Token, the default), key (?key=), "
                     "basic (the password of HTTP Basic)"),
+    AP_INIT_FLAG("CrashLoginOnly", login_set_only, NULL, RSRC_CONF,
+                 "on: nothing of this server without a sign-in or a token, but for what "
+                 "CrashLoginOpen says"),
+    AP_INIT_FLAG("CrashLoginOpen", ap_set_flag_slot, (void *)APR_OFFSETOF(dir_conf_t, open),
+                 RSRC_CONF | ACCESS_CONF, "on: for everybody, whatever CrashLoginOnly says"),
+    AP_INIT_TAKE12("CrashGroupsFrom", login_set_groups, NULL, RSRC_CONF,
+                   "an expression that names the groups of who has signed in, e.g. "
+                   "%{reqenv:OIDC_CLAIM_groups}, and the character between them (a comma)"),
+    AP_INIT_TAKE2("CrashGroupMap", login_add_map, NULL, RSRC_CONF,
+                  "a value of CrashGroupsFrom and the group that it means; without any, values are "
+                  "names of groups"),
+    AP_INIT_FLAG("CrashGroupsExact", login_set_exact, NULL, RSRC_CONF,
+                 "on: people are in the groups of CrashGroupsFrom and in no other"),
     { NULL }
 };
 
@@ -405,6 +455,7 @@ static void token_hooks(apr_pool_t *p)
     ap_hook_check_access(token_access, NULL, NULL, APR_HOOK_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     /* Before other AuthTypes: a request with a good token is not sent to a login page. */
     ap_hook_check_authn(token_authn, NULL, NULL, APR_HOOK_FIRST, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_fixups(admit, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_insert_error_filter(insert_forbidden, NULL, NULL, APR_HOOK_LAST);
     ap_register_output_filter(FORBIDDEN_FILTER, forbidden_filter, NULL, AP_FTYPE_RESOURCE);
     ap_register_auth_provider(p, AUTHZ_PROVIDER_GROUP, "crash-permission", AUTHZ_PROVIDER_VERSION,
@@ -412,6 +463,6 @@ static void token_hooks(apr_pool_t *p)
 }
 
 AP_DECLARE_MODULE(auth_crash_token) = {
-    STANDARD20_MODULE_STUFF, make_dir_conf, merge_dir_conf, NULL, NULL, token_cmds, token_hooks,
-    AP_MODULE_FLAG_NONE
+    STANDARD20_MODULE_STUFF, make_dir_conf, merge_dir_conf, login_make_conf,
+    login_merge_conf,        token_cmds,    token_hooks,    AP_MODULE_FLAG_NONE
 };

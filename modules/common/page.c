@@ -16,6 +16,19 @@ int web_redirect(request_rec *r, int status, const char *to)
     return web_reply(r, status, "text/plain; charset=UTF-8", "", 0);
 }
 
+bool web_is_own_path(const char *path)
+{
+    if (!path || path[0] != '/' || path[1] == '/' || strlen(path) > 4000) {
+        return false;
+    }
+    for (; *path; path++) { /* browsers drop some control characters, and take '\\' for '/' */
+        if ((unsigned char)*path <= ' ' || *path == '\\' || *path == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int web_wants_html(request_rec *r)
 {
     const char *accept = apr_table_get(r->headers_in, "Accept");
@@ -140,12 +153,15 @@ int web_page(const web_page_t *page, int status, const char *name, json_t *data)
     char *body;
     apr_size_t size;
     apr_status_t rv;
+    bool closed;
     int rc;
 
     json_object_set_new(data, "places", places(page->place));
     put_text(data, "theme", theme(r));
     put_account(page, data);
-    if (status != HTTP_SERVICE_UNAVAILABLE) { /* else the database has just not answered */
+    closed = !page->user && apr_table_get(r->notes, WEB_CLOSED_NOTE);
+    json_object_set_new(data, "closed", json_boolean(closed));
+    if (!closed && status != HTTP_SERVICE_UNAVAILABLE) { /* the database has just not answered */
         web_frame_put(page, data);
     }
     put_text(data, "version_text", SALVAGE_VERSION);

@@ -40,6 +40,9 @@ void web_page_headers(request_rec *r);
 
 int web_redirect(request_rec *r, int status, const char *to);
 
+/* May a page lead there that was given from outside? A path of this server and nothing else. */
+bool web_is_own_path(const char *path);
+
 /* A request of a browser that would rather read a page than JSON. */
 int web_wants_html(request_rec *r);
 

@@ -109,7 +109,7 @@ bool web_type_is(request_rec *r, const char *wanted)
     return type && !strncasecmp(type, wanted, n) && (!type[n] || strchr("; ", type[n]));
 }
 
-const char *web_form_text(request_rec *r, apr_size_t max)
+static const char *read_form(request_rec *r, apr_size_t max)
 {
     apr_size_t size;
     char *body;
@@ -118,6 +118,18 @@ const char *web_form_text(request_rec *r, apr_size_t max)
                    web_body_text(r, (apr_off_t)max, &body, &size) == OK
                ? body
                : "";
+}
+
+const char *web_form_text(request_rec *r, apr_size_t max)
+{
+    void *text = NULL;
+
+    apr_pool_userdata_get(&text, "salvage-form", r->pool);
+    if (!text) {
+        text = (void *)read_form(r, max);
+        apr_pool_userdata_setn(text, "salvage-form", NULL, r->pool);
+    }
+    return text;
 }
 
 apr_table_t *web_form(request_rec *r, apr_size_t max)

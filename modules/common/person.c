@@ -14,6 +14,8 @@
 
 typedef struct {
     const char *name;
+    const apr_array_header_t *groups; /* const char *: that the sign-in tells; NULL: it does not */
+    bool exact;
     sal_person_t person;
 } lookup_t;
 
@@ -21,7 +23,24 @@ static apr_status_t find(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *
 {
     lookup_t *l = baton;
 
-    return sal_person_find(&l->person, l->name, true, db, p, err);
+    apr_status_t rv = sal_person_find(&l->person, l->name, true, db, p, err);
+
+    return rv == APR_SUCCESS && l->groups
+               ? sal_person_follow(&l->person, (const char *const *)l->groups->elts,
+                                   l->groups->nelts, l->exact, db, p, err)
+               : rv;
+}
+
+/* The lines of mod_auth_crash_token's note. */
+static const apr_array_header_t *told_groups(request_rec *r)
+{
+    const char *rest = apr_table_get(r->notes, WEB_CLAIM_NOTE);
+    apr_array_header_t *out = rest ? apr_array_make(r->pool, 8, sizeof(const char *)) : NULL;
+
+    while (rest && *rest) {
+        APR_ARRAY_PUSH(out, const char *) = ap_getword(r->pool, &rest, '\n');
+    }
+    return out;
 }
 
 apr_status_t web_person(request_rec *r, web_identity_t *who, sal_error_t *err)
@@ -38,11 +57,15 @@ apr_status_t web_person(request_rec *r, web_identity_t *who, sal_error_t *err)
         return APR_SUCCESS;
     }
     l.name = who->user;
+    l.groups = told_groups(r);
+    l.exact = apr_table_get(r->notes, WEB_CLAIM_EXACT_NOTE) != NULL;
     if ((rv = web_with_db(r, find, &l, err)) != APR_SUCCESS) {
         return rv;
     }
-    if (!l.person.active) {
-        return sal_fail(err, SAL_E_DENIED, "The account %s is not active", who->user);
+    if (!l.person.active) { /* counts as nobody */
+        rv = sal_fail(err, SAL_E_DENIED, "The account %s is not active", who->user);
+        who->user = NULL;
+        return rv;
     }
     who->user_id = l.person.id;
     who->permissions = l.person.permissions;
@@ -126,4 +149,12 @@ int web_form_trusted(request_rec *r, const web_identity_t *who, const char *sent
     }
     return equal(sent, sign(r, &secret, who, today(r))) ||
            equal(sent, sign(r, &secret, who, today(r) - 1));
+}
+
+const char *web_form_sent(request_rec *r, apr_table_t *form)
+{
+    const char *sent = apr_table_get(r->headers_in, "X-CSRFToken");
+
+    sent = sent ? sent : web_param(form, "csrf");
+    return sent ? sent : web_param(form, "csrfmiddlewaretoken");
 }

@@ -94,8 +94,9 @@ int web_body_text(request_rec *r, apr_off_t max, char **out, apr_size_t *size);
 /* Decoded query or form parameters: first value or NULL; all values as an array of const char *. */
 const char *web_param(apr_table_t *params, const char *name);
 apr_array_header_t *web_param_all(apr_table_t *params, const char *name, apr_pool_t *p);
-apr_table_t *web_query(request_rec *r);                    /* repeated keys are kept */
-apr_table_t *web_form(request_rec *r, apr_size_t max);     /* urlencoded body */
+apr_table_t *web_query(request_rec *r); /* repeated keys are kept */
+/* The urlencoded body; read once a request, so that later calls get the same whatever their max. */
+apr_table_t *web_form(request_rec *r, apr_size_t max);
 const char *web_form_text(request_rec *r, apr_size_t max); /* the same as it came; "" if none */
 apr_table_t *web_pairs(const char *text, apr_pool_t *p);   /* of text such as theirs */
 
@@ -154,5 +155,12 @@ void web_identity(request_rec *r, web_identity_t *out);
 /* Where web_person (common/person.h) keeps what it has found for this request. */
 #define WEB_PERSON_NOTE "salvage-person-id"
 #define WEB_PERSON_PERMISSIONS_NOTE "salvage-person-permissions"
+
+/* What mod_auth_crash_token tells web_person: the groups of the sign-in, a line each, and that the
+ * person is in no other. */
+#define WEB_CLAIM_NOTE "salvage-claim"
+#define WEB_CLAIM_EXACT_NOTE "salvage-claim-exact"
+/* Pages show nothing of this installation to who has not signed in. */
+#define WEB_CLOSED_NOTE "salvage-closed"
 
 #endif

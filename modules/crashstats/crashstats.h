@@ -76,6 +76,12 @@ int crashstats_page(crashstats_req_t *q, int status, const char *name, const cha
 /* A page of one message. */
 int crashstats_message(crashstats_req_t *q, int status, const char *title, const char *text);
 
+/*
+ * DECLINED for readers who hold any of these rights (0: who have signed in); else the answer: to
+ * people a redirect to /login/, to scripts, programs and forms 403.
+ */
+int crashstats_require(crashstats_req_t *q, int permissions);
+
 /* 503 page after a library failure; logs it once. */
 int crashstats_sick(crashstats_req_t *q, const sal_error_t *err);
 

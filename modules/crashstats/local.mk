@@ -16,8 +16,10 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
     modules/crashstats/api_triage.c \
     modules/crashstats/limits.c \
     modules/crashstats/limits.h \
+    modules/crashstats/error_page.c \
     modules/crashstats/intake_page.c \
     modules/crashstats/list_pages.c \
+    modules/crashstats/login_page.c \
     modules/crashstats/ping_page.c \
     modules/crashstats/report_page.c \
     modules/crashstats/reprocess.c \

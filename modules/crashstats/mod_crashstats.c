@@ -11,7 +11,9 @@
 
 #include <apr_strings.h>
 
+#include "admin/access.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "common/person.h"
 #include "db/token.h"
 
@@ -178,8 +180,56 @@ static void child_init(apr_pool_t *p, server_rec *s)
     }
 }
 
+/* ---- who was shown protected data ---- */
+
+typedef struct {
+    const web_identity_t *who;
+    const char *what;
+} access_t;
+
+static apr_status_t note_access(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
+{
+    const access_t *a = baton;
+
+    return sal_access_note(a->who->user, a->who->token_id, a->what, db, p, err);
+}
+
+/* Places whose answers hold protected values for those who may see them. */
+static bool shows_protected(const char *uri)
+{
+    static const char *const places[] = { "/api/",    "/ping/",      "/report/",
+                                          "/search/", "/signature/", "/about/intake/" };
+
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        if (!strncmp(uri, places[i], strlen(places[i])) && uri[strlen(places[i])]) {
+            return true;
+        }
+    }
+    return !strcmp(uri, "/search/") || !strcmp(uri, "/signature/") ||
+           !strcmp(uri, "/about/intake/");
+}
+
+static void keep_access(crashstats_req_t *q)
+{
+    request_rec *r = q->r;
+    access_t a = { .who = &q->who,
+                   .what = apr_pstrcat(r->pool, r->method, " ",
+                                       sal_utf8_clean(r->uri, strlen(r->uri), r->pool), NULL) };
+    sal_error_t err = { 0 };
+
+    if (r->status >= 300 || !q->who.user || !shows_protected(r->uri)) {
+        return;
+    }
+    if (web_with_db(r, note_access, &a, &err) != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "SAL4061: %s by %s is in no table: %s",
+                      a.what, q->who.user, err.message);
+    }
+}
+
 static int handler(request_rec *r)
 {
+    int rc;
+
     crashstats_req_t q = { .r = r };
     sal_error_t err = { 0 };
 
@@ -201,7 +251,11 @@ static int handler(request_rec *r)
     q.pii = (q.who.permissions & SAL_PERM_VIEW_PII) != 0;
     q.rawdump = (q.who.permissions & SAL_PERM_VIEW_RAWDUMP) != 0;
     q.query = web_query(r);
-    return crashstats_route(&q);
+    rc = crashstats_route(&q);
+    if (rc == OK && (q.pii || q.rawdump)) {
+        keep_access(&q);
+    }
+    return rc;
 }
 
 static void hooks(apr_pool_t *p)

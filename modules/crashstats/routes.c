@@ -5,6 +5,10 @@
 
 #include <apr_strings.h>
 
+#include "common/person.h"
+
+enum { FORM_MAX = 1 << 20 };
+
 typedef enum { PAGE, UNDER } match_t;
 
 typedef struct route_t {
@@ -70,6 +74,30 @@ static bool takes(const route_t *route, request_rec *r)
            strstr(route->methods, r->method);
 }
 
+/*
+ * Forms change something, so they must come from a page of ours; handlers need not look again. The
+ * API looks itself: what it takes from browsers of others differs.
+ */
+static bool is_forged(crashstats_req_t *q, const route_t *route)
+{
+    return q->r->method_number == M_POST && *route->methods != '*' &&
+           !web_form_trusted(q->r, &q->who, web_form_sent(q->r, web_form(q->r, FORM_MAX)));
+}
+
+static int answer(crashstats_req_t *q, const route_t *route)
+{
+    int rc = *route->methods == '*' ? OK : web_allow(q->r, route->methods);
+
+    if (rc != OK) {
+        return rc;
+    }
+    if (is_forged(q, route)) {
+        return crashstats_message(q, HTTP_FORBIDDEN, "The form is too old",
+                                  "Open the page again and repeat what you did.");
+    }
+    return route->handler(q, q->r->uri + strlen(route->path));
+}
+
 int crashstats_route(crashstats_req_t *q)
 {
     const route_t *other = NULL, *slash = NULL;
@@ -80,9 +108,7 @@ int crashstats_route(crashstats_req_t *q)
 
         if (fits(route, r->uri)) {
             if (takes(route, r)) {
-                int rc = *route->methods == '*' ? OK : web_allow(r, route->methods);
-
-                return rc != OK ? rc : route->handler(q, r->uri + strlen(route->path));
+                return answer(q, route);
             }
             other = route;
         } else if (!slash && lacks_slash(route, r->uri)) {
@@ -95,6 +121,5 @@ int crashstats_route(crashstats_req_t *q)
     if (slash) {
         return moved(r, slash->path);
     }
-    return crashstats_message(q, HTTP_NOT_FOUND, "There is no such page",
-                              "The address may be mistyped, or from an older version.");
+    return crashstats_message(q, HTTP_NOT_FOUND, NULL, NULL);
 }

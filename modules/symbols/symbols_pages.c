@@ -407,9 +407,8 @@ static int signed_in(symbols_req_t *q)
                                     "This server has no authentication for people; see "
                                     "docs/pages.md.");
     }
-    if (!next || next[0] != '/' || next[1] == '/' || next[1] == '\\' ||
-        next[strcspn(next, "\r\n\t\\")]) {
-        next = "/uploads/";
+    if (!web_is_own_path(next)) {
+        next = "/";
     }
     return web_redirect(q->r, HTTP_SEE_OTHER, next);
 }

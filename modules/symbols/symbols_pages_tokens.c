@@ -176,7 +176,7 @@ int symbols_page_tokens(symbols_req_t *q, const char *rest)
                    : tokens_page(q, HTTP_OK, NULL);
     }
     form = web_form(q->r, 65536);
-    if (!web_form_trusted(q->r, &q->who, web_param(form, "csrf"))) {
+    if (!web_form_trusted(q->r, &q->who, web_form_sent(q->r, form))) {
         return symbols_page_message(q, HTTP_FORBIDDEN, "The form is too old",
                                     "Open the page again and repeat what you did.");
     }

@@ -281,9 +281,7 @@ static int drop(symbols_req_t *q, int64_t id)
 /* Changes need a token, a form of ours, or the word of the browser. */
 int symbols_api_forged(symbols_req_t *q, apr_table_t *form)
 {
-    const char *sent = apr_table_get(q->r->headers_in, "X-CSRFToken");
-
-    if (web_form_trusted(q->r, &q->who, sent ? sent : web_param(form, "csrf"))) {
+    if (web_form_trusted(q->r, &q->who, web_form_sent(q->r, form))) {
         return DECLINED;
     }
     return web_reply_error(q->r, HTTP_FORBIDDEN,
