@@ -23,8 +23,8 @@
  *        hint-text-unrelated, hint-text-fixed   docs/hints.md
  *        reprocess-rate, -max-running, -quota, -debounce, -newest, -most, -tries, -missing-keep
  *        docs/reprocessing.md
- *        beta-version-products, bug-url, bugzilla-url, bugzilla-key-file, product-version-url (list),
- *        correlation-days, correlation-signatures   docs/triage.md
+ *        beta-version-products, bugzilla-url, bugzilla-key-file, product-version-url (list),
+ *        bug-url (address of bugs with %d), correlation-days, correlation-signatures   docs/triage.md
  *        job (list), job-keep, job-stuck-ready, job-stuck-leased, pci-ids   periodic jobs
  *        crash-keep, dump-keep, search-keep, ledger-keep, keep-first, keep-newest   retention:
  *        docs/jobs.md
