@@ -354,14 +354,17 @@ static void put_received(const sal_report_t *r, json_t *view)
 static void put_signature_links(const sal_report_t *r, json_t *view, const char *signature,
                                 const char *product)
 {
-    if (!*signature) {
-        return;
+    json_t *crumbs = json_array();
+    const char *link;
+
+    if (*signature) {
+        link = apr_pstrcat(r->p, "/signature/?signature=", sal_format_urlencode(signature, r->p),
+                           *product ? "&product=" : "", sal_format_urlencode(product, r->p), NULL);
+        json_array_append_new(crumbs, json_pack("{s:s, s:s}", "text", "Signature", "href", link));
+        sal_report_put(view, "neighbours", r->in->id);
     }
-    sal_report_put(
-        view, "signature_link",
-        apr_pstrcat(r->p, "/signature/?signature=", sal_format_urlencode(signature, r->p),
-                    *product ? "&product=" : "", sal_format_urlencode(product, r->p), NULL));
-    sal_report_put(view, "neighbours", r->in->id);
+    json_array_append_new(crumbs, json_pack("{s:s, s:s}", "text", "Report", "href", ""));
+    json_object_set_new(view, "crumbs", crumbs);
 }
 
 static void put_head(const sal_report_t *r, json_t *view)
@@ -380,19 +383,6 @@ static void put_head(const sal_report_t *r, json_t *view)
     sal_report_put(view, "id", r->in->id);
     json_object_set_new(view, "signature", sal_format_signature(shown));
     put_signature_links(r, view, signature, product);
-    if (*product) {
-        const char *link =
-            apr_pstrcat(r->p, "/search/?product=", sal_format_urlencode(product, r->p), NULL);
-
-        json_object_set_new(view, "product",
-                            json_pack("{s:s, s:s}", "name", product, "link", link));
-        if (*version) {
-            json_object_set_new(view, "version",
-                                json_pack("{s:s, s:s}", "name", version, "link",
-                                          apr_pstrcat(r->p, link, "&version=",
-                                                      sal_format_urlencode(version, r->p), NULL)));
-        }
-    }
     put_received(r, view);
 }
 

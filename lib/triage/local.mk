@@ -4,6 +4,7 @@ libsalvage_core_la_SOURCES += \
     lib/triage/bugs.c lib/triage/bugs.h lib/triage/bugzilla.c \
     lib/triage/correlate.c lib/triage/correlate.h lib/triage/correlate_find.c \
     lib/triage/correlate_load.c lib/triage/correlate_private.h lib/triage/correlate_read.c \
+    lib/triage/devices.c lib/triage/devices.h \
     lib/triage/http.c lib/triage/http.h \
     lib/triage/products.c lib/triage/products.h lib/triage/product_file.c \
     lib/triage/rollup.c lib/triage/rollup.h \

@@ -20,7 +20,8 @@ typedef struct crashstats_conf_t {
     sal_crash_store_t *store;   /* each child's own; NULL if it could not be opened */
     sal_siglists_t *siglists;   /* NULL if they could not be read */
     crashstats_rate_t api_rate, search_rate;
-    const char *cors_headers; /* more that scripts of other origins may send, or NULL */
+    const char *cors_headers;         /* more that scripts of other origins may send, or NULL */
+    struct crashstats_links_t *links; /* sources, bugs, builds (report.h) */
 } crashstats_conf_t;
 
 /* An answer of the API; doc is the owner's. */
@@ -49,6 +50,12 @@ int crashstats_route(crashstats_req_t *q); /* routes.c: finds the page and has i
     int handler(crashstats_req_t *q, const char *rest);
 #include "crashstats/routes.def"
 #undef CRASHSTATS_ROUTE
+
+/* Of salvage.conf, for the pages of reports (report_links.c): before and after the fork. */
+apr_status_t crashstats_links_read(struct crashstats_links_t **out, const sal_conf_t *conf,
+                                   apr_pool_t *p, sal_error_t *err);
+void crashstats_links_child(struct crashstats_links_t *links, const sal_conf_t *conf, server_rec *s,
+                            apr_pool_t *p);
 
 /*
  * What stands on a report's page of its pings and of reports with the same minidump: a new

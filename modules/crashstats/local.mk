@@ -21,6 +21,10 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
     modules/crashstats/list_pages.c \
     modules/crashstats/login_page.c \
     modules/crashstats/ping_page.c \
+    modules/crashstats/report.h \
+    modules/crashstats/report_data.c \
+    modules/crashstats/report_docs.c \
+    modules/crashstats/report_links.c \
     modules/crashstats/report_page.c \
     modules/crashstats/reprocess.c \
     modules/crashstats/status_page.c \

@@ -145,7 +145,8 @@ static int post_config(apr_pool_t *p, apr_pool_t *log, apr_pool_t *temp, server_
         sal_error_t err = { 0 };
 
         if (cf->shared && (load_templates(cf, seen, p, &err) != APR_SUCCESS ||
-                           sal_process_data_read(&cf->data, cf->shared, p, &err) != APR_SUCCESS)) {
+                           sal_process_data_read(&cf->data, cf->shared, p, &err) != APR_SUCCESS ||
+                           crashstats_links_read(&cf->links, cf->shared, p, &err) != APR_SUCCESS)) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "SAL4001: %s", err.message);
             return HTTP_INTERNAL_SERVER_ERROR;
         }
@@ -167,6 +168,9 @@ static void child_init(apr_pool_t *p, server_rec *s)
         const char *root = cf->shared ? sal_conf_get(cf->shared, "crash-store", NULL) : NULL;
         sal_error_t err = { 0 };
 
+        if (cf->links) {
+            crashstats_links_child(cf->links, cf->shared, s, p);
+        }
         if (!root || (cf->store = apr_hash_get(seen, root, APR_HASH_KEY_STRING))) {
             continue;
         }

@@ -1,17 +1,17 @@
 /*
  * /report/index/<id>: one crash, in whatever state it is.
  */
-#include "crashstats/crashstats.h"
+#include "crashstats/report.h"
 
 #include <pthread.h>
 
 #include <apr_strings.h>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "crash/crash_id.h"
 #include "queue/queue.h"
 #include "render/format.h"
-#include "render/report.h"
 #include "search/lookup.h"
 
 enum { RAISE_SECONDS = 60, REMEMBERED = 256 };
@@ -103,78 +103,35 @@ static int given_up(crashstats_req_t *q, const lookup_t *l)
                                            reason, l->id));
 }
 
-static int not_found(crashstats_req_t *q, const char *id)
+static int show(crashstats_req_t *q, const crashstats_docs_t *docs)
 {
-    json_t *data =
-        json_pack("{s:s, s:b, s:s, s:s}", "title", "Not found", "plain_title", 1, "id", id, "day",
-                  apr_psprintf(q->r->pool, "20%.2s-%.2s-%.2s", id + 30, id + 32, id + 34));
+    sal_report_in_t in = { .id = docs->id,
+                           .processed = docs->processed,
+                           .annotations = docs->annotations,
+                           .protected_annotations = docs->locked,
+                           .dumps = docs->dumps,
+                           .pii = q->pii,
+                           .rawdump = q->rawdump };
+    json_t *view;
 
-    return crashstats_page(q, HTTP_NOT_FOUND, "report-missing", NULL, data);
-}
-
-static int broken(crashstats_req_t *q, const char *id, const sal_error_t *err)
-{
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, q->r, "SAL4006: crash %s: %s", id, err->message);
-    return crashstats_message(q, HTTP_INTERNAL_SERVER_ERROR, "This report is broken in some way",
-                              "What is stored of it cannot be read; the server's log says more.");
-}
-
-/* Rendering never sees a document that was not reduced. */
-static int show(crashstats_req_t *q, const char *id, const json_t *doc, sal_crash_reader_t *reader,
-                const json_t *raw)
-{
-    json_t *processed = crashstats_processed(q, doc);
-    json_t *locked = crashstats_raw_protected(q, raw);
-    json_t *open = NULL, *view;
-    sal_report_in_t in = { .id = id, .pii = q->pii, .rawdump = q->rawdump };
-
-    if (locked) {
-        const char *key;
-        json_t *value;
-
-        open = json_copy((json_t *)raw);
-        json_object_foreach(locked, key, value)
-        {
-            json_object_del(open, key);
-        }
-    } else if (raw) {
-        open = crashstats_raw(q, raw);
-    }
-    in.processed = processed;
-    in.annotations = open;
-    in.protected_annotations = locked;
-    in.dumps = reader ? sal_crash_dump_names(reader) : NULL;
+    crashstats_report_data(&in, q, docs);
     view = sal_report_view(&in, q->r->pool);
-    json_object_set_new(view, "reprocess", crashstats_reprocess_view(q, id));
-    json_object_set_new(view, "kin", crashstats_kin(q, id, processed));
-    json_decref(processed);
-    json_decref(locked);
-    json_decref(open);
-    if (q->pii) {
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, q->r, "SAL4007: protected data of %s shown to %s",
-                      id, q->who.user ? q->who.user : "a token");
-    }
+    json_object_set_new(view, "reprocess", crashstats_reprocess_view(q, docs->id));
+    json_object_set_new(view, "kin", crashstats_kin(q, docs->id, docs->processed));
+    crashstats_note_access(q, docs->id);
+    q->product = sal_json_str(docs->processed, "product");
+    q->version = sal_json_str(docs->processed, "version");
     return crashstats_page(q, HTTP_OK, "report", NULL, view);
 }
 
 static int report_of(crashstats_req_t *q, const char *id, const char *blob)
 {
-    apr_pool_t *p = q->r->pool;
-    sal_crash_reader_t *reader = NULL;
-    json_t *doc, *raw = NULL;
+    crashstats_docs_t docs;
     sal_error_t err = { 0 };
-    apr_status_t rv;
 
-    rv = sal_processed_get(&doc, q->conf->store, blob, p, &err);
-    if (rv == APR_SUCCESS) {
-        rv = sal_crash_open(&reader, q->conf->store, id, p, &err);
-        if (rv == APR_SUCCESS) {
-            rv = sal_crash_raw(&raw, reader, &err);
-        } else if (APR_STATUS_IS_ENOENT(rv)) {
-            rv = APR_SUCCESS; /* raw data is kept for a shorter time */
-        }
-    }
-    return rv == APR_SUCCESS ? show(q, id, doc, reader, raw) : broken(q, id, &err);
+    return crashstats_docs_read(&docs, q, id, blob, &err) == APR_SUCCESS
+               ? show(q, &docs)
+               : crashstats_broken(q, id, &err);
 }
 
 int crashstats_report(crashstats_req_t *q, const char *rest)
@@ -209,7 +166,7 @@ int crashstats_report(crashstats_req_t *q, const char *rest)
         return report_of(q, rest, l.found.blob);
     }
     if (!l.raw) {
-        return not_found(q, rest);
+        return crashstats_no_report(q, rest);
     }
     return l.found.dead ? given_up(q, &l) : pending(q, &l);
 }
