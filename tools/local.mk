@@ -46,6 +46,7 @@ salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
     tools/cmd_process.c tools/process_trace.c tools/process_trace.h \
     tools/cmd_rebuild.c tools/cmd_reprocess.c tools/input.c tools/input.h \
     tools/cmd_retention.c tools/store.c tools/store.h \
+    tools/cmd_search.c \
     tools/reply.c tools/reply.h \
     tools/signature_fetch.c tools/signature_cmd.c tools/signature_print.c \
     tools/cmd_submit.c tools/submit.h tools/submit_dialect.c tools/submit_form.c tools/submit_send.c \
@@ -66,6 +67,7 @@ salvage_fetch_LDADD = libsalvage_core.la $(APR_LIBS) $(CURL_LIBS) $(ZLIB_LIBS) $
 
 EXTRA_DIST += tests/cli tools/private-instance tools/setup.sh
 dist_man_MANS += docs/man/salvage-ledger.1 docs/man/salvage-jobs.1 docs/man/salvage-retention.1
+dist_man_MANS += docs/man/salvage-search.1
 dist_man_MANS += docs/man/salvage-core2md.1 docs/man/salvage-dump-syms.1
 dist_man_MANS += docs/man/salvage-upload-symbols.1
 dist_man_MANS += docs/man/salvage.1 docs/man/salvage-db.1 docs/man/salvage-queue.1 \

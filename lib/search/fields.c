@@ -51,3 +51,8 @@ const sal_search_field_t *sal_search_field_numbered(int number)
     }
     return NULL;
 }
+
+bool sal_field_is_stack(const sal_search_field_t *f)
+{
+    return f->store == SAL_STORE_TERMS && strcmp(f->name, "proto_signature") == 0;
+}

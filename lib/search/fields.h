@@ -61,4 +61,7 @@ SAL_API const sal_search_field_t *sal_search_field(const char *name);
 /* By number, NULL if there is none. */
 SAL_API const sal_search_field_t *sal_search_field_numbered(int number);
 
+/* A stack kept as its frames: one text to users, compared and counted as a whole. */
+SAL_API bool sal_field_is_stack(const sal_search_field_t *f);
+
 #endif

@@ -16,6 +16,9 @@
 struct sal_search_row_t {
     const char *uuid;
     const char *json; /* the row, column by column */
+    apr_time_t date;
+    int64_t *overflow; /* numbers of the fields with values in column overflow */
+    int n_overflow;
 };
 
 /* Every dictionary value of the document, in the order of values and their texts. */
@@ -43,22 +46,19 @@ static sal_term_want_t *wants(int *n, const sal_values_t *v, apr_pool_t *p)
     return w;
 }
 
-/* The dictionary took no more values of this field. */
-static void put_overflow(json_t *row, const sal_term_want_t *w)
+/* The dictionary took no more values of this field: the whole value stands beside it. */
+static void put_overflow(json_t *row, const sal_value_t *v)
 {
     json_t *all = json_object_get(row, "overflow");
-    json_t *list;
 
     if (!all) {
         all = json_object();
         json_object_set_new(row, "overflow", all);
     }
-    list = json_object_get(all, w->field->name);
-    if (!list) {
-        list = json_array();
-        json_object_set_new(all, w->field->name, list);
+    if (!json_object_get(all, v->field->name)) {
+        json_object_set_new(all, v->field->name,
+                            v->whole ? json_deep_copy(v->whole) : json_pack("[s]", v->text[0]));
     }
-    json_array_append_new(list, json_string(w->value));
 }
 
 static const sal_term_want_t *put_terms(json_t *row, const sal_value_t *v, const sal_term_want_t *w)
@@ -69,28 +69,38 @@ static const sal_term_want_t *put_terms(json_t *row, const sal_value_t *v, const
         if (w->id) {
             json_array_append_new(ids, json_integer(w->id));
         } else {
-            put_overflow(row, w);
+            put_overflow(row, v);
         }
     }
-    if (json_array_size(ids) == 0) {
-        json_decref(ids);
-    } else if (v->field->store == SAL_STORE_TERM) {
+    if (v->field->store == SAL_STORE_TERMS) {
+        json_object_set(row, v->field->name, ids);
+    } else if (json_array_size(ids) > 0) {
         json_object_set(row, v->field->name, json_array_get(ids, 0));
-        json_decref(ids);
-    } else {
-        json_object_set_new(row, v->field->name, ids);
     }
+    json_decref(ids);
     return w;
 }
 
-static const char *row_json(const sal_values_t *v, const sal_term_want_t *w, apr_pool_t *p)
+static void note_overflow(sal_search_row_t *out, const json_t *overflow, apr_pool_t *p)
+{
+    json_t *all = (json_t *)overflow;
+    void *at;
+
+    out->overflow = apr_palloc(p, sizeof *out->overflow * (json_object_size(all) + 1));
+    for (at = json_object_iter(all); at; at = json_object_iter_next(all, at)) {
+        out->overflow[out->n_overflow++] = sal_search_field(json_object_iter_key(at))->number;
+    }
+}
+
+static void make_row(sal_search_row_t *out, const sal_values_t *v, const sal_term_want_t *w,
+                     apr_pool_t *p)
 {
     json_t *row = sal_json_own(json_object(), p);
 
     json_object_set_new(row, "uuid", json_string(v->uuid));
     json_object_set_new(row, "date", json_string(sal_time_iso(v->date, p)));
     if (v->overflow) {
-        json_object_set(row, "overflow", v->overflow);
+        json_object_set_new(row, "overflow", json_deep_copy(v->overflow));
     }
     for (int i = 0; i < v->n; i++) {
         const sal_value_t *value = &v->value[i];
@@ -122,7 +132,10 @@ static const char *row_json(const sal_values_t *v, const sal_term_want_t *w, apr
         }
         json_object_set_new(row, "removed_fields", list);
     }
-    return sal_json_text(row, p);
+    note_overflow(out, json_object_get(row, "overflow"), p);
+    out->uuid = v->uuid;
+    out->date = v->date;
+    out->json = sal_json_text(row, p);
 }
 
 /* ATTACH waits for searches only as long as lock_timeout; then it is tried again. */
@@ -199,8 +212,7 @@ apr_status_t sal_search_prepare(sal_search_row_t **row, const json_t *processed,
         return rv;
     }
     *row = apr_pcalloc(p, sizeof **row);
-    (*row)->uuid = values->uuid;
-    (*row)->json = row_json(values, w, p);
+    make_row(*row, values, w, p);
     return APR_SUCCESS;
 }
 
@@ -210,6 +222,10 @@ apr_status_t sal_search_store(const sal_search_row_t *row, sal_db_t *db, apr_poo
     apr_status_t rv;
 
     rv = sal_db_exec(db, &sal_s_search_crash_drop, NULL, p, err, SAL_V_TEXT(row->uuid));
+    if (rv == APR_SUCCESS && row->n_overflow > 0) {
+        rv = sal_db_exec(db, &sal_s_search_overflow_note, NULL, p, err, SAL_V_TIME(row->date),
+                         SAL_V_INTS(row->overflow, (apr_size_t)row->n_overflow));
+    }
     if (rv != APR_SUCCESS) {
         return rv;
     }

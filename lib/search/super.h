@@ -49,4 +49,17 @@ SAL_API apr_status_t sal_super_window(sal_super_t *s, apr_time_t *from, apr_time
                                       sal_error_t *err);
 SAL_API json_t *sal_super_conditions(sal_super_t *s);
 
+/* Bounds of every search, of this process. */
+typedef struct sal_super_limits_t {
+    int at_once;                           /* searches of one database; the others wait */
+    apr_time_t wait;                       /* for a place; then SAL_E_BUSY */
+    apr_time_t anonymous, known, long_run; /* how long a search may take, by who asks */
+    int64_t scan_rows;   /* above, texts without an index need a second condition */
+    int64_t sample_rows; /* facets of more crashes count every tenth */
+} sal_super_limits_t;
+
+SAL_API void sal_super_limits(sal_super_limits_t *out);
+/* Before threads search. */
+SAL_API void sal_super_set_limits(const sal_super_limits_t *in);
+
 #endif

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <apr_hash.h>
 #include <apr_strings.h>
+#include <apr_tables.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -36,20 +38,13 @@ static sal_value_t *add(collect_t *c, const sal_search_field_t *f)
     return v;
 }
 
-/* Refused by the dictionary, kept beside it. */
-static void overflow(collect_t *c, const sal_search_field_t *f, const char *text)
+/* Refused by the dictionary, kept beside it, whole. */
+static void overflow(collect_t *c, const sal_search_field_t *f, json_t *whole)
 {
-    json_t *list;
-
     if (!c->out->overflow) {
         c->out->overflow = sal_json_own(json_object(), c->p);
     }
-    list = json_object_get(c->out->overflow, f->name);
-    if (!list) {
-        list = json_array();
-        json_object_set_new(c->out->overflow, f->name, list);
-    }
-    json_array_append_new(list, json_string(text));
+    json_object_set(c->out->overflow, f->name, whole);
 }
 
 /* Cuts after max characters; the text is valid UTF-8. */
@@ -86,7 +81,7 @@ static void put_text(collect_t *c, const sal_search_field_t *f, const char *text
     sal_value_t *v;
 
     if (f->store == SAL_STORE_TERM && strlen(text) > SAL_VALUE_MAX_TERM) {
-        overflow(c, f, text);
+        overflow(c, f, sal_json_own(json_pack("[s]", text), c->p));
         return;
     }
     v = add(c, f);
@@ -95,22 +90,65 @@ static void put_text(collect_t *c, const sal_search_field_t *f, const char *text
     v->text[0] = text;
 }
 
-/* Elements of a list, from a JSON array or from text with a separator. */
+/*
+ * Elements of a list, from a JSON array or from text with a separator. An element that was there
+ * already (in a ';' list: in whatever case) is not taken again, so that facets count a crash once.
+ */
 typedef struct {
     const char *text[SAL_VALUE_MAX_LIST];
-    int n;
+    const char *all[SAL_VALUE_MAX_LIST]; /* repeated and refused ones, too */
+    int n, n_all;
     bool cut;
+    apr_hash_t *seen; /* NULL: repetitions matter */
 } elements_t;
+
+static bool seen_before(collect_t *c, const sal_search_field_t *f, elements_t *e, const char *text)
+{
+    char *key = apr_pstrdup(c->p, text);
+
+    if (!e->seen) {
+        return false;
+    }
+    for (char *s = key; f->match == SAL_MATCH_LIST && *s; s++) {
+        *s = (char)(*s >= 'A' && *s <= 'Z' ? *s | 0x20 : *s);
+    }
+    if (apr_hash_get(e->seen, key, APR_HASH_KEY_STRING)) {
+        return true;
+    }
+    apr_hash_set(e->seen, key, APR_HASH_KEY_STRING, "");
+    return false;
+}
 
 static void element(collect_t *c, const sal_search_field_t *f, elements_t *e, const char *text)
 {
-    if (e->n == SAL_VALUE_MAX_LIST) {
+    if (e->n_all == SAL_VALUE_MAX_LIST) {
         e->cut = true;
-    } else if (strlen(text) > SAL_VALUE_MAX_TERM) {
-        overflow(c, f, text);
-    } else {
+        return;
+    }
+    e->all[e->n_all++] = text;
+    if (strlen(text) <= SAL_VALUE_MAX_TERM && !seen_before(c, f, e, text)) {
         e->text[e->n++] = text;
     }
+}
+
+/* In the form of column overflow: lists of texts, but one text for ';' lists and stacks. */
+static json_t *whole(collect_t *c, const sal_search_field_t *f, const elements_t *e)
+{
+    json_t *list = sal_json_own(json_array(), c->p);
+    const char *between = f->match == SAL_MATCH_LIST ? ";" : " | ";
+    apr_array_header_t *parts = apr_array_make(c->p, e->n_all * 2 + 1, sizeof(const char *));
+
+    for (int i = 0; i < e->n_all; i++) {
+        APR_ARRAY_PUSH(parts, const char *) = i ? between : "";
+        APR_ARRAY_PUSH(parts, const char *) = e->all[i];
+        if (f->match != SAL_MATCH_LIST && !sal_field_is_stack(f)) {
+            json_array_append_new(list, json_string(e->all[i]));
+        }
+    }
+    if (f->match == SAL_MATCH_LIST || sal_field_is_stack(f)) {
+        json_array_append_new(list, json_string(apr_array_pstrcat(c->p, parts, 0)));
+    }
+    return list;
 }
 
 static void split(collect_t *c, const sal_search_field_t *f, elements_t *e, const char *text,
@@ -148,11 +186,8 @@ static void collect_array(collect_t *c, const sal_search_field_t *f, const json_
     }
 }
 
-static void collect_terms(collect_t *c, const sal_search_field_t *f, const json_t *j)
+static void take_elements(collect_t *c, const sal_search_field_t *f, const json_t *j, elements_t *e)
 {
-    elements_t *e = apr_pcalloc(c->p, sizeof *e);
-    sal_value_t *v;
-
     if (json_is_array(j)) {
         collect_array(c, f, j, e);
     } else if (!json_is_string(j)) {
@@ -160,19 +195,34 @@ static void collect_terms(collect_t *c, const sal_search_field_t *f, const json_
         removed(c, f);
     } else if (f->match == SAL_MATCH_LIST) {
         split(c, f, e, clean(c, f, j), ";");
-    } else if (strcmp(f->name, "proto_signature") == 0) {
+    } else if (sal_field_is_stack(f)) {
         split(c, f, e, clean(c, f, j), " | ");
     } else {
         element(c, f, e, clean(c, f, j));
     }
+}
+
+static void collect_terms(collect_t *c, const sal_search_field_t *f, const json_t *j)
+{
+    elements_t *e = apr_pcalloc(c->p, sizeof *e);
+    sal_value_t *v;
+
+    e->seen = sal_field_is_stack(f) ? NULL : apr_hash_make(c->p);
+    take_elements(c, f, j, e);
     if (e->cut) {
         removed(c, f);
     }
-    if (e->n > 0) {
-        v = add(c, f);
-        v->n = e->n;
-        v->text = apr_pmemdup(c->p, e->text, sizeof *e->text * (apr_size_t)e->n);
+    /* an empty list is missing, an empty text is a value */
+    if (e->n_all == 0 && json_is_array(j)) {
+        return;
     }
+    if (e->n < e->n_all) {
+        overflow(c, f, whole(c, f, e));
+    }
+    v = add(c, f);
+    v->n = e->n;
+    v->text = apr_pmemdup(c->p, e->text, sizeof *e->text * (apr_size_t)e->n);
+    v->whole = whole(c, f, e);
 }
 
 static void collect_text(collect_t *c, const sal_search_field_t *f, const json_t *j)

@@ -20,10 +20,11 @@ enum {
 /* One value of one field. */
 typedef struct sal_value_t {
     const sal_search_field_t *field;
-    int n;             /* texts of a TERM (1), TERMS or TEXT (1) field */
-    const char **text; /* valid UTF-8; a TERM over the limit is not here */
-    apr_int64_t i;     /* INT, BOOL, TIME */
-    double d;          /* DOUBLE */
+    int n;               /* texts of a TERM (1), TERMS or TEXT (1) field */
+    const char **text;   /* valid UTF-8; what is over the dictionary's limit is not here */
+    const json_t *whole; /* of a TERMS field: all of it, in the form of column overflow */
+    apr_int64_t i;       /* INT, BOOL, TIME */
+    double d;            /* DOUBLE */
 } sal_value_t;
 
 typedef struct sal_values_t {
@@ -31,7 +32,8 @@ typedef struct sal_values_t {
     apr_time_t date;
     int n;
     sal_value_t *value; /* only fields that have one */
-    json_t *overflow;   /* {field: [texts]} or NULL; owned by the pool */
+    json_t *overflow;   /* {field: [texts]} or NULL: whole values, of a ';' list and of a
+                           stack as one text; owned by the pool */
     int n_removed;
     int *removed; /* numbers of fields whose value was not usable */
 } sal_values_t;
