@@ -3,7 +3,7 @@
  * size, its questions relayed, the lease kept alive meanwhile (tick), its end told. Knows nothing
  * of what it does.
  */
-#include "salvaged.h"
+#include "child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,81 +21,81 @@
 #define TICK_MS 1000
 #define GRACE_MS 2000 /* from the end of the output to the end of the process */
 
-typedef struct watch_t {
-    const walk_t *walk;
-    pid_t pid;
-    int fd;
-    relay_t relay;
-    size_t cap;
-    child_end_t *end;
-} watch_t;
-
-/* Pipes: the walker's result, its questions, the answers; six ends, -1 what there is not. */
-typedef struct pipes_t {
-    int ours[3], walkers[3];
-} pipes_t;
-
-static void close_all(const int fds[3])
+void child_close(const int fds[CHILD_PIPES])
 {
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < CHILD_PIPES; i++) {
         if (fds[i] >= 0) {
             close(fds[i]);
         }
     }
 }
 
-static apr_status_t open_pipes(pipes_t *pipes, bool questions, sal_error_t *err)
+apr_status_t child_pipes(pipes_t *pipes, bool questions, bool requests, sal_error_t *err)
 {
-    *pipes = (pipes_t){ { -1, -1, -1 }, { -1, -1, -1 } };
-    for (int i = 0; i < (questions ? 3 : 1); i++) {
+    const bool wanted[CHILD_PIPES] = { true, questions, questions, requests };
+    const bool inward[CHILD_PIPES] = { false, false, true, true };
+
+    *pipes = (pipes_t){ { -1, -1, -1, -1 }, { -1, -1, -1, -1 } };
+    for (int i = 0; i < CHILD_PIPES; i++) {
         int ends[2];
 
-        if (pipe2(ends, O_CLOEXEC) != 0) {
+        if (wanted[i] && pipe2(ends, O_CLOEXEC) != 0) {
             int code = errno;
 
-            close_all(pipes->ours);
-            close_all(pipes->walkers);
+            child_close(pipes->ours);
+            child_close(pipes->childs);
             return sal_fail_os(err, code, "pipe for a child");
         }
-        pipes->ours[i] = ends[i == 2];
-        pipes->walkers[i] = ends[i != 2];
+        if (wanted[i]) {
+            pipes->ours[i] = ends[inward[i]];
+            pipes->childs[i] = ends[!inward[i]];
+        }
     }
     return APR_SUCCESS;
 }
 
-static apr_status_t start(watch_t *w, child_main_fn run, void *job, sal_error_t *err)
+pid_t child_fork(sal_error_t *err)
 {
-    const settings_t *s = w->walk->settings;
-    pid_t parent = getpid();
-    pipes_t pipes;
-    apr_status_t rv =
-        open_pipes(&pipes, s->upstream && s->supplier && w->walk->fetcher != NULL, err);
+    pid_t parent = getpid(), pid;
 
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
     (void)sandbox_prepare(); /* if it cannot be had, the child will say so */
-    w->pid = fork();
-    if (w->pid == 0) {
+    pid = fork();
+    if (pid == 0) {
         signals_default();
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) {
             _exit(EXIT_FAILED);
         }
-        run(s, job, pipes.walkers);
+    } else if (pid < 0) {
+        sal_fail_os(err, errno, "cannot start a child");
+    }
+    return pid;
+}
+
+static apr_status_t start(watch_t *w, child_main_fn run, void *job, sal_error_t *err)
+{
+    const settings_t *s = w->walk->settings;
+    pipes_t pipes;
+    apr_status_t rv =
+        child_pipes(&pipes, s->upstream && s->supplier && w->walk->fetcher != NULL, false, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    w->pid = child_fork(err);
+    if (w->pid == 0) {
+        run(s, job, pipes.childs);
         _exit(EXIT_FAILED);
     }
-    close_all(pipes.walkers);
+    child_close(pipes.childs);
+    if (w->pid < 0) {
+        child_close(pipes.ours);
+        return APR_EGENERAL;
+    }
     w->fd = pipes.ours[0];
     w->relay = (relay_t){
         .settings = s, .fetcher = w->walk->fetcher, .from = pipes.ours[1], .to = pipes.ours[2]
     };
-    if (w->pid < 0) {
-        int code = errno;
-
-        close_all(pipes.ours);
-        return sal_fail_os(err, code, "cannot start a child");
-    }
     return APR_SUCCESS;
 }
 
@@ -121,7 +121,8 @@ static bool take(watch_t *w)
     }
     w->end->size += (size_t)n;
     w->end->too_big = w->end->size > OUTPUT_MAX;
-    return n > 0 && !w->end->too_big;
+    w->end->whole = n > 0 && w->line && w->end->out[w->end->size - 1] == '\n';
+    return n > 0 && !w->end->too_big && !w->end->whole;
 }
 
 /* Waits until something happens, at most until then; what happened is acted upon. */
@@ -145,8 +146,7 @@ static bool turn(watch_t *w, apr_time_t *next, apr_interval_time_t most)
     return more;
 }
 
-/* Reads until the end, the time limit, or the tick's word. */
-static void watch(watch_t *w)
+void child_watch(watch_t *w)
 {
     apr_time_t begun = apr_time_now();
     apr_interval_time_t limit = apr_time_from_sec(w->walk->timeout);
@@ -195,8 +195,7 @@ static bool await_end(pid_t pid, int ms)
     return ended;
 }
 
-/* A child that has closed its output but does not end is killed. */
-static int reap(watch_t *w, bool kill_now)
+void child_reap(watch_t *w, bool kill_now)
 {
     int status = 0;
 
@@ -206,7 +205,12 @@ static int reap(watch_t *w, bool kill_now)
     while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR) {
         continue;
     }
-    return status;
+    w->end->exit_code = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+bool child_failed(const child_end_t *end)
+{
+    return end->timed_out || end->too_big || end->stopped != APR_SUCCESS;
 }
 
 apr_status_t child_run(child_end_t *out, const walk_t *walk, child_main_fn run,
@@ -214,21 +218,17 @@ apr_status_t child_run(child_end_t *out, const walk_t *walk, child_main_fn run,
 {
     watch_t w = { .walk = walk, .end = out };
     apr_status_t rv;
-    bool failed;
-    int status;
 
     memset(out, 0, sizeof(*out));
     if ((rv = start(&w, run, job, err)) != APR_SUCCESS) {
         return rv;
     }
-    watch(&w);
+    child_watch(&w);
     relay_end(&w.relay);
     close(w.fd);
-    failed = out->timed_out || out->too_big || out->stopped != APR_SUCCESS;
-    if (read && !failed) {
+    if (read && !child_failed(out)) {
         read(out, job);
     }
-    status = reap(&w, failed);
-    out->exit_code = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+    child_reap(&w, child_failed(out));
     return APR_SUCCESS;
 }

@@ -243,11 +243,16 @@ void relay_turn(relay_t *r, bool question, bool answer)
     }
 }
 
-void relay_end(relay_t *r)
+void relay_abandon(relay_t *r)
 {
     if (r->asked && r->fetcher->pid) {
         r->fetcher->owed++;
     }
+}
+
+void relay_end(relay_t *r)
+{
+    relay_abandon(r);
     if (r->from >= 0) {
         close(r->from);
     }

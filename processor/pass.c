@@ -46,7 +46,9 @@ static apr_status_t run_pipeline(worker_t *w, json_t **doc, sal_db_t *db, apr_po
                                  sal_error_t *err)
 {
     const settings_t *s = w->settings;
-    walk_t walk = { s, worker_tick, w, w->signals, &w->fetcher, s->walk_timeout };
+    /* what was lost or failed before is walked apart from all others */
+    kept_t *kept = w->job->attempts == 1 && w->job->lost == 0 ? &w->kept : NULL;
+    walk_t walk = { s, worker_tick, w, w->signals, &w->fetcher, s->walk_timeout, kept };
     sal_crash_reader_t *reader;
     apr_time_t start = apr_time_now();
     sal_process_opts_t opts;

@@ -70,7 +70,7 @@ static void signer_main(const settings_t *s, void *job, const int fds[3])
     const ping_job_t *batch = job;
     apr_pool_t *p;
 
-    child_keep_only(fds);
+    child_keep_only(fds, 3);
     if (!sandbox_limits(s->walk_memory, s->walk_timeout + 5) || !sandbox_system_calls()) {
         _exit(EXIT_FAILED);
     }

@@ -100,8 +100,11 @@ int link_pause_ms(const link_t *link);
 
 /* ---- symbols of servers: the worker passes on what a walker asks ---- */
 
-/* Descriptors of a walker: its result, its questions, the answers. No others stay open. */
-enum { RESULT_FD = 3, QUESTION_FD, ANSWER_FD };
+/*
+ * Descriptors of a walker: its result, its questions, the answers; of a kept one, also what it is
+ * to do, and the memory with the dump. No others stay open.
+ */
+enum { RESULT_FD = 3, QUESTION_FD, ANSWER_FD, REQUEST_FD, ROOM_FD };
 
 /* The process that has the network, and how far behind it is. One a worker; .pid 0: none yet. */
 typedef struct fetcher_t {
@@ -138,9 +141,20 @@ apr_time_t relay_waited(const relay_t *r);
 /* Acts on what poll said of relay->from and of the fetcher, and on the time. */
 void relay_turn(relay_t *r, bool question, bool answer);
 /* The walk is over: an answer that is still to come belongs to nobody. */
+void relay_abandon(relay_t *r);
+/* The same, and the pipes are closed. */
 void relay_end(relay_t *r);
 
 /* ---- work in a child process ---- */
+
+/* The walker that a worker keeps for dumps to come (kept.c). .pid 0: there is none. */
+typedef struct kept_t {
+    pid_t pid;
+    int fds[4]; /* result, questions, answers, requests */
+    int room;   /* memory that it reads dumps from */
+    int walks;  /* that were asked of it */
+} kept_t;
+
 typedef enum { WALK_GO_ON, WALK_STOP } walk_tick_t;
 
 /* Called every second while a walker runs: WALK_STOP kills it, and the walk fails with *why. */
@@ -153,6 +167,7 @@ typedef struct walk_t {
     int wake_fd;        /* ends the wait for the tick early; -1: none */
     fetcher_t *fetcher; /* the worker's; NULL: the child asks nothing */
     int timeout;        /* seconds of wall time */
+    kept_t *kept;       /* the worker's walker; NULL: each dump gets a child of its own */
 } walk_t;
 
 /* How a child ended. out: malloc'd, what it wrote; exit_code: negative is a signal. */
@@ -161,6 +176,7 @@ typedef struct child_end_t {
     size_t size;
     int exit_code;
     bool timed_out, too_big;
+    bool whole;           /* of a kept walker: the result is all here, and it lives */
     apr_status_t stopped; /* what the tick wants the work to fail with */
 } child_end_t;
 
@@ -180,6 +196,24 @@ apr_status_t child_run(child_end_t *out, const walk_t *walk, child_main_fn run,
 /* A sal_walk_fn; its baton is a walk_t. */
 apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t *raw, void *baton,
                            apr_pool_t *p, sal_error_t *err);
+
+/*
+ * Walks a dump in the worker's kept walker, which is made if need be. True if there is a good
+ * result in out, as child_run would have it, or one of a walker that had walked no other dump;
+ * false: the dump is to be walked in a child of its own. Whatever is not good ends the walker.
+ */
+bool kept_walk(child_end_t *out, const walk_t *walk, sal_span_t dump, const json_t *raw,
+               child_output_fn read, bool (*good)(const void *job), void *job);
+/* Ends it; a worker that waits needs none. */
+void kept_end(kept_t *kept);
+/* What it runs. Never returns. */
+void walker_stay(const settings_t *s, const int fds[5]) __attribute__((noreturn));
+
+/* What a kept walker is asked to do: the dump lies at the start of the room, what is needed of the
+   raw crash, as JSON, behind it. */
+typedef struct kept_request_t {
+    apr_uint64_t dump, raw; /* bytes */
+} kept_request_t;
 
 /*
  * What the child runs: walks and writes one JSON object to fds[0]; fds[1] takes its questions,
@@ -237,8 +271,8 @@ bool crons_busy(const crons_t *c);
 /* Kills them; their jobs are due again. */
 void crons_stop(crons_t *c, sal_db_t *db, apr_pool_t *p);
 
-/* Of all descriptors only these stay, as RESULT_FD and those behind it, and the log. */
-void child_keep_only(const int fds[3]);
+/* Of all descriptors only these stay, as RESULT_FD and those behind it, and the log. n: 1..5. */
+void child_keep_only(const int *fds, int n);
 
 /* Makes the filter of system calls, once; before the fork, so that children need not. */
 bool sandbox_prepare(void);
@@ -254,10 +288,13 @@ void test_hook(const char *where, const json_t *raw);
 void test_hook_crash(const char *where, sal_crash_reader_t *crash);
 /* The crash that was seen last may ask to die behind a step of storing its result. */
 void test_hook_step(const char *step, int attempts);
+/* Whether the crash asks for what only a child of its own does. */
+bool test_hook_alone(const json_t *raw);
 #else
 #define test_hook(where, raw) ((void)(raw))
 #define test_hook_crash(where, crash) ((void)(crash))
 #define test_hook_step(step, attempts) ((void)(step), (void)(attempts))
+#define test_hook_alone(raw) false
 #endif
 
 #endif

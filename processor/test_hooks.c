@@ -46,6 +46,13 @@ void test_hook(const char *where, const json_t *raw)
     }
 }
 
+bool test_hook_alone(const json_t *raw)
+{
+    const char *hook = sal_json_str(raw, "SalvageTestHook");
+
+    return hook && !strncmp(hook, "uncaged-", 8);
+}
+
 void test_hook_crash(const char *where, sal_crash_reader_t *crash)
 {
     json_t *raw;

@@ -4,6 +4,7 @@
 #include "salvaged.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <apr_strings.h>
 #include "base/json.h"
 #include "board.h"
@@ -28,6 +29,15 @@ static void parse(const child_end_t *end, void *job)
     walk_job_t *j = job;
 
     j->result = json_loadb(end->out, end->size, JSON_ALLOW_NUL, &j->why);
+}
+
+/* A document of a dump that was read from one end to the other. */
+static bool is_good(const void *job)
+{
+    const json_t *doc = json_object_get(((const walk_job_t *)job)->result, "doc");
+    const char *status = sal_json_str(doc, "status");
+
+    return status && !strcmp(status, "OK");
 }
 
 static void read_result(sal_walk_result_t *out, const child_end_t *end, const walk_job_t *job,
@@ -59,11 +69,16 @@ apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t
     walk_job_t job = { .dump = dump, .raw = raw };
     apr_time_t start = apr_time_now();
     child_end_t end;
-    apr_status_t rv;
+    apr_status_t rv = APR_SUCCESS;
 
     *out = (sal_walk_result_t){ .log = "" };
-    if ((rv = child_run(&end, baton, run_walker, parse, &job, err)) != APR_SUCCESS) {
-        return rv;
+    if (!kept_walk(&end, baton, dump, raw, parse, is_good, &job)) {
+        free(end.out);
+        json_decref(job.result);
+        job.result = NULL;
+        if ((rv = child_run(&end, baton, run_walker, parse, &job, err)) != APR_SUCCESS) {
+            return rv;
+        }
     }
     out->exit_code = end.exit_code;
     out->timed_out = end.timed_out;

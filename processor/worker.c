@@ -163,7 +163,7 @@ walk_tick_t worker_tick(void *baton, apr_status_t *why)
 static bool try_symbols(worker_t *w, sal_db_t *db)
 {
     const settings_t *s = w->settings;
-    walk_t watch = { s, worker_tick, w, w->signals, NULL, s->dump_timeout };
+    walk_t watch = { s, worker_tick, w, w->signals, NULL, s->dump_timeout, NULL };
     sal_error_t err = { .message = "" };
     sal_symbol_job_t job;
     apr_pool_t *p;
@@ -198,7 +198,7 @@ static bool try_symbols(worker_t *w, sal_db_t *db)
 static bool try_pings(worker_t *w, sal_db_t *db)
 {
     const settings_t *s = w->settings;
-    walk_t watch = { s, worker_tick, w, w->signals, &w->fetcher, s->walk_timeout };
+    walk_t watch = { s, worker_tick, w, w->signals, &w->fetcher, s->walk_timeout, NULL };
     sal_error_t err = { .message = "" };
     apr_pool_t *p;
     apr_status_t rv;
@@ -329,6 +329,7 @@ int worker_run(const settings_t *s, int number)
                 break;
             }
             trim(&w);
+            kept_end(&w.kept);
             if ((db = link_get(&w.link, w.pool)) != NULL) {
                 wait_for_work(&w, db);
             }
@@ -336,6 +337,7 @@ int worker_run(const settings_t *s, int number)
             return EXIT_FAILED;
         }
     }
+    kept_end(&w.kept);
     apr_pool_destroy(w.pool);
     return EXIT_DONE;
 }

@@ -25,6 +25,7 @@ typedef struct worker_t {
     apr_time_t pings_at; /* when pings were looked for last */
     apr_time_t renew_at;
     fetcher_t fetcher; /* of symbols of servers */
+    kept_t kept;       /* the walker that stays */
 } worker_t;
 
 void worker_take_signals(worker_t *w);

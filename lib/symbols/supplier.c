@@ -153,7 +153,14 @@ static bool fresh(const sal_supplier_t *s, const entry_t *e)
         limit = apr_time_from_sec(e->pending ? PENDING_SECONDS : RECHECK_SECONDS);
     }
 
-    return e->filled && age >= 0 && age < limit;
+    return e->filled && age >= 0 && age < limit && e->checked >= s->recheck;
+}
+
+void sal_supplier_recheck(sal_supplier_t *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->recheck = apr_time_now();
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- looking in a thread, for who cannot wait ---- */

@@ -126,6 +126,13 @@ SAL_API void sal_supplier_get_part(sal_sym_ref_t *ref, sal_supplier_t *s,
 SAL_API void sal_supplier_release(sal_supplier_t *s, sal_sym_ref_t *ref);
 
 /*
+ * Believes nothing that was found or missed so far: the next call for a module looks at its source
+ * again. What is mapped and has not changed since stays mapped. For who walks dumps one after the
+ * other and wants each to see the symbols of its time.
+ */
+SAL_API void sal_supplier_recheck(sal_supplier_t *s);
+
+/*
  * Removes the symcaches of a folder that were not used for longest, until a tenth less than max
  * bytes are left; those of the last ten minutes stay. Returns at once if another process is at it.
  * The supplier does this itself, now and then after a build, if max_disk is set.

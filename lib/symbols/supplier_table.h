@@ -47,6 +47,7 @@ struct sal_supplier_t {
     supply_place_t place;
     uint64_t max_mapped;
     apr_time_t negative;
+    apr_time_t recheck;  /* what was looked at before is looked at again */
     apr_time_t map_idle; /* what was not asked for so long goes; 0: stays */
     pthread_mutex_t lock;
     pthread_cond_t filled;
