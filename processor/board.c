@@ -21,8 +21,18 @@ const int board_ingestion_bounds[INGESTION_BUCKETS - 1] = {
     1, 2, 5, 15, 60, 300, 900, 3600, 86400
 };
 
+enum { DEAD_MOST = 64 };
+
+/* Written by the supervisor while pid is 0, read by a housekeeper while it is not. */
+typedef struct dead_t {
+    atomic_int pid;
+    int64_t jobs[JOBS_MOST];
+} dead_t;
+
 typedef struct board_t {
     atomic_bool busy[SLOTS];
+    atomic_int_fast64_t job[SLOTS][JOBS_MOST]; /* 0: none */
+    dead_t dead[DEAD_MOST];
     atomic_uint_fast64_t ingestion[INGESTION_BUCKETS];
     atomic_uint_fast64_t ingestion_us;
     _Alignas(16) unsigned char metrics[]; /* sal_metrics_t */
@@ -97,9 +107,81 @@ bool board_is_busy(int slot)
     return atomic_load(&board->busy[slot]);
 }
 
-void board_clear(int slot)
+/* ---- jobs and the dead ---- */
+
+void board_job_begun(int64_t job)
+{
+    for (int i = 0; i < JOBS_MOST; i++) {
+        if (!atomic_load(&board->job[own][i])) {
+            atomic_store(&board->job[own][i], job);
+            return;
+        }
+    }
+}
+
+void board_job_ended(int64_t job)
+{
+    for (int i = 0; i < JOBS_MOST; i++) {
+        if (atomic_load(&board->job[own][i]) == job) {
+            atomic_store(&board->job[own][i], 0);
+        }
+    }
+}
+
+/* If there is no room the leases run out, as those of a host that is gone. */
+static void note_dead(int slot, pid_t pid)
+{
+    for (int i = 0; i < DEAD_MOST; i++) {
+        dead_t *d = &board->dead[i];
+
+        if (atomic_load(&d->pid) == 0) {
+            for (int k = 0; k < JOBS_MOST; k++) {
+                d->jobs[k] = atomic_load(&board->job[slot][k]);
+            }
+            atomic_store(&d->pid, (int)pid);
+            return;
+        }
+    }
+}
+
+void board_clear(int slot, pid_t pid, bool died)
 {
     atomic_store(&board->busy[slot], false);
+    if (died) {
+        note_dead(slot, pid);
+    }
+    for (int k = 0; k < JOBS_MOST; k++) {
+        atomic_store(&board->job[slot][k], 0);
+    }
+}
+
+bool board_dead(board_dead_t *out, int i)
+{
+    for (int k = 0; k < DEAD_MOST; k++) {
+        const dead_t *d = &board->dead[k];
+
+        out->pid = atomic_load(&d->pid);
+        if (!out->pid || i-- > 0) {
+            continue;
+        }
+        out->n = 0;
+        for (int j = 0; j < JOBS_MOST; j++) {
+            if (d->jobs[j]) {
+                out->jobs[out->n++] = d->jobs[j];
+            }
+        }
+        return true;
+    }
+    return false;
+}
+
+void board_buried(pid_t pid)
+{
+    for (int i = 0; i < DEAD_MOST; i++) {
+        if (atomic_load(&board->dead[i].pid) == (int)pid) {
+            atomic_store(&board->dead[i].pid, 0);
+        }
+    }
 }
 
 /* ---- StatsD ---- */

@@ -29,8 +29,26 @@ void board_slot(int slot);
 /* This process has a job: somebody must not be killed for being silent. */
 void board_busy(bool busy);
 bool board_is_busy(int slot);
-/* Whoever was in the slot has gone. */
-void board_clear(int slot);
+/*
+ * Jobs of crashes that this process has begun and not ended: one of them may be what it dies of.
+ * What else it holds leases of is not to blame.
+ */
+enum { JOBS_MOST = 16 };
+void board_job_begun(int64_t job);
+void board_job_ended(int64_t job);
+
+/* Whoever was in the slot has gone; if died, leases may be left. For the supervisor. */
+void board_clear(int slot, pid_t pid, bool died);
+/* Somebody who died and whom nobody has cleaned up behind; jobs: what it had begun, n of them. */
+typedef struct board_dead_t {
+    pid_t pid;
+    int n;
+    int64_t jobs[JOBS_MOST];
+} board_dead_t;
+/* The i-th of them; false if there is none. */
+bool board_dead(board_dead_t *out, int i);
+/* Done with this one. One process at a time may look at the dead. */
+void board_buried(pid_t pid);
 
 /* ---- metrics: names as upstream's, without "processor." ---- */
 

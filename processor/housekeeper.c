@@ -17,6 +17,7 @@
 #define LONG_TRANSACTION 600 /* seconds */
 #define LONG_SECONDS 300     /* between looks at them */
 #define REPROCESS_SECONDS 2
+#define ABANDONED_SECONDS 1
 #define LOOK_SECONDS 10 /* for jobs that are due */
 
 typedef struct keeper_t {
@@ -73,6 +74,11 @@ static apr_status_t expire_leases(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_
                 died);
     }
     return rv == APR_SUCCESS ? write_stubs(k, db, p, err) : rv;
+}
+
+static apr_status_t return_abandoned(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    return abandoned_return(k->settings, db, p, err);
 }
 
 static apr_status_t sweep_pending(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
@@ -239,7 +245,8 @@ int housekeeper_run(const settings_t *s)
     keeper_t k = { .settings = s, .link.conninfo = s->conninfo, .crons.settings = s };
     /* a short lease wants to be looked at as often */
     int expiry = s->lease < SWEEP_SECONDS ? s->lease : SWEEP_SECONDS;
-    chore_t chores[] = { { expire_leases, expiry, 0 },
+    chore_t chores[] = { { return_abandoned, ABANDONED_SECONDS, 0 },
+                         { expire_leases, expiry, 0 },
                          { sweep_pending, SWEEP_SECONDS, 0 },
                          { reprocess, REPROCESS_SECONDS, 0 },
                          { watch_transactions, LONG_SECONDS, 0 },

@@ -1,6 +1,6 @@
 # processor: salvaged, and its twin for tests that can be told to die
 sbin_PROGRAMS += salvaged
-SALVAGED_SOURCES = processor/board.c processor/board.h processor/child.c processor/child.h \
+SALVAGED_SOURCES = processor/abandoned.c processor/board.c processor/board.h processor/child.c processor/child.h \
   processor/crons.c processor/dump.c processor/dumper.c processor/exporter.c processor/fetcher.c \
   processor/housekeeper.c processor/kept.c processor/link.c processor/main.c processor/metrics.c processor/metrics.h processor/metrics_text.c \
   processor/notify.c processor/pass.c processor/ping.c \

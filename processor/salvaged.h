@@ -78,6 +78,12 @@ int worker_run(const settings_t *s, int number);
 int housekeeper_run(const settings_t *s);
 int metrics_run(const settings_t *s);
 int exporter_run(const settings_t *s);
+/* What is left to do when all have ended and some were killed. */
+int abandoned_run(const settings_t *s);
+/* Gives back what the dead of the board held and had not begun. */
+apr_status_t abandoned_return(const settings_t *s, sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+/* What a worker is called in its leases: HOST:PID. */
+const char *worker_name(const settings_t *s, pid_t pid, apr_pool_t *p);
 /* Is there anything for an exporter to do? */
 bool exporter_wanted(const settings_t *s);
 
@@ -285,15 +291,15 @@ void service_notify(const char *state);
 
 #ifdef SAL_TEST_HOOKS
 void test_hook(const char *where, const json_t *raw);
-void test_hook_crash(const char *where, sal_crash_reader_t *crash);
-/* The crash that was seen last may ask to die behind a step of storing its result. */
-void test_hook_step(const char *step, int attempts);
+void test_hook_crash(const char *where, const char *id, sal_crash_reader_t *crash);
+/* A crash that was seen may ask to die behind a step of storing its result. */
+void test_hook_step(const char *step, const char *id, int attempts);
 /* Whether the crash asks for what only a child of its own does. */
 bool test_hook_alone(const json_t *raw);
 #else
 #define test_hook(where, raw) ((void)(raw))
-#define test_hook_crash(where, crash) ((void)(crash))
-#define test_hook_step(step, attempts) ((void)(step), (void)(attempts))
+#define test_hook_crash(where, id, crash) ((void)(crash))
+#define test_hook_step(step, id, attempts) ((void)(step), (void)(id), (void)(attempts))
 #define test_hook_alone(raw) false
 #endif
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -20,6 +21,7 @@
 #define STUCK_MS 1000 /* after which a process without a job must have ended */
 #define EXPORTER_MS                                                                                \
     400 /* more for the exporter: what it sends looks once a second whether to end */
+#define FAREWELL_MS 1000
 #define STOP_POLL_MS 100 /* between looks at who is left */
 #define ONCE_DEATHS 100  /* of workers, after which --once gives up */
 
@@ -57,6 +59,16 @@ static int run_slot(const settings_t *s, int number)
                                       : worker_run(s, number);
 }
 
+/* By this name the sessions of a process that died are found (abandoned.c). */
+static void name_sessions(const settings_t *s)
+{
+    apr_pool_t *p;
+
+    apr_pool_create(&p, NULL);
+    setenv("PGAPPNAME", apr_pstrcat(p, "salvaged ", worker_name(s, getpid(), p), NULL), 1);
+    apr_pool_destroy(p);
+}
+
 static void start_slot(supervisor_t *sv, slot_t *slot)
 {
     pid_t parent = getpid(), pid = fork();
@@ -65,6 +77,7 @@ static void start_slot(supervisor_t *sv, slot_t *slot)
         int code = EXIT_FAILED;
 
         close(sv->signals);
+        name_sessions(sv->settings);
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() == parent) {
             code = run_slot(sv->settings, slot->number);
@@ -128,8 +141,8 @@ static void slot_ended(supervisor_t *sv, slot_t *slot, int status)
         sal_log(SAL_LOG_ERROR, 5042, "%s %ld ended with code %d", slot_name(slot), (long)slot->pid,
                 WEXITSTATUS(status));
     }
+    board_clear(slot->number, slot->pid, !clean && slot->number <= WORKERS_MAX);
     slot->pid = 0;
-    board_clear(slot->number);
     board_count("process.end",
                 clean                 ? "how:asked"
                 : WIFSIGNALED(status) ? "how:signal"
@@ -305,6 +318,35 @@ static void loop(supervisor_t *sv)
     }
 }
 
+/*
+ * Nobody is left who would give back what the killed had not begun. A database that does not answer
+ * does not hold up the end.
+ */
+static void farewell(supervisor_t *sv)
+{
+    board_dead_t dead;
+    apr_time_t until = apr_time_now() + apr_time_from_msec(FAREWELL_MS);
+    pid_t pid;
+
+    if (!board_dead(&dead, 0)) {
+        return;
+    }
+    pid = fork();
+    if (pid == 0) {
+        close(sv->signals);
+        signals_default();
+        _exit(abandoned_run(sv->settings));
+    }
+    while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0) {
+        if (apr_time_now() >= until) {
+            kill(pid, SIGKILL);
+            waitpid(pid, NULL, 0);
+            return;
+        }
+        apr_sleep(apr_time_from_msec(10));
+    }
+}
+
 int supervisor_run(const char *conf_path, int workers, settings_t *s)
 {
     supervisor_t sv = { .conf_path = conf_path, .workers_option = workers, .settings = s };
@@ -340,6 +382,7 @@ int supervisor_run(const char *conf_path, int workers, settings_t *s)
         want_exporter(&sv); /* what the workers have left in the outbox */
         loop(&sv);
     }
+    farewell(&sv);
     sal_log(SAL_LOG_NOTICE, 5002, "salvaged ends");
     return sv.failed ? EXIT_FAILED : EXIT_DONE;
 }

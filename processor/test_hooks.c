@@ -20,8 +20,11 @@ static bool asks(const json_t *raw, const char *where, const char *what)
     return hook && !strncmp(hook, where, len) && hook[len] == '-' && !strcmp(hook + len + 1, what);
 }
 
-/* What the crash that this worker is at asks for: "step-NAME". */
-static char wanted_step[64];
+/* What crashes that this worker has not stored yet ask for: "step-NAME". */
+static struct {
+    char id[40], step[64];
+} wanted[64];
+static unsigned seen;
 
 void test_hook(const char *where, const json_t *raw)
 {
@@ -53,25 +56,29 @@ bool test_hook_alone(const json_t *raw)
     return hook && !strncmp(hook, "uncaged-", 8);
 }
 
-void test_hook_crash(const char *where, sal_crash_reader_t *crash)
+void test_hook_crash(const char *where, const char *id, sal_crash_reader_t *crash)
 {
+    unsigned at = seen++ % (sizeof(wanted) / sizeof(wanted[0]));
     json_t *raw;
 
-    wanted_step[0] = '\0';
+    wanted[at].id[0] = '\0';
     if (sal_crash_raw(&raw, crash, NULL) == APR_SUCCESS) {
         const char *hook = sal_json_str(raw, "SalvageTestHook");
 
         if (hook && !strncmp(hook, "step-", 5)) {
-            apr_cpystrn(wanted_step, hook + 5, sizeof(wanted_step));
+            apr_cpystrn(wanted[at].id, id, sizeof(wanted[at].id));
+            apr_cpystrn(wanted[at].step, hook + 5, sizeof(wanted[at].step));
         }
         test_hook(where, raw);
     }
 }
 
 /* Only at the first attempt, so that the next one shows what the death left behind. */
-void test_hook_step(const char *step, int attempts)
+void test_hook_step(const char *step, const char *id, int attempts)
 {
-    if (attempts == 1 && !strcmp(step, wanted_step)) {
-        tgkill(getpid(), gettid(), SIGKILL);
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        if (attempts == 1 && !strcmp(id, wanted[i].id) && !strcmp(step, wanted[i].step)) {
+            tgkill(getpid(), gettid(), SIGKILL);
+        }
     }
 }

@@ -1,6 +1,7 @@
 /*
- * A worker: claims one job at a time, runs the pipeline, stores the result. One thread; while a
- * walker runs, the worker watches it, renews the lease and listens to signals.
+ * A worker: claims jobs, runs the pipeline, stores results. One thread; while a walker runs, the
+ * worker watches it, stores what is finished, renews the lease and listens to signals. As long as
+ * jobs are quick it claims several at once; what turns out to be slow is not waited for.
  *
  * Whatever a crash does to a worker, its lease runs out and another one takes the job; after the
  * second loss the walker is skipped, after the third the job is dead (docs/queue.md).
@@ -18,9 +19,11 @@
 
 #define PINGS_WAIT 30 /* seconds */
 #define FAREWELL_PAUSE_MS 500
-#define POLL_MS 7000  /* between looks at the queue if nobody notifies us */
-#define TRIM_JOBS 50  /* after so many jobs, or before waiting, free memory goes back */
-#define DUE_MIN_MS 20 /* a job that just became due may still be held back by another one */
+#define POLL_MS 7000   /* between looks at the queue if nobody notifies us */
+#define TRIM_JOBS 50   /* after so many jobs, or before waiting, free memory goes back */
+#define BATCH_US 40000 /* what the jobs of a claim shall take together */
+#define SLOW_US 500000 /* a job that takes longer makes nobody wait behind it */
+#define DUE_MIN_MS 20  /* a job that just became due may still be held back by another one */
 
 /* ---- signals and waiting ---- */
 
@@ -130,6 +133,18 @@ apr_interval_time_t worker_renew_interval(const settings_t *s)
     return apr_time_from_sec(s->lease / 3 > 30 ? 30 : s->lease / 3);
 }
 
+/* What was claimed and not begun is for others. */
+static void give_back_rest(worker_t *w)
+{
+    sal_db_t *db;
+
+    for (; w->batch_at < w->batch_n; w->batch_at++) {
+        if ((db = link_get(&w->link, w->pool)) != NULL) {
+            (void)sal_queue_return(&w->batch[w->batch_at], db, w->batch_pool, NULL);
+        } /* else its lease runs out */
+    }
+}
+
 /* A database that is away does not stop a walk: the fence decides in the end. */
 walk_tick_t worker_tick(void *baton, apr_status_t *why)
 {
@@ -137,6 +152,12 @@ walk_tick_t worker_tick(void *baton, apr_status_t *why)
     apr_time_t now = apr_time_now();
 
     worker_take_signals(w);
+    if (pass_store_due(w)) {
+        pass_store(w);
+    }
+    if (w->job && (w->stopping || now - w->job_began > SLOW_US)) {
+        give_back_rest(w);
+    }
     if (w->stopping && now >= w->deadline) {
         *why = APR_EINTR;
         return WALK_STOP;
@@ -263,56 +284,109 @@ static void trim(worker_t *w)
     w->untrimmed = 0;
 }
 
-/* Claims and runs one job; false if there was none. */
-static bool try_job(worker_t *w, sal_db_t *db)
+/* Several at once as long as they are quick; a worker begins with one. */
+static void set_pace(worker_t *w, apr_interval_time_t took)
 {
-    sal_error_t err;
-    apr_time_t start;
-    sal_job_t *jobs;
-    apr_pool_t *p;
+    apr_interval_time_t most;
+
+    w->pace = w->pace ? (3 * w->pace + took) / 4 : took;
+    most = BATCH_US / (w->pace + 1);
+    if (most > 2 * w->claim_most) {
+        most = 2 * w->claim_most;
+    }
+    w->claim_most = most < 1 ? 1 : most > GROUP_MAX ? GROUP_MAX : (int)most;
+}
+
+/* Claims some; none if the lanes are empty. False with err. */
+static bool claim(worker_t *w, sal_db_t *db, sal_error_t *err)
+{
     apr_status_t rv;
-    int n = 0;
+
+    apr_pool_clear(w->batch_pool);
+    w->batch_at = w->batch_n = 0;
+    rv = listen_again(w, db, w->batch_pool, err);
+    rv = rv == APR_SUCCESS ? register_exports(w, db, w->batch_pool, err) : rv;
+    if (rv == APR_SUCCESS) {
+        rv = sal_queue_claim(&w->batch, &w->batch_n, w->claim_most, w->name, w->settings->lease, db,
+                             w->batch_pool, err);
+    }
+    return rv == APR_SUCCESS;
+}
+
+/* Runs the next job of the batch. */
+static void run_next(worker_t *w)
+{
+    const sal_job_t *job = &w->batch[w->batch_at++];
+    apr_time_t start = apr_time_now();
+    sal_db_t *db;
+    apr_pool_t *p;
 
     apr_pool_create(&p, w->pool);
-    rv = listen_again(w, db, p, &err);
-    rv = rv == APR_SUCCESS ? register_exports(w, db, p, &err) : rv;
-    start = apr_time_now();
-    if (rv == APR_SUCCESS) {
-        rv = sal_queue_claim(&jobs, &n, 1, w->name, w->settings->lease, db, p, &err);
-    }
-    if (rv != APR_SUCCESS) {
-        link_failed(&w->link, &err);
-        worker_pause_link(w);
+    if (!strcmp(job->ruleset, SAL_QUEUE_TEST)) {
+        if ((db = link_get(&w->link, w->pool)) != NULL) {
+            (void)sal_queue_done(job, db, p, NULL); /* that it was taken is the answer */
+        }
+        apr_pool_destroy(p);
     } else {
+        pass_run(w, job, p);
+    }
+    set_pace(w, apr_time_now() - start);
+    start = apr_time_now();
+    if (++w->untrimmed >= TRIM_JOBS) {
+        trim(w);
+    }
+    board_phase("clean", &start);
+}
+
+/* Runs a job; claims some before if need be. False if there was none. */
+static bool try_job(worker_t *w, sal_db_t *db)
+{
+    apr_time_t start = apr_time_now();
+    sal_error_t err;
+
+    if (w->batch_at == w->batch_n) {
+        if (!claim(w, db, &err)) {
+            link_failed(&w->link, &err);
+            pass_store(w);
+            worker_pause_link(w);
+            return true;
+        }
         link_worked(&w->link);
+        if (w->batch_n > 0) {
+            board_phase("claim", &start);
+        }
     }
     worker_take_signals(w);
-    if (rv == APR_SUCCESS && n > 0 && !strcmp(jobs[0].ruleset, SAL_QUEUE_TEST)) {
-        (void)sal_queue_done(&jobs[0], db, p, NULL); /* that it was taken is the answer */
-    } else if (rv == APR_SUCCESS && n > 0 && w->stopping) {
-        (void)sal_queue_return(&jobs[0], db, p, NULL); /* else its lease runs out */
-    } else if (rv == APR_SUCCESS && n > 0) {
-        board_phase("claim", &start);
-        pass_run(w, &jobs[0], p);
-        start = apr_time_now();
+    if (w->batch_at == w->batch_n || w->stopping) {
+        return false;
     }
-    apr_pool_destroy(p);
-    if (n > 0) {
-        if (++w->untrimmed >= TRIM_JOBS) {
-            trim(w);
-        }
-        board_phase("clean", &start);
+    run_next(w);
+    return true;
+}
+
+/* No crash waits: results need not wait for others. False if there was nothing to do at all. */
+static bool try_rest(worker_t *w)
+{
+    if (w->n_finished > 0) {
+        pass_store(w);
+        return true; /* meanwhile one may have come */
     }
-    return n > 0 || rv != APR_SUCCESS;
+    return !w->stopping && try_others(w);
+}
+
+const char *worker_name(const settings_t *s, pid_t pid, apr_pool_t *p)
+{
+    return apr_psprintf(p, "%s:%ld", s->host, (long)pid);
 }
 
 int worker_run(const settings_t *s, int number)
 {
-    worker_t w = { .settings = s, .link.conninfo = s->conninfo };
+    worker_t w = { .settings = s, .link.conninfo = s->conninfo, .claim_most = 1 };
 
     w.makes_symbols = number > 1 || s->workers == 1;
     apr_pool_create(&w.pool, NULL);
-    w.name = apr_psprintf(w.pool, "%s:%ld", s->host, (long)getpid());
+    apr_pool_create(&w.batch_pool, w.pool);
+    w.name = worker_name(s, getpid(), w.pool);
     w.signals = signals_open();
     while (worker_take_signals(&w), !w.stopping) {
         sal_db_t *db;
@@ -324,7 +398,7 @@ int worker_run(const settings_t *s, int number)
         }
         if (!db) {
             worker_pause_link(&w);
-        } else if (!try_job(&w, db) && !try_others(&w)) {
+        } else if (!try_job(&w, db) && !try_rest(&w)) {
             if (s->once) {
                 break;
             }
@@ -337,6 +411,8 @@ int worker_run(const settings_t *s, int number)
             return EXIT_FAILED;
         }
     }
+    pass_store(&w);
+    give_back_rest(&w);
     kept_end(&w.kept);
     apr_pool_destroy(w.pool);
     return EXIT_DONE;

@@ -4,6 +4,7 @@
  */
 #include "jobs/complete.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <apr_strings.h>
 #include "base/json.h"
@@ -14,7 +15,7 @@
 #include "search/index.h"
 #include "triage/signatures.h"
 
-typedef struct ending_t {
+typedef struct sal_ending_t {
     const sal_job_t *job;
     const char *crash_id;
     const json_t *doc;
@@ -28,7 +29,9 @@ typedef struct ending_t {
     const char *former; /* blob of the pass before, NULL if there was none */
     int put;            /* 0: there was a document, the stub was not wanted */
     const sal_job_steps_t *steps;
-} ending_t;
+} sal_ending_t;
+
+typedef sal_ending_t ending_t;
 
 /* Passes on what a step returned, and tells of it if it went well. */
 static apr_status_t step(const ending_t *e, const char *name, apr_status_t rv)
@@ -107,10 +110,25 @@ static apr_status_t make_durable(ending_t *e, sal_error_t *err)
                : sal_fail_os(err, e->durable, "the document of crash %s", e->crash_id);
 }
 
+static void told(const ending_t *e)
+{
+    static const char *const done[] = { "row", "search", "signatures", "symbols", "outbox" };
+
+    for (size_t i = 0; i < sizeof(done) / sizeof(done[0]); i++) {
+        step(e, done[i], APR_SUCCESS);
+    }
+}
+
+static void note_former(ending_t *e, apr_pool_t *p)
+{
+    if (e->former_rows && sal_rows_count(e->former_rows)) {
+        e->former = apr_pstrdup(p, sal_rows_text(e->former_rows, 0, 0));
+    }
+}
+
 /* The disk and the server work at the same time. */
 static apr_status_t put_together(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
-    static const char *const done[] = { "row", "search", "signatures", "symbols", "outbox" };
     apr_status_t rv;
 
     if ((rv = sal_db_send(db, err)) != APR_SUCCESS ||
@@ -118,12 +136,8 @@ static apr_status_t put_together(ending_t *e, sal_db_t *db, apr_pool_t *p, sal_e
         (rv = sal_db_flush(db, err)) != APR_SUCCESS) {
         return rv;
     }
-    if (e->former_rows && sal_rows_count(e->former_rows)) {
-        e->former = apr_pstrdup(p, sal_rows_text(e->former_rows, 0, 0));
-    }
-    for (size_t i = 0; i < sizeof(done) / sizeof(done[0]); i++) {
-        step(e, done[i], APR_SUCCESS);
-    }
+    note_former(e, p);
+    told(e);
     return APR_SUCCESS;
 }
 
@@ -231,42 +245,157 @@ static apr_status_t prepare(ending_t *e, sal_crash_store_t *store, sal_db_t *db,
     return step(e, "terms", sal_search_prepare(&e->row, e->doc, db, p, err));
 }
 
-static apr_status_t finish(ending_t *e, sal_crash_store_t *store, sal_db_t *db, apr_pool_t *p,
-                           sal_error_t *err)
+/* The documents that nobody names any more. */
+static void clean_up(const ending_t *e, sal_crash_store_t *store)
 {
-    apr_status_t rv = prepare(e, store, db, p, err);
-
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    if ((rv = step(e, "commit", settle(e, db, p, err))) != APR_SUCCESS) {
-        if (rv == SAL_E_FENCED) {
-            discard(store, e->blob);
-        }
-        return rv;
-    }
     if (!e->put) {
         discard(store, e->blob);
     } else if (e->former && strcmp(e->former, e->blob)) {
         discard(store, e->former);
     }
-    return step(e, "former", APR_SUCCESS);
+    step(e, "former", APR_SUCCESS);
+}
+
+/*
+ * A partition that was dropped although this process remembers it: nothing is remembered any more,
+ * and the row is made anew.
+ */
+static bool partition_is_lost(apr_status_t rv, const sal_error_t *err)
+{
+    return rv == SAL_E_DB && !strcmp(err->sqlstate, "23514");
+}
+
+static apr_status_t store(ending_t *e, sal_crash_store_t *crashes, sal_db_t *db, apr_pool_t *p,
+                          sal_error_t *err)
+{
+    apr_status_t rv = settle(e, db, p, err);
+
+    if (partition_is_lost(rv, err)) {
+        sal_search_forget_terms();
+        rv = sal_search_prepare(&e->row, e->doc, db, p, err);
+        rv = rv == APR_SUCCESS ? settle(e, db, p, err) : rv;
+    }
+    if (step(e, "commit", rv) == APR_SUCCESS) {
+        clean_up(e, crashes);
+    } else if (rv == SAL_E_FENCED) {
+        discard(crashes, e->blob);
+    }
+    return rv;
+}
+
+static apr_status_t finish(ending_t *e, sal_crash_store_t *crashes, sal_db_t *db, apr_pool_t *p,
+                           sal_error_t *err)
+{
+    apr_status_t rv = prepare(e, crashes, db, p, err);
+
+    return rv == APR_SUCCESS ? store(e, crashes, db, p, err) : rv;
+}
+
+/* ---- the result of a job ---- */
+
+apr_status_t sal_job_write(sal_ending_t **out, const sal_job_t *job, json_t *doc,
+                           const sal_job_steps_t *steps, sal_crash_store_t *crashes, sal_db_t *db,
+                           apr_pool_t *p, sal_error_t *err)
+{
+    ending_t *e = apr_pcalloc(p, sizeof(*e));
+
+    *e = (ending_t){ .job = job, .crash_id = job->crash_id, .doc = doc, .put = 1, .steps = steps };
+    identify(doc, job->crash_id, p);
+    *out = e;
+    return prepare(e, crashes, db, p, err);
+}
+
+apr_status_t sal_job_store(sal_ending_t *e, sal_crash_store_t *crashes, sal_db_t *db, apr_pool_t *p,
+                           sal_error_t *err)
+{
+    return store(e, crashes, db, p, err);
 }
 
 apr_status_t sal_job_complete_steps(const sal_job_t *job, json_t *doc, const sal_job_steps_t *steps,
-                                    sal_crash_store_t *store, sal_db_t *db, apr_pool_t *p,
+                                    sal_crash_store_t *crashes, sal_db_t *db, apr_pool_t *p,
                                     sal_error_t *err)
 {
-    ending_t e = { .job = job, .crash_id = job->crash_id, .doc = doc, .put = 1, .steps = steps };
+    sal_ending_t *e;
+    apr_status_t rv = sal_job_write(&e, job, doc, steps, crashes, db, p, err);
 
-    identify(doc, job->crash_id, p);
-    return finish(&e, store, db, p, err);
+    return rv == APR_SUCCESS ? sal_job_store(e, crashes, db, p, err) : rv;
 }
 
-apr_status_t sal_job_complete(const sal_job_t *job, json_t *doc, sal_crash_store_t *store,
+apr_status_t sal_job_complete(const sal_job_t *job, json_t *doc, sal_crash_store_t *crashes,
                               sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
-    return sal_job_complete_steps(job, doc, NULL, store, db, p, err);
+    return sal_job_complete_steps(job, doc, NULL, crashes, db, p, err);
+}
+
+/* ---- results of several jobs ---- */
+
+typedef struct group_t {
+    sal_ending_t **e;
+    int n;
+} group_t;
+
+/* All leases are ours, or nothing happens. */
+static apr_status_t end_jobs(const group_t *g, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    const sal_job_t **jobs = apr_palloc(p, sizeof(*jobs) * (apr_size_t)g->n);
+    apr_status_t rv;
+
+    for (int i = 0; i < g->n; i++) {
+        jobs[i] = g->e[i]->job;
+        g->e[i]->former = NULL;
+        g->e[i]->former_rows = NULL;
+    }
+    rv = sal_queue_done_all(jobs, g->n, db, p, err);
+    for (int i = 0; i < g->n; i++) {
+        step(g->e[i], "job", rv);
+    }
+    return rv;
+}
+
+static apr_status_t group_txn(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
+{
+    group_t *g = baton;
+    apr_status_t rv = end_jobs(g, db, p, err);
+
+    sal_db_defer(db);
+    for (int i = 0; i < g->n && rv == APR_SUCCESS; i++) {
+        rv = put_document(g->e[i], db, p, err);
+        rv = rv == APR_SUCCESS ? put_others(g->e[i], db, p, err) : rv;
+    }
+    rv = rv == APR_SUCCESS ? sal_db_send(db, err) : rv;
+    for (int i = 0; i < g->n && rv == APR_SUCCESS; i++) {
+        rv = step(g->e[i], "durable", make_durable(g->e[i], err));
+    }
+    rv = rv == APR_SUCCESS ? sal_db_flush(db, err) : rv;
+    for (int i = 0; i < g->n && rv == APR_SUCCESS; i++) {
+        note_former(g->e[i], p);
+        told(g->e[i]);
+    }
+    return rv;
+}
+
+/* Rows that transactions may share are touched in one order, whoever puts them together. */
+static int by_signature(const void *a, const void *b)
+{
+    const char *x = sal_json_str((*(ending_t *const *)a)->doc, "signature");
+    const char *y = sal_json_str((*(ending_t *const *)b)->doc, "signature");
+
+    return strcmp(x ? x : "", y ? y : "");
+}
+
+apr_status_t sal_job_store_all(sal_ending_t **endings, int n, sal_crash_store_t *crashes,
+                               sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    group_t g = { apr_pmemdup(p, endings, sizeof(*endings) * (apr_size_t)n), n };
+    apr_status_t rv;
+
+    qsort(g.e, (size_t)n, sizeof(*g.e), by_signature);
+    rv = sal_db_txn(db, group_txn, &g, p, err);
+    for (int i = 0; i < n && rv == APR_SUCCESS; i++) {
+        step(g.e[i], "commit", rv);
+        clean_up(g.e[i], crashes);
+    }
+    return rv;
 }
 
 static apr_time_t submitted_of(const char *crash_id, sal_db_t *db, apr_pool_t *p)
@@ -306,7 +435,20 @@ apr_status_t sal_job_stub(int *made, const char *crash_id, const char *reason,
     return rv;
 }
 
-apr_status_t sal_job_previous(json_t **doc, const char *crash_id, sal_crash_store_t *store,
+/* *doc is NULL if the blob has gone. */
+static apr_status_t read_former(json_t **doc, const char *blob, sal_crash_store_t *crashes,
+                                apr_pool_t *p, sal_error_t *err)
+{
+    apr_status_t rv = sal_processed_get(doc, crashes, blob, p, err);
+
+    if (APR_STATUS_IS_ENOENT(rv) || rv == SAL_E_MALFORMED) {
+        *doc = NULL;
+        rv = APR_SUCCESS;
+    }
+    return rv;
+}
+
+apr_status_t sal_job_previous(json_t **doc, const char *crash_id, sal_crash_store_t *crashes,
                               sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
     sal_rows_t *rows;
@@ -316,14 +458,25 @@ apr_status_t sal_job_previous(json_t **doc, const char *crash_id, sal_crash_stor
     if (rv != APR_SUCCESS || sal_rows_count(rows) == 0) {
         return rv;
     }
-    rv = sal_processed_get(doc, store, sal_rows_text(rows, 0, 0), p, err);
-    if (APR_STATUS_IS_ENOENT(rv) || rv == SAL_E_MALFORMED) {
+    rv = read_former(doc, sal_rows_text(rows, 0, 0), crashes, p, err);
+    if (rv == APR_SUCCESS && !*doc) {
         sal_log(SAL_LOG_WARNING, 9184,
                 "crash %s: the document of its last pass cannot be read; "
                 "it is processed as if new",
                 crash_id);
-        *doc = NULL;
-        rv = APR_SUCCESS;
     }
     return rv;
+}
+
+apr_status_t sal_job_former(json_t **doc, const sal_job_t *job, sal_crash_store_t *crashes,
+                            sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    *doc = NULL;
+    if (job->former && !*job->former) {
+        return APR_SUCCESS;
+    }
+    if (job->former && read_former(doc, job->former, crashes, p, err) == APR_SUCCESS && *doc) {
+        return APR_SUCCESS;
+    }
+    return sal_job_previous(doc, job->crash_id, crashes, db, p, err);
 }

@@ -67,6 +67,7 @@ static void read_job(sal_job_t *job, const sal_rows_t *rows, int row)
     job->lost = (int)sal_rows_int(rows, row, 6);
     job->safe_mode = job->lost >= SAFE_MODE_AFTER;
     job->request_id = sal_rows_int(rows, row, 7);
+    job->former = sal_rows_text(rows, row, 9);
 }
 
 /* ---- requests that may have so many jobs at work and no more ---- */
@@ -204,6 +205,25 @@ apr_status_t sal_queue_bury(const sal_job_t *job, const char *reason, sal_db_t *
     return on_lease(job, &sal_s_queue_bury, &why, db, p, err);
 }
 
+apr_status_t sal_queue_done_all(const sal_job_t *const *jobs, int n, sal_db_t *db, apr_pool_t *p,
+                                sal_error_t *err)
+{
+    int64_t *ids = apr_palloc(p, sizeof(*ids) * (apr_size_t)(2 * n + 1)), *fences = ids + n;
+    sal_rows_t *rows;
+    apr_status_t rv;
+
+    for (int i = 0; i < n; i++) {
+        ids[i] = jobs[i]->id;
+        fences[i] = jobs[i]->fence;
+    }
+    rv = sal_db_exec(db, &sal_s_queue_done_all, &rows, p, err, SAL_V_INTS(ids, (apr_size_t)n),
+                     SAL_V_INTS(fences, (apr_size_t)n));
+    return rv == APR_SUCCESS && sal_rows_affected(rows) != n
+               ? sal_fail(err, SAL_E_FENCED, "of %d leases %d are no longer ours", n,
+                          n - sal_rows_affected(rows))
+               : rv;
+}
+
 static apr_status_t give_back(const sal_job_t *job, const char *error, sal_db_t *db, apr_pool_t *p,
                               sal_error_t *err)
 {
@@ -226,6 +246,23 @@ apr_status_t sal_queue_retry(const sal_job_t *job, const char *error, sal_db_t *
 apr_status_t sal_queue_return(const sal_job_t *job, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
     return give_back(job, NULL, db, p, err);
+}
+
+apr_status_t sal_queue_abandoned(int *n, const char *const *workers, int n_workers,
+                                 const int64_t *begun, int n_begun, sal_db_t *db, apr_pool_t *p,
+                                 sal_error_t *err)
+{
+    const sal_val_t params[] = { SAL_V_TEXTS(workers, (apr_size_t)n_workers),
+                                 SAL_V_INTS(begun, (apr_size_t)n_begun) };
+    sal_rows_t *rows;
+    apr_status_t rv = sal_db_run(db, &sal_s_queue_end_sessions, params, 1, NULL, p, err);
+
+    *n = 0;
+    if (rv == APR_SUCCESS) {
+        rv = run_colliding(db, &sal_s_queue_abandoned, params, 2, &rows, p, err);
+        *n = rv == APR_SUCCESS ? sal_rows_count(rows) : 0;
+    }
+    return rv;
 }
 
 apr_status_t sal_queue_expire(int *n, int *died, sal_db_t *db, apr_pool_t *p, sal_error_t *err)

@@ -24,6 +24,8 @@ typedef struct sal_job_t {
     int lost;           /* leases that expired before */
     int safe_mode;      /* skip the stackwalker */
     int64_t request_id; /* the bulk request it belongs to, 0: none */
+    const char *former; /* document of the last pass when it was claimed, "": none; NULL: not
+                           looked for */
 } sal_job_t;
 
 /* The rule set of a job that is deleted on sight: does anybody take jobs? */
@@ -60,6 +62,11 @@ SAL_API apr_status_t sal_queue_renew(const sal_job_t *job, int lease_seconds, sa
 SAL_API apr_status_t sal_queue_done(const sal_job_t *job, sal_db_t *db, apr_pool_t *p,
                                     sal_error_t *err);
 
+/* The same for n jobs; SAL_E_FENCED if one of the leases is no longer ours. Inside a transaction.
+ */
+SAL_API apr_status_t sal_queue_done_all(const sal_job_t *const *jobs, int n, sal_db_t *db,
+                                        apr_pool_t *p, sal_error_t *err);
+
 /* Back to ready with a back-off that grows with attempts; error is kept for the reader. */
 SAL_API apr_status_t sal_queue_retry(const sal_job_t *job, const char *error, sal_db_t *db,
                                      apr_pool_t *p, sal_error_t *err);
@@ -77,6 +84,15 @@ SAL_API apr_status_t sal_queue_bury(const sal_job_t *job, const char *reason, sa
    the caller writes their stub documents (sal_queue_untold). */
 SAL_API apr_status_t sal_queue_expire(int *n, int *died, sal_db_t *db, apr_pool_t *p,
                                       sal_error_t *err);
+
+/*
+ * What processes that are dead held: their sessions are ended (a claim may still be on its way),
+ * and of their leases all but those of `begun` come back as by sal_queue_return. *n counts these.
+ * Names are sal_job worker names, as in claims, and the application names of their sessions.
+ */
+SAL_API apr_status_t sal_queue_abandoned(int *n, const char *const *workers, int n_workers,
+                                         const int64_t *begun, int n_begun, sal_db_t *db,
+                                         apr_pool_t *p, sal_error_t *err);
 
 /* ---- looking (admin.c) ---- */
 

@@ -97,6 +97,10 @@ def queued(stack, ids):
         "select count(*) from raw_crash where crash_id = any(%s)", ids)[0][0] == len(ids), 60)
 
 
+def queued_or_done(stack, crash_id):
+    assert wait_until(lambda: stack.query("select 1 from raw_crash where crash_id = %s", crash_id))
+
+
 def ask(stack, sql, *args):
     """A query beside a server that may be down: None then."""
     try:
@@ -236,11 +240,8 @@ def test_random_kills(stack, daemons):
 
 # ---- kills at each step of storing a result ----
 
-def test_kill_at_every_step(stack, daemons):
-    """The result is there once; the job is gone or ready; never a result and a job to be done."""
-    ids = submit_many(stack, [f"step-{s}" for s in STEPS])
-    queued(stack, ids)
-    daemons(1)
+def each_once(stack, ids):
+    """Waits until all have results; at no time has one a result and a job to be done."""
     both = []
 
     def done():
@@ -253,12 +254,32 @@ def test_kill_at_every_step(stack, daemons):
         return row[1] == len(ids)
     assert wait_until(done, 60), stack.query("select * from crash_job where crash_id = any(%s)", ids)
     assert not both, "a crash had its result and a job that was to be done"
-    check_results(stack, ids, most_leases=2)
-    fences = dict(stack.query("select crash_id::text, fence from processed_crash "
-                              "where crash_id = any(%s)", ids))
-    for step, crash_id in zip(STEPS, ids):
+
+
+def test_kill_at_every_step(stack, daemons):
+    """The result is there once; the job is gone or ready; never a result and a job to be done."""
+    daemons(1)
+    for step in STEPS:
+        crash_id = submit(stack, f"step-{step}")
+        queued_or_done(stack, crash_id)
+        each_once(stack, [crash_id])
+        check_results(stack, [crash_id], most_leases=2)
+        fence = stack.query("select fence from processed_crash where crash_id = %s", crash_id)
         # what died behind the commit was not to be done again
-        assert fences[crash_id] == (1 if step in ("commit", "former") else 2), step
+        assert fence == [(1 if step in ("commit", "former") else 2,)], step
+
+
+def test_kill_in_a_group(stack, daemons):
+    """Results that are stored together live or die together, and each is there once."""
+    hooks = [h for s in STEPS for h in (None, None, f"step-{s}", None, None)]
+    ids = submit_many(stack, hooks * 2)
+    queued(stack, ids)
+    daemons(1, workers=1)
+    each_once(stack, ids)
+    # a death costs those beside it one lease, and then they are alone
+    check_results(stack, ids, most_leases=2 + 2 * len(STEPS))
+    lost = stack.query("select count(*) from crash_job where crash_id = any(%s)", ids)
+    assert lost == [(0,)]
 
 
 # ---- two workers on one job ----
