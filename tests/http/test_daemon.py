@@ -103,6 +103,31 @@ def test_walker_dies(stack, hooked, hook, code, note):
     assert job(stack, bad) is None
 
 
+def test_dumps_of_one_walker(stack, hooked):
+    """A worker keeps its walker: what one dump does to it reaches no other crash."""
+    hooked = Daemon(stack, workers=1, timeout=1)
+    hooks = [None, None, None, "walker-kill", None, None, "walker-fault", None, None, "walker-hang",
+             None, None, "broken", None, None, "uncaged-kill", None]
+    ids = [stack.submit({"ProductName": "Demo", "Version": "1.0"}, b"MDMP" + b"x" * 500)
+           if h == "broken" else crash(stack, h) for h in hooks]
+    queued(stack, *ids)
+    hooked.start()
+    codes = {"walker-kill": -9, "walker-fault": -11, "walker-hang": -9, "broken": 1,
+             "uncaged-kill": -9, None: 0}
+    stacks = set()
+    for hook, crash_id in zip(hooks, ids):
+        doc = stack.wait_processed(crash_id)
+        assert doc["mdsw_return_code"] == codes[hook], hook
+        if hook is None:
+            assert doc["mdsw_status_string"] == "OK"
+            stacks.add(doc["proto_signature"])
+            assert doc["json_dump"]["threads"] and doc["json_dump"]["modules"]
+        elif hook != "broken":
+            assert doc["json_dump"] == {}
+    assert len(stacks) == 1
+    assert not hooked.says("SAL5032") and not hooked.says("SAL5041"), "no worker was lost"
+
+
 def test_walker_has_no_network(stack, hooked):
     """The cage: a walker that tries to open a socket is refused and goes on."""
     crash_id = crash(stack, "walker-socket")
