@@ -127,6 +127,104 @@ static void test_fenced(void **state)
     assert_stored(id, "own", "1");
 }
 
+enum { MANY = 5 };
+
+static void write_many(sal_ending_t **endings, sal_job_t **jobs, const char **ids)
+{
+    for (int i = 0; i < MANY; i++) {
+        ids[i] = new_id();
+        jobs[i] = job_for(ids[i]);
+        assert_int_equal(sal_job_write(&endings[i], jobs[i],
+                                       document(apr_psprintf(pool, "signature %d", (i * 3) % MANY)),
+                                       NULL, store, db, pool, &err),
+                         0);
+        assert_string_equal(sql("count(*) FROM processed_crash", ids[i]), "0");
+    }
+}
+
+static void test_together(void **state)
+{
+    const char *ids[MANY];
+    sal_ending_t *endings[MANY];
+    sal_job_t *jobs[MANY];
+
+    (void)state;
+    write_many(endings, jobs, ids);
+    assert_int_equal(sal_job_store_all(endings, MANY, store, db, pool, &err), 0);
+    for (int i = 0; i < MANY; i++) {
+        assert_stored(ids[i], apr_psprintf(pool, "signature %d", (i * 3) % MANY), "1");
+        assert_string_equal(sql("count(*) FROM crash_job", ids[i]), "0");
+        /* as after a COMMIT whose answer was lost */
+        assert_int_equal(sal_job_store(endings[i], store, db, pool, &err), 0);
+        assert_stored(ids[i], apr_psprintf(pool, "signature %d", (i * 3) % MANY), "1");
+    }
+}
+
+/* One lease that was lost: nobody's result is stored, then each by itself. */
+static void test_together_fenced(void **state)
+{
+    const char *ids[MANY];
+    sal_ending_t *endings[MANY];
+    sal_job_t *jobs[MANY];
+
+    (void)state;
+    write_many(endings, jobs, ids);
+    fixture_sql(db, pool,
+                apr_pstrcat(pool,
+                            "UPDATE crash_job SET fence = fence + 1 WHERE "
+                            "crash_id = '",
+                            ids[2], "'", NULL));
+    assert_int_equal(sal_job_store_all(endings, MANY, store, db, pool, &err), SAL_E_FENCED);
+    for (int i = 0; i < MANY; i++) {
+        assert_string_equal(sql("count(*) FROM processed_crash", ids[i]), "0");
+        assert_int_equal(sal_job_store(endings[i], store, db, pool, &err),
+                         i == 2 ? SAL_E_FENCED : 0);
+        assert_string_equal(sql("count(*) FROM processed_crash", ids[i]), i == 2 ? "0" : "1");
+        assert_int_equal(blobs(ids[i]), i != 2);
+    }
+    fixture_sql(db, pool,
+                apr_pstrcat(pool, "DELETE FROM crash_job WHERE crash_id = '", ids[2], "'", NULL));
+}
+
+/* Of this week, dropped while the process believes it to be there. */
+static void test_partition_dropped(void **state)
+{
+    const char *id = new_id(), *name;
+    sal_job_t *job = job_for(id);
+
+    (void)state;
+    assert_int_equal(sal_job_complete(job, document("before"), store, db, pool, &err), 0);
+    name = fixture_sql(db, pool,
+                       apr_pstrcat(pool,
+                                   "SELECT tableoid::regclass::text FROM crash "
+                                   "WHERE uuid = '",
+                                   id, "'", NULL));
+    fixture_sql(db, pool, apr_pstrcat(pool, "DROP TABLE ", name, NULL));
+    job = job_for(id);
+    assert_int_equal(sal_job_complete(job, document("after"), store, db, pool, &err), 0);
+    assert_stored(id, "after", "2");
+}
+
+/* What was claimed knows the document of the last pass. */
+static void test_former(void **state)
+{
+    const char *id = new_id();
+    sal_job_t *job = job_for(id);
+    json_t *doc;
+
+    (void)state;
+    assert_int_equal(sal_job_former(&doc, job, store, db, pool, &err), 0);
+    assert_null(doc);
+    assert_int_equal(sal_job_complete(job, document("one"), store, db, pool, &err), 0);
+    job = job_for(id);
+    assert_int_equal(sal_job_former(&doc, job, store, db, pool, &err), 0);
+    assert_string_equal(sal_json_str(doc, "signature"), "one");
+    job->former = "processed/20000101/00/gone.1.1.json.zst"; /* another pass has replaced it */
+    assert_int_equal(sal_job_former(&doc, job, store, db, pool, &err), 0);
+    assert_string_equal(sal_json_str(doc, "signature"), "one");
+    assert_int_equal(sal_job_complete(job, document("two"), store, db, pool, &err), 0);
+}
+
 static void test_bury(void **state)
 {
     const char *id = new_id();
@@ -209,6 +307,8 @@ static void test_previous_gone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_together),       cmocka_unit_test(test_together_fenced),
+        cmocka_unit_test(test_former),         cmocka_unit_test(test_partition_dropped),
         cmocka_unit_test(test_complete),       cmocka_unit_test(test_fenced),
         cmocka_unit_test(test_bury),           cmocka_unit_test(test_stub_replaces_nothing),
         cmocka_unit_test(test_backend_killed), cmocka_unit_test(test_refused),

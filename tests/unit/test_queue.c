@@ -837,9 +837,57 @@ static void test_many_workers_do_each_job_once(void **state)
     assert_int_equal(number(p, "SELECT count(*) FROM crash_job"), 0);
 }
 
+/* Of what a dead process held, what it had begun stays leased; the rest is ready, and not to blame.
+ */
+static void test_abandoned(void **state)
+{
+    static const char *const dead[] = { "host:1", "host:2" };
+    apr_pool_t *p = pool(state);
+    sal_job_t *jobs, *others;
+    int64_t begun;
+    int n, returned;
+
+    for (int i = 1; i <= 5; i++) {
+        put(i, SAL_LANE_STANDARD, p);
+    }
+    assert_int_equal(sal_queue_claim(&jobs, &n, 3, "host:1", 60, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(n, 3);
+    assert_int_equal(sal_queue_claim(&others, &n, 2, "host:3", 60, db, p, NULL), APR_SUCCESS);
+    put(2, SAL_LANE_PRIORITY, p); /* was queued again meanwhile */
+    begun = jobs[0].id;
+    assert_int_equal(sal_queue_abandoned(&returned, dead, 2, &begun, 1, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(returned, 2);
+    assert_string_equal(
+        fixture_sql(db, p,
+                    "SELECT string_agg(state || ':' || attempts || ':' || lost, ' ' ORDER BY "
+                    "crash_id) FROM crash_job"),
+        "1:1:0 0:0:0 0:0:0 1:1:0 1:1:0");
+    assert_int_equal(sal_queue_done(&jobs[2], db, p, NULL), SAL_E_FENCED);
+    assert_int_equal(sal_queue_done(&jobs[0], db, p, NULL), APR_SUCCESS);
+    assert_int_equal(sal_queue_abandoned(&returned, dead, 2, &begun, 0, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(returned, 0);
+}
+
+/* The session of a dead process is ended, so that nothing comes of it any more. */
+static void test_sessions_of_the_dead(void **state)
+{
+    static const char *const dead[] = { "host:77" };
+    apr_pool_t *p = pool(state);
+    sal_db_t *late;
+    int returned;
+
+    setenv("PGAPPNAME", "salvaged host:77", 1);
+    late = fixture_connect(p);
+    unsetenv("PGAPPNAME");
+    assert_int_equal(sal_queue_abandoned(&returned, dead, 1, NULL, 0, db, p, NULL), APR_SUCCESS);
+    assert_int_equal(PQresultStatus(PQexec(sal_db_conn(late), "SELECT 1")), PGRES_FATAL_ERROR);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_test, end_test)
 
 static const struct CMUnitTest tests[] = {
+    TEST(test_abandoned),
+    TEST(test_sessions_of_the_dead),
     TEST(test_lanes_in_order),
     TEST(test_every_eighth_claim_reprocesses),
     TEST(test_a_batch_is_in_order),

@@ -268,6 +268,36 @@ static void symbols_that_come_later(void **state)
     apr_pool_destroy(p);
 }
 
+/* For who walks one dump after the other a miss, or a map, ends with the dump. */
+static void looking_again(void **state)
+{
+    apr_pool_t *p;
+    sal_supplier_t *s;
+    sal_sym_ref_t ref;
+
+    (void)state;
+    apr_pool_create(&p, pool);
+    s = make(in_dir("cache6b"), 0, p);
+    sal_supplier_get(&ref, s, "again.so", ID, p);
+    assert_int_equal(ref.state, SAL_SYM_MISSING);
+    put_symbols("again.so", ID, "f", 1);
+    sal_supplier_recheck(s);
+    sal_supplier_get(&ref, s, "again.so", ID, p);
+    assert_int_equal(ref.state, SAL_SYM_FOUND);
+    assert_string_equal(first_function(&ref), "f_0");
+    sal_supplier_release(s, &ref);
+    apr_sleep(apr_time_from_msec(20)); /* so that its time of change differs */
+    put_symbols("again.so", ID, "g", 1);
+    sal_supplier_get(&ref, s, "again.so", ID, p);
+    assert_string_equal(first_function(&ref), "f_0");
+    sal_supplier_release(s, &ref);
+    sal_supplier_recheck(s);
+    sal_supplier_get(&ref, s, "again.so", ID, p);
+    assert_string_equal(first_function(&ref), "g_0");
+    sal_supplier_release(s, &ref);
+    apr_pool_destroy(p);
+}
+
 /* The path a caller gives, ids in other spellings, compressed files, files as paths. */
 static void ways_to_the_text(void **state)
 {
@@ -570,6 +600,7 @@ int main(void)
         cmocka_unit_test(what_killed_builders_left_goes),
         cmocka_unit_test(kinds_of_no),
         cmocka_unit_test(symbols_that_come_later),
+        cmocka_unit_test(looking_again),
         cmocka_unit_test(ways_to_the_text),
         cmocka_unit_test(replaced_symbols),
         cmocka_unit_test(the_bound_holds),
