@@ -58,6 +58,19 @@ static int reply_sentry_error(collect_report_t *q, int status, const char *reaso
                           json_pack("{s:s, s:[s]}", "detail", detail, "causes", reason));
 }
 
+/* Of what is too large it says which limit, in our own words: nothing of the client's is in it. */
+static const char *explain(collect_report_t *q, collect_refusal_t why, const char *reason)
+{
+    if (!q || why != REFUSED_TOO_LARGE) {
+        return reason;
+    }
+    if (!q->err.message[0]) {
+        (void)sal_fail(&q->err, SAL_E_TOOBIG, "body over %" APR_INT64_T_FMT " bytes",
+                       (apr_int64_t)collect_max_body(q->dir));
+    }
+    return apr_pstrcat(q->r->pool, reason, "; ", q->err.message, NULL);
+}
+
 int collect_refuse(request_rec *r, collect_refusal_t why)
 {
     collect_report_t *q = collect_report(r);
@@ -66,7 +79,7 @@ int collect_refuse(request_rec *r, collect_refusal_t why)
 
     reason = reason ? reason + 1 : "late";
     apr_table_setn(r->notes, "crash-discarded", reason);
-    apr_table_setn(r->headers_out, "X-Crash-Reason", reason);
+    apr_table_setn(r->headers_out, "X-Crash-Reason", explain(q, why, reason));
     collect_count_refusal(reason);
     if (collect_log_may(r, apr_pstrcat(r->pool, "SAL1011 ", reason, NULL))) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "SAL1011: report refused: %s",

@@ -53,8 +53,6 @@ static json_t *table_of(const sal_rows_t *rows, const char *const *names, int n,
 int crashstats_intake(crashstats_req_t *q, const char *rest)
 {
     static const char *const sums[] = { "outcome", "reason", "agent", "count", "size" };
-
-    (void)rest;
     static const char *const rows[] = { "received", "outcome", "reason", "status",
                                         "size",     "agent",   "id" };
     apr_pool_t *p = q->r->pool;
@@ -63,6 +61,7 @@ int crashstats_intake(crashstats_req_t *q, const char *rest)
     sal_error_t err = { 0 };
     json_t *data;
 
+    (void)rest;
     if (!(q->who.permissions & (SAL_PERM_VIEW_PII | SAL_PERM_ADMIN))) {
         return crashstats_message(q, HTTP_FORBIDDEN, "This page is for who runs the collector",
                                   "It needs \xe2\x80\x9cView Personal Identifiable "

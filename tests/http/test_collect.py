@@ -313,10 +313,13 @@ def test_memory_does_not_grow_with_the_body(stack):
 def test_limits_per_location(stack):
     stack.httpd_conf('<Location "/submit">\nCrashMaxBody 2k\nCrashMaxInflated 4k\nCrashMaxDump 100'
                      '\nCrashMaxAnnotation 10\n</Location>')
-    refused(post(stack, body_of(2049)), 413, "Discarded=malformed_too_large")
-    refused(post(stack, gzip.compress(body_of(5000)), Content_Encoding="gzip"), 413,
-            "Discarded=malformed_too_large")
-    refused(post(stack, body_of(1000)), 413, "Discarded=malformed_too_large")
+    for body, coding, limit in ((body_of(2049), None, "body over 2048 bytes"),
+                                (gzip.compress(body_of(5000)), "gzip",
+                                 "inflated body is over 4096 bytes"),
+                                (body_of(1000), None, "dump over 100 bytes")):
+        r = post(stack, body, **({"Content_Encoding": coding} if coding else {}))
+        refused(r, 413, "Discarded=malformed_too_large")
+        assert r.headers["X-Crash-Reason"] == f"malformed_too_large; {limit}"
     raw = raw_crash(stack, accepted(post(stack, part("a", "1") + part("b", 11 * "x") + END)))
     assert "b" not in raw and raw["metadata"]["collector_notes"] == [
         "extract payload text part exception: body part is too large"]
