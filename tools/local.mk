@@ -32,6 +32,7 @@ salvage_tools_LDADD = libdumpsyms.la libsalvage_core.la $(APR_LIBS) $(JANSSON_LI
 
 # salvage-server: what needs a database or the network.
 salvage_server_SOURCES = $(EVERY_SOURCES) tools/cmd_server.c \
+    tools/cmd_alerts.c \
     tools/cmd_bugs.c \
     tools/cmd_db.c \
     tools/cmd_grant.c \
@@ -76,4 +77,5 @@ dist_man_MANS += docs/man/salvage-symbolicate.1 docs/man/salvage-submit.1 docs/m
 dist_man_MANS += docs/man/salvage-product.1 docs/man/salvage-throttle.1
 dist_man_MANS += docs/man/salvage-symbols.1 docs/man/salvage-grant.1
 dist_man_MANS += docs/man/salvage-export.1 docs/man/salvage-submitter.1
+dist_man_MANS += docs/man/salvage-alerts.1
 dist_man_MANS += docs/man/salvage-ping.1 docs/man/salvage-hint.1

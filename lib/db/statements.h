@@ -1,5 +1,6 @@
 /* Every SQL statement, by the room that uses it. No include guard: it is read as an X-macro. */
 #include "db/statements/admin.def"
+#include "db/statements/alert.def"
 #include "db/statements/auth.def"
 #include "db/statements/books.def"
 #include "db/statements/crash.def"

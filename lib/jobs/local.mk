@@ -1,6 +1,10 @@
 # lib/jobs
-EXTRA_DIST += docs/jobs.md docs/messages.d/jobs.md lib/jobs/jobs.def
+EXTRA_DIST += docs/alerts.md docs/messages.d/alerts.md docs/jobs.md docs/messages.d/jobs.md lib/jobs/jobs.def
 libsalvage_core_la_SOURCES += lib/jobs/complete.c lib/jobs/complete.h \
+    lib/jobs/alert_mail.c \
+    lib/jobs/alerts.c lib/jobs/alerts.h lib/jobs/alerts_private.h \
+    lib/jobs/alerts_find.c \
+    lib/jobs/cron_alerts.c \
     lib/jobs/cron.c lib/jobs/cron.h lib/jobs/cron_private.h \
     lib/jobs/cron_books.c lib/jobs/cron_export.c lib/jobs/cron_plan.c \
     lib/jobs/cron_house.c lib/jobs/cron_triage.c lib/jobs/cron_people.c lib/jobs/cron_pci.c lib/jobs/cron_retention.c \

@@ -8,8 +8,8 @@
 
 #include <apr_strings.h>
 
-#include "base/text.h"
 #include "render/format.h"
+#include "triage/saved.h"
 
 /* ---- parameters ---- */
 
@@ -99,43 +99,16 @@ const char *sal_ask_query(const sal_ask_t *ask)
     return apr_array_pstrcat(ask->p, parts, '&');
 }
 
-static int hex_of(char c)
+static void read_pair(void *ask, const char *name, const char *value)
 {
-    uint64_t v;
-
-    return sal_parse_hex(&c, 1, &v) ? (int)v : -1;
-}
-
-static const char *decode(const char *s, apr_size_t len, apr_pool_t *p)
-{
-    char *out = apr_palloc(p, len + 1), *to = out;
-
-    for (apr_size_t i = 0; i < len; i++) {
-        int high = s[i] == '%' && len - i > 2 ? hex_of(s[i + 1]) : -1;
-        int low = high >= 0 ? hex_of(s[i + 2]) : -1;
-
-        *to = low >= 0 ? (char)(high << 4 | low) : s[i] == '+' ? ' ' : s[i];
-        i += low >= 0 ? 2 : 0;
-        to += *to != '\0';
-    }
-    *to = '\0';
-    return sal_utf8_clean(out, (apr_size_t)(to - out), p);
+    sal_ask_add(ask, name, value);
 }
 
 sal_ask_t *sal_ask_read(const char *query, bool pii, apr_pool_t *p)
 {
     sal_ask_t *ask = sal_ask_make(pii, p);
 
-    while (*query) {
-        apr_size_t len = strcspn(query, "&");
-        const char *eq = memchr(query, '=', len);
-
-        if (eq) {
-            sal_ask_add(ask, decode(query, (apr_size_t)(eq - query), p),
-                        decode(eq + 1, len - (apr_size_t)(eq - query) - 1, p));
-        }
-        query += len + (query[len] == '&');
-    }
+    sal_saved_read(query, read_pair, ask, p);
     return ask;
 }
 

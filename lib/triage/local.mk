@@ -1,6 +1,8 @@
 # lib/triage
 libsalvage_core_la_SOURCES += \
     lib/triage/bug_info.c lib/triage/bug_info.h \
+    lib/triage/alert.c lib/triage/alert.h \
+    lib/triage/saved.c lib/triage/saved.h \
     lib/triage/bugs.c lib/triage/bugs.h lib/triage/bugzilla.c \
     lib/triage/correlate.c lib/triage/correlate.h lib/triage/correlate_find.c \
     lib/triage/correlate_load.c lib/triage/correlate_private.h lib/triage/correlate_read.c \

@@ -3,8 +3,10 @@ httpdmod_LTLIBRARIES += mod_crashstats.la
 mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/routes.def \
     modules/crashstats/mod_crashstats.c \
     modules/crashstats/routes.c \
+    modules/crashstats/doc_pages.c \
     modules/crashstats/frame.c \
     modules/crashstats/api.h \
+    modules/crashstats/alert_pages.c \
     modules/crashstats/api.c \
     modules/crashstats/api_crash.c \
     modules/crashstats/api_fields.c \
@@ -27,6 +29,14 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
     modules/crashstats/report_links.c \
     modules/crashstats/report_page.c \
     modules/crashstats/reprocess.c \
+    modules/crashstats/saved_page.c \
+    modules/crashstats/search.h \
+    modules/crashstats/search_ask.c \
+    modules/crashstats/search_export.c \
+    modules/crashstats/search_fields.c \
+    modules/crashstats/search_form.c \
+    modules/crashstats/search_page.c \
+    modules/crashstats/search_why.c \
     modules/crashstats/status_page.c \
     modules/crashstats/throttling_page.c
 # httpd's headers define PACKAGE_VERSION anew
