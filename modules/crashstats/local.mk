@@ -23,6 +23,7 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
     modules/crashstats/list_pages.c \
     modules/crashstats/login_page.c \
     modules/crashstats/ping_page.c \
+    modules/crashstats/pings_page.c \
     modules/crashstats/report.h \
     modules/crashstats/report_data.c \
     modules/crashstats/report_docs.c \

@@ -1,8 +1,11 @@
 """Crash pings signed by the daemon and searched beside reports: one story told by our own test
 crashes, whose addresses stand in the pings."""
 import hashlib
+import html
 import json
+import re
 import time
+import urllib.parse
 import uuid
 
 import pings
@@ -328,6 +331,39 @@ def test_pages_of_a_report_and_its_ping_lead_to_each_other(stack, crashes):
     own = requests.get(f"{stack.url}/ping/{document}", timeout=30,
                        headers={"Auth-Token": stack.api_token}).text
     assert "&lt;b&gt;not for all" in own
+
+
+def test_list_of_pings(stack, crashes):
+    """Counts, rows, facets that narrow, chips that drop, pages, and what has no reports."""
+    product = "List" + uuid.uuid4().hex[:8]
+    trace = pings.traces(crashes["crasher_cpp"]["doc"])
+    ids = []
+    for n in range(52):
+        ids.append(str(uuid.uuid4()))
+        send(stack, pings.glean_path(ids[-1], product), pings.glean(
+            trace if n < 11 else None,
+            strings={"crash.app_channel": "beta" if n % 2 else "release"}))
+    signed(stack, *ids)
+    quoted = urllib.parse.quote(product)
+    text = page(stack, f"/pings/?product={quoted}")
+    assert "<span>52 pings</span>" in text and "1 to 50 of 52" in text
+    assert text.count("<tr><td") >= 50
+    assert f'href="/ping/{ids[-1]}"' in text and f'href="/ping/{ids[0]}"' not in text
+    last = page(stack, f"/pings/?product={quoted}&page=2")
+    assert "51 to 52 of 52" in last and f'href="/ping/{ids[0]}"' in last
+    narrow = re.search(r'href="(/pings/\?product=[^"]*channel=%3Dbeta)"', text).group(1)
+    beta = page(stack, html.unescape(narrow))
+    assert "<span>26 pings</span>" in beta
+    assert re.findall(r'href="(/pings/\?[^"]*)" aria-label="Remove (\w+)"', beta) == [
+        ("/pings/?channel=%3Dbeta&amp;", "product"), (f"/pings/?product={quoted}&amp;", "channel")]
+    gap = text[text.index("Pings without reports"):]
+    signature = shape(stack)["signature"]
+    assert urllib.parse.quote(signature, safe="") in gap and '<td class="num">11</td>' in gap
+    assert "There are no such pings" in page(stack, "/pings/?product=Nobody")
+    assert "<script>x" not in page(stack, "/pings/?product=%3Cscript%3Ex&version=!%3Cscript%3Ex")
+    for bad in ("nonsense=1", "page=x", "date=never", "version=@("):
+        assert "The query was not run" in page(stack, f"/pings/?{bad}", 400), bad
+    assert "permission" in page(stack, "/pings/?moz_crash_reason=x", 403).lower()
 
 
 def test_pages_that_are_none(stack):
