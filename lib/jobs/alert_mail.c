@@ -83,8 +83,8 @@ static const char *lines_of(const json_t *doc, apr_pool_t *p)
 
     json_array_foreach(list, i, one)
     {
-        out = apr_psprintf(p, "%s%10" JSON_INTEGER_FORMAT "  %s\n", out,
-                           json_integer_value(json_object_get(one, "count")),
+        out = apr_psprintf(p, "%s%10" APR_INT64_T_FMT "  %s\n", out,
+                           (apr_int64_t)json_integer_value(json_object_get(one, "count")),
                            text_of(one, NULL, "signature", p));
     }
     return out;

@@ -89,7 +89,7 @@ static const char *text_of(const json_t *v, apr_pool_t *p)
         return json_string_value(v);
     }
     if (json_is_integer(v)) {
-        return apr_psprintf(p, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+        return apr_psprintf(p, "%" APR_INT64_T_FMT, (apr_int64_t)json_integer_value(v));
     }
     if (json_is_real(v)) {
         return apr_psprintf(p, "%.15g", json_real_value(v));

@@ -221,15 +221,20 @@ static json_t *bar_of(const plot_t *plot, int i)
     int pitch = 10000 / plot->bars, every = (plot->bars + LABELS - 1) / LABELS;
     const char *x = hundredths(left_of(plot, i) + pitch * 85 / 1000, plot->p);
     json_t *out = json_object();
-    bool label = i % every == 0;
+    const char *label = chart->ticks ? chart->ticks[i] : i % every ? NULL : chart->names[i];
+    int before = chart->ticks ? 0 : i / every;
 
+    for (int k = 0; chart->ticks && k < i; k++) {
+        before += chart->ticks[k] != NULL;
+    }
     put(out, "link", link);
     put(out, "title",
         apr_psprintf(plot->p, "%s: %s", chart->names[i], sal_format_count(plot->sums[i], plot->p)));
     json_object_set_new(out, "rects", rects_of(plot, i, x, hundredths(pitch * 8 / 10, plot->p)));
-    put(out, "tick", label ? chart->names[i] : NULL);
+    put(out, "tick", label);
     put(out, "x", x);
-    json_object_set_new(out, "wide", json_boolean(label && i / every % 2 == 1));
+    /* narrow pages have room for every second one */
+    json_object_set_new(out, "wide", json_boolean(label && before % 2 == 1));
     return out;
 }
 

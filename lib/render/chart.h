@@ -44,6 +44,7 @@ typedef struct sal_chart_t {
     int bars;                 /* at most SAL_CHART_BARS_MAX */
     const char *const *names; /* of bars: "26 Oct" */
     const char *const *links; /* NULL, or of each bar an address or NULL */
+    const char *const *ticks; /* of each bar what stands below it, or NULL; NULL: some names */
     int series;
     const sal_chart_series_t *list; /* lowest in the stack first */
     int marks;

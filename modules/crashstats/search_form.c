@@ -152,9 +152,11 @@ static void add_names(apr_array_header_t *out, const char *text, apr_pool_t *p)
 const char *const *crashstats_facets(const sal_ask_t *ask)
 {
     apr_array_header_t *out = apr_array_make(ask->p, 8, sizeof(const char *));
+    bool none;
 
     add_names(out, sal_ask_values(ask, "_facets"), ask->p);
-    for (apr_size_t i = 0; !out->nelts && i < sizeof usual_facets / sizeof usual_facets[0]; i++) {
+    none = out->nelts == 0;
+    for (apr_size_t i = 0; none && i < sizeof usual_facets / sizeof usual_facets[0]; i++) {
         add_names(out, usual_facets[i], ask->p);
     }
     for (int i = 0; i < ask->pairs->nelts; i++) {

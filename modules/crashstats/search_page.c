@@ -70,8 +70,8 @@ static void want_facets(search_t *s, sal_super_t *super)
         }
     }
     for (const char *const *name = s->facets; *name; name++) {
-        if (!sal_ask_value(ask, apr_pstrcat(ask->p, "_aggs.", *name, NULL)) &&
-            !sal_ask_value(ask, *name)) {
+        /* those of "_aggs." and "_histogram." parameters come with these */
+        if (strncmp(*name, "_histogram.", 11) != 0 || !sal_ask_value(ask, *name)) {
             sal_super_param(super, "_facets", *name);
         }
     }
@@ -230,6 +230,22 @@ static const char *step_words(int step)
                                : "week";
 }
 
+/* Below the bars: days, at most eight of them; hours where there are only a few days. */
+static const char *tick_of(const search_t *s, apr_time_t from, apr_pool_t *p)
+{
+    apr_int64_t at = apr_time_sec(from), days = apr_time_sec(s->to - s->from) / 86400 + 1;
+    apr_int64_t every = s->step == 3600 ? 6 * 3600 : (days + 7) / 8 * 86400;
+
+    if (s->step == 7 * 86400) {
+        return (at / s->step) % 4 ? NULL : sal_chart_day(from, p);
+    }
+    if (at % every) {
+        return NULL;
+    }
+    return at % 86400 ? apr_pstrndup(p, sal_format_time(from, 1, p) + 11, 5)
+                      : sal_chart_day(from, p);
+}
+
 static void put_chart(const search_t *s, json_t *data)
 {
     const json_t *list = json_object_get(json_object_get(s->result, "facets"), "histogram_date");
@@ -237,7 +253,7 @@ static void put_chart(const search_t *s, json_t *data)
     int bars = (int)((s->to - first + step - 1) / step);
     apr_pool_t *p = s->ask->p;
     int64_t *n;
-    const char **names, **links;
+    const char **names, **links, **ticks;
     sal_chart_series_t series = { .name = "crashes" };
     sal_chart_t chart = { .what = apr_psprintf(p, "crashes per %s", step_words(s->step)),
                           .head = "From",
@@ -253,6 +269,7 @@ static void put_chart(const search_t *s, json_t *data)
     n = apr_pcalloc(p, (apr_size_t)bars * sizeof *n);
     names = apr_pcalloc(p, (apr_size_t)bars * sizeof *names);
     links = apr_pcalloc(p, (apr_size_t)bars * sizeof *links);
+    ticks = apr_pcalloc(p, (apr_size_t)bars * sizeof *ticks);
     json_array_foreach(list, i, one)
     {
         const char *term = sal_json_str(one, "term");
@@ -269,6 +286,7 @@ static void put_chart(const search_t *s, json_t *data)
                        ? apr_psprintf(p, "%s %.5s", sal_chart_day(from, p),
                                       sal_format_time(from, 1, p) + 11)
                        : sal_chart_day(from, p);
+        ticks[k] = k < bars - bars / 16 ? tick_of(s, from, p) : NULL; /* room for words */
         links[k] =
             apr_pstrcat(p, "/search/?",
                         sal_ask_query(sal_ask_between(s->ask, from < s->from ? s->from : from,
@@ -279,6 +297,7 @@ static void put_chart(const search_t *s, json_t *data)
     chart.bars = bars;
     chart.names = names;
     chart.links = links;
+    chart.ticks = ticks;
     if ((made = sal_chart_bars(&chart, p))) {
         json_object_set_new(data, "chart", made);
         json_object_set_new(data, "chart_step", json_string(step_words(s->step)));
