@@ -95,6 +95,12 @@ static const char *sort_text(const sal_sort_t *s, const char *of, apr_pool_t *p)
 {
     const char *value = s->field->match == SAL_MATCH_LIST ? "lower(t.value)" : "t.value";
 
+    if (s->field->store == SAL_STORE_TERM && s->field->match == SAL_MATCH_LIST) {
+        return apr_psprintf(p,
+                            "(SELECT %s(e) FROM term t, unnest(string_to_array(lower(t.value), "
+                            "';')) e WHERE t.id = %s AND e <> '')",
+                            s->descending ? "max" : "min", of);
+    }
     if (s->field->store == SAL_STORE_TERM) {
         return apr_psprintf(p, "(SELECT %s FROM term t WHERE t.id = %s)", value, of);
     }

@@ -199,9 +199,17 @@ static apr_status_t same_stack(pred_t *out, const sal_condition_t *c, sal_run_t 
     const char *const *frames = split_frames(&n, c->text, run->p);
     sal_sql_t *sql = sal_sql_make(run->p);
     sal_ids_t ids;
-    apr_status_t rv = sal_resolve_frames(&ids, c->field, frames, n, run, err);
+    apr_size_t len = 0;
+    apr_status_t rv;
 
     *out = never;
+    for (int i = 0; i < n; i++) {
+        len += strlen(frames[i]) + (i ? 3 : 0);
+    }
+    if (len != strlen(c->text)) {
+        return APR_SUCCESS; /* an empty frame: no stack is written like that */
+    }
+    rv = sal_resolve_frames(&ids, c->field, frames, n, run, err);
     if (rv == APR_SUCCESS && ids.n == n) {
         sal_sql_addf(sql, "c.%s = ", c->field->name);
         sal_sql_param(sql, SAL_V_INTS(ids.ids, (apr_size_t)n), "::int[]");

@@ -15,7 +15,11 @@ pages of such crashes say that there is no report.
 """
 import datetime
 import json
+import os
+import re
 import uuid
+
+import psycopg2
 
 
 def crash_id(date=None):
@@ -49,3 +53,41 @@ class SearchLoader:
 
     def search(self, params, **options):
         return self.requests([{"params": [list(x) for x in params], **options}])[0]
+
+
+class SearchWorld(SearchLoader):
+    """A database of its own on the instance's server: nobody else's crashes are in it."""
+
+    def __init__(self, instance, folder):
+        super().__init__(instance)
+        self.name = f"search_{os.getpid()}_{uuid.uuid4().hex[:6]}"
+        self.admin = instance.conn()
+        self._sql(self.admin, f"CREATE DATABASE {self.name}")
+        self.conninfo = re.sub(r"dbname=\S+", f"dbname={self.name}", instance.env["SALVAGE_DB"])
+        self.conf = folder / "search.conf"
+        self.conf.write_text(f"database {self.conninfo}\n")
+        instance.salvage("db", "migrate", "-c", self.conf)
+        self.conn = psycopg2.connect(self.conninfo)
+        self.conn.autocommit = True
+
+    @staticmethod
+    def _sql(conn, text):
+        with conn.cursor() as cur:
+            cur.execute(text)
+            return cur.fetchall() if cur.description else None
+
+    def sql(self, text):
+        return self._sql(self.conn, text)
+
+    def _run(self, option, lines):
+        done = self.instance.salvage("search", option, "-c", self.conf,
+                                     input="".join(json.dumps(x) + "\n" for x in lines))
+        return [json.loads(x) for x in done.stdout.splitlines()]
+
+    def clear(self):
+        self.sql("DELETE FROM crash; DELETE FROM search_overflow; DELETE FROM product")
+
+    def close(self):
+        self.conn.close()
+        self._sql(self.admin, f"DROP DATABASE {self.name} WITH (FORCE)")
+        self.admin.close()
