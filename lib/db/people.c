@@ -159,6 +159,7 @@ typedef struct {
     const char *const *groups; /* lower case */
     int n;
     bool exact;
+    const char *actor;
     int changed;
 } follow_t;
 
@@ -181,7 +182,7 @@ static apr_status_t follow(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t
             rv = strip_tokens(&f->who->id, 1, (int)sal_rows_int(rows, i, 2), db, p, err);
         }
         if (rv == APR_SUCCESS) {
-            rv = sal_db_exec(db, &sal_s_auth_audit_put, NULL, p, err, SAL_V_TEXT("sign-in"),
+            rv = sal_db_exec(db, &sal_s_auth_audit_put, NULL, p, err, SAL_V_TEXT(f->actor),
                              SAL_V_TEXT(leaves ? "group.leave" : "group.join"),
                              SAL_V_TEXT(f->who->name), SAL_V_TEXT(sal_rows_text(rows, i, 1)));
         }
@@ -190,10 +191,10 @@ static apr_status_t follow(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t
 }
 
 apr_status_t sal_person_follow(sal_person_t *out, const char *const *groups, int n, bool exact,
-                               sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+                               const char *actor, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
 {
     const char **lower = apr_pcalloc(p, ((apr_size_t)n + 1) * sizeof(*lower));
-    follow_t f = { .who = out, .groups = lower, .n = n, .exact = exact };
+    follow_t f = { .who = out, .groups = lower, .n = n, .exact = exact, .actor = actor };
     sal_rows_t *rows;
     apr_status_t rv;
 

@@ -35,11 +35,12 @@ SAL_API apr_status_t sal_person_leave(const char *name, const char *group, sal_d
 
 /*
  * Brings a person into those of the named groups that there are (letter case does not matter);
- * exact: and out of all others. *out is read again if something changed. For groups that the
- * sign-in tells; each change leaves an entry in the audit log.
+ * exact: and out of all others. *out is read again if something changed. Each change leaves an
+ * entry of actor in the audit log ("sign-in" where the sign-in tells groups).
  */
 SAL_API apr_status_t sal_person_follow(sal_person_t *out, const char *const *groups, int n,
-                                       bool exact, sal_db_t *db, apr_pool_t *p, sal_error_t *err);
+                                       bool exact, const char *actor, sal_db_t *db, apr_pool_t *p,
+                                       sal_error_t *err);
 
 /* As sal_person_leave, on behalf of somebody else, with the reason in the audit log. */
 SAL_API apr_status_t sal_person_expel(const char *name, const char *group, const char *actor,

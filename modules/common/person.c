@@ -27,7 +27,7 @@ static apr_status_t find(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *
 
     return rv == APR_SUCCESS && l->groups
                ? sal_person_follow(&l->person, (const char *const *)l->groups->elts,
-                                   l->groups->nelts, l->exact, db, p, err)
+                                   l->groups->nelts, l->exact, "sign-in", db, p, err)
                : rv;
 }
 

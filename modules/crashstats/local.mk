@@ -38,6 +38,9 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
     modules/crashstats/search_form.c \
     modules/crashstats/search_page.c \
     modules/crashstats/search_why.c \
+    modules/crashstats/siteadmin.c \
+    modules/crashstats/siteadmin.h \
+    modules/crashstats/siteadmin_status.c \
     modules/crashstats/status_page.c \
     modules/crashstats/throttling_page.c
 # httpd's headers define PACKAGE_VERSION anew

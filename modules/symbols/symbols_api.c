@@ -542,6 +542,9 @@ static int route(symbols_req_t *q)
         return uploads_route(q, uri + 12);
     }
     if (!strncmp(uri, "/api/tokens", 11)) {
+        if ((rc = symbols_page_api_tokens(q, uri + 11)) != DECLINED) {
+            return rc;
+        }
         return (rc = needs_login(q)) != DECLINED ? rc : symbols_api_tokens(q, uri + 11);
     }
     if (is_path(uri, "/api/_auth")) {

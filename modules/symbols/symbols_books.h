@@ -17,6 +17,7 @@ typedef struct symbols_req_t {
     const symbols_conf_t *conf;
     web_identity_t who; /* with the rights of a person */
     apr_table_t *query;
+    bool crashstats; /* tokens by the rules and at the address of Crash Stats */
 } symbols_req_t;
 
 enum { SYMBOLS_PER_PAGE_UPLOADS = 20, SYMBOLS_PER_PAGE_FILES = 40, SYMBOLS_PER_PAGE_MISSING = 100 };
@@ -94,6 +95,11 @@ apr_status_t symbols_token_list(json_t **out, symbols_req_t *q, const char *stat
                                 sal_error_t *err);
 
 int symbols_api_tokens(symbols_req_t *q, const char *rest);
+
+/* Rights that the reader may give to a token. */
+int symbols_token_rights(const symbols_req_t *q);
+/* /api/tokens/ as a page; DECLINED for what is the API's. rest: what follows "/api/tokens". */
+int symbols_page_api_tokens(symbols_req_t *q, const char *rest);
 
 /* DECLINED, or the refusal of a change that was neither sent with a token nor from a page of ours.
  */

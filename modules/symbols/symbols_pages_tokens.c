@@ -33,8 +33,14 @@ static void show_token(json_t *t, apr_pool_t *p)
     }
 }
 
-static void put_states(json_t *data, const char *now, apr_pool_t *p)
+static const char *address(const symbols_req_t *q)
 {
+    return q->crashstats ? "/api/tokens/" : "/tokens/";
+}
+
+static void put_states(symbols_req_t *q, json_t *data, const char *now)
+{
+    apr_pool_t *p = q->r->pool;
     static const char *const states[][2] = { { "", "Active" },
                                              { "expired", "Expired" },
                                              { "all", "All" } };
@@ -47,13 +53,18 @@ static void put_states(json_t *data, const char *now, apr_pool_t *p)
         json_array_append_new(
             list,
             json_pack("{s:s, s:s, s:s, s:b}", "text", states[i][1], "href",
-                      *states[i][0] ? apr_pstrcat(p, "/tokens/?state=", states[i][0], NULL)
-                                    : "/tokens/",
+                      *states[i][0] ? apr_pstrcat(p, address(q), "?state=", states[i][0], NULL)
+                                    : address(q),
                       "count",
                       apr_psprintf(p, "%d", (int)json_integer_value(json_object_get(totals, name))),
                       "here", strcmp(now, states[i][0]) == 0));
     }
     json_object_set_new(data, "states", list);
+}
+
+static bool may_make(const symbols_req_t *q)
+{
+    return q->crashstats ? !q->who.by_token : (q->who.permissions & SAL_PERM_MANAGE_TOKENS) != 0;
 }
 
 /* The page, with what a form has just done (members of `done`, stolen, may be NULL). */
@@ -75,11 +86,12 @@ static int tokens_page(symbols_req_t *q, int status, json_t *done)
     {
         show_token(one, p);
     }
-    put_states(data, state, p);
+    put_states(q, data, state);
     json_object_set_new(data, "any_tokens",
                         json_boolean(json_array_size(json_object_get(data, "tokens")) > 0));
-    json_object_set_new(data, "may_make",
-                        json_boolean(q->who.permissions & SAL_PERM_MANAGE_TOKENS));
+    json_object_set_new(data, "may_make", json_boolean(may_make(q)));
+    json_object_set_new(data, "crashstats", json_boolean(q->crashstats));
+    json_object_set_new(data, "at", json_string(address(q)));
     json_object_set_new(data, "any_permissions",
                         json_boolean(json_array_size(json_object_get(data, "permissions")) > 0));
     json_object_set_new(data, "csrf", json_string(csrf));
@@ -144,7 +156,7 @@ static int change(symbols_req_t *q, int64_t id, const char *what, apr_table_t *f
         return symbols_page_message(q, HTTP_NOT_FOUND, "There is no such token",
                                     "It may have been deleted, or it is somebody else's.");
     }
-    return rv == APR_SUCCESS ? web_redirect(q->r, HTTP_SEE_OTHER, "/tokens/")
+    return rv == APR_SUCCESS ? web_redirect(q->r, HTTP_SEE_OTHER, address(q))
                              : symbols_page_sick(q, &err);
 }
 
@@ -160,33 +172,70 @@ static int64_t change_path(const char *rest, const char **what, apr_pool_t *p)
     return symbols_path_id(apr_pstrmemdup(p, rest + 1, (apr_size_t)(slash - rest - 1)));
 }
 
-int symbols_page_tokens(symbols_req_t *q, const char *rest)
+static int take_form(symbols_req_t *q, const char *rest)
 {
     const char *what = NULL;
-    apr_table_t *form;
+    apr_table_t *form = web_form(q->r, 65536);
     int64_t id;
-    int rc;
 
-    if ((rc = symbols_page_anonymous(q)) != DECLINED) {
-        return rc;
-    }
-    if (q->r->method_number != M_POST) {
-        return *rest && strcmp(rest, "/")
-                   ? symbols_page_message(q, HTTP_NOT_FOUND, "There is no such page", "")
-                   : tokens_page(q, HTTP_OK, NULL);
-    }
-    form = web_form(q->r, 65536);
     if (!web_form_trusted(q->r, &q->who, web_form_sent(q->r, form))) {
         return symbols_page_message(q, HTTP_FORBIDDEN, "The form is too old",
                                     "Open the page again and repeat what you did.");
     }
-    if (!strcmp(rest, "/")) {
-        return q->who.permissions & SAL_PERM_MANAGE_TOKENS
-                   ? make(q, form)
-                   : refused(q, HTTP_FORBIDDEN, NULL, "making tokens needs Manage Your API Tokens");
+    if (!*rest || !strcmp(rest, "/")) {
+        return may_make(q) ? make(q, form)
+                           : refused(q, HTTP_FORBIDDEN, NULL,
+                                     q->crashstats ? "tokens are made by people"
+                                                   : "making tokens needs Manage Your API Tokens");
     }
     if ((id = change_path(rest, &what, q->r->pool)) > 0) {
         return change(q, id, what, form);
     }
     return symbols_page_message(q, HTTP_NOT_FOUND, "There is no such page", "");
+}
+
+int symbols_page_tokens(symbols_req_t *q, const char *rest)
+{
+    int rc;
+
+    if ((rc = symbols_page_anonymous(q)) != DECLINED) {
+        return rc;
+    }
+    if (q->r->method_number == M_POST) {
+        return take_form(q, rest);
+    }
+    return *rest && strcmp(rest, "/")
+               ? symbols_page_message(q, HTTP_NOT_FOUND, "There is no such page", "")
+               : tokens_page(q, HTTP_OK, NULL);
+}
+
+/* "/delete/ID/", upstream's address, as ours. */
+static const char *own_path(const char *rest, apr_pool_t *p)
+{
+    apr_size_t n = strspn(rest + 8, "0123456789");
+
+    return apr_pstrcat(p, "/", apr_pstrmemdup(p, rest + 8, n),
+                       rest[8 + n] && strcmp(rest + 8 + n, "/") ? "/" : "/delete", NULL);
+}
+
+int symbols_page_api_tokens(symbols_req_t *q, const char *rest)
+{
+    bool list = !*rest || !strcmp(rest, "/"), drop = !strncmp(rest, "/delete/", 8);
+
+    q->crashstats = true;
+    if (drop && q->r->method_number != M_POST) {
+        return web_allow(q->r, "POST");
+    }
+    if (!drop && !(list && web_wants_html(q->r) &&
+                   (q->r->method_number == M_GET || q->r->method_number == M_POST))) {
+        q->crashstats = false;
+        return DECLINED;
+    }
+    if (!q->conf->templates) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (!q->who.user && q->r->method_number == M_GET) {
+        return web_redirect(q->r, HTTP_MOVED_TEMPORARILY, "/login/?next=%2Fapi%2Ftokens%2F");
+    }
+    return symbols_page_tokens(q, drop ? own_path(rest, q->r->pool) : rest);
 }

@@ -10,7 +10,14 @@
 
 APLOG_USE_MODULE(symbols);
 
-enum { DEFAULT_DAYS = 365, MAX_DAYS = 36525, MAX_TOKENS = 1000, NOTES_MAX = 2000, SHOWN = 6 };
+enum {
+    DEFAULT_DAYS = 365,
+    CRASHSTATS_DAYS = 90,
+    MAX_DAYS = 36525,
+    MAX_TOKENS = 1000,
+    NOTES_MAX = 2000,
+    SHOWN = 6
+};
 
 /* ---- reading forms ---- */
 
@@ -41,12 +48,14 @@ static void read_permissions(symbols_new_token_t *out, json_t **errors, const ch
                 return;
             }
             out->permissions |= p.bit;
-            if (!(q->who.permissions & p.bit)) {
-                *forbidden = apr_pstrcat(q->r->pool, p.title, " not a valid permission", NULL);
+            if (!(symbols_token_rights(q) & p.bit)) {
+                *forbidden = q->crashstats ? "You do not have this permission"
+                                           : apr_pstrcat(q->r->pool, p.title,
+                                                         " not a valid permission", NULL);
             }
         }
     }
-    if (!out->permissions) {
+    if (!out->permissions && !q->crashstats) { /* there one may do what everybody may */
         symbols_form_error(errors, "permissions", "This field is required.");
     } else if (!sal_permissions_combine(out->permissions)) {
         symbols_form_error(errors, "permissions", "Invalid combination of permissions");
@@ -63,6 +72,30 @@ static int64_t read_days(json_t **errors, const char *field, const char *text, a
     return days;
 }
 
+static size_t characters(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text; text++) {
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    }
+    return n;
+}
+
+/*
+ * Whoever has signed in may make tokens for Crash Stats; what concerns symbols needs the right to
+ * manage tokens. A token makes no other there, or it would never end.
+ */
+int symbols_token_rights(const symbols_req_t *q)
+{
+    static const int crashstats = SAL_PERM_VIEW_PII | SAL_PERM_VIEW_RAWDUMP |
+                                  SAL_PERM_RUN_CUSTOM_QUERIES | SAL_PERM_RUN_LONG_QUERIES |
+                                  SAL_PERM_REPROCESS_CRASHES;
+    int held = q->who.permissions;
+
+    return q->crashstats && !(held & SAL_PERM_MANAGE_TOKENS) ? held & crashstats : held;
+}
+
 int symbols_token_read(symbols_new_token_t *out, json_t **errors, const char **forbidden,
                        symbols_req_t *q, apr_table_t *form)
 {
@@ -71,12 +104,14 @@ int symbols_token_read(symbols_new_token_t *out, json_t **errors, const char **f
     *out = (symbols_new_token_t){ .notes = notes ? notes : "" };
     *forbidden = NULL;
     read_permissions(out, errors, forbidden, q, form);
-    if (!expires || !*expires) {
+    if ((!expires || !*expires) && q->crashstats) {
+        out->days = CRASHSTATS_DAYS;
+    } else if (!expires || !*expires) {
         symbols_form_error(errors, "expires", "This field is required.");
     } else {
         out->days = read_days(errors, "expires", expires, q->r->pool);
     }
-    if (strlen(out->notes) > NOTES_MAX) {
+    if (characters(out->notes) > NOTES_MAX) {
         symbols_form_error(errors, "notes", "Text too long");
     }
     return !*errors && !*forbidden;
@@ -142,7 +177,8 @@ apr_status_t symbols_token_drop(symbols_req_t *q, int64_t id, sal_error_t *err)
 {
     work_t w = { .q = q,
                  .id = id,
-                 .owner = q->who.permissions & SAL_PERM_ADMIN ? 0 : q->who.user_id };
+                 .owner =
+                     q->who.permissions & SAL_PERM_ADMIN && !q->crashstats ? 0 : q->who.user_id };
 
     return web_with_db(q->r, work_drop, &w, err);
 }
@@ -199,7 +235,7 @@ apr_status_t symbols_token_list(json_t **out, symbols_req_t *q, const char *stat
         return rv;
     }
     *out = json_pack("{s:o, s:o, s:{s:i, s:i, s:i}}", "tokens", tokens, "permissions",
-                     permissions_of(q->who.permissions), "totals", "all", w.n, "active",
+                     permissions_of(symbols_token_rights(q)), "totals", "all", w.n, "active",
                      w.n - expired, "expired", expired);
     return APR_SUCCESS;
 }
@@ -326,9 +362,6 @@ int symbols_api_tokens(symbols_req_t *q, const char *rest)
     }
     if ((rc = symbols_api_method(q, "GET, HEAD, POST")) != DECLINED) {
         return rc;
-    }
-    if (q->r->method_number == M_GET && web_wants_html(q->r)) {
-        return web_redirect(q->r, HTTP_MOVED_TEMPORARILY, "/tokens/");
     }
     if (!may_manage(q)) {
         return web_reply_error(q->r, HTTP_FORBIDDEN, "Forbidden");
