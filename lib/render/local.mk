@@ -5,6 +5,8 @@ libsalvage_core_la_SOURCES += \
     lib/render/ask_words.c \
     lib/render/buglink.c lib/render/buglink.h \
     lib/render/chart.c lib/render/chart.h \
+    lib/render/diff.c lib/render/diff.h lib/render/diff_private.h \
+    lib/render/diff_align.c lib/render/diff_stack.c lib/render/diff_values.c \
     lib/render/format.c lib/render/format.h \
     lib/render/link.c lib/render/link.h \
     lib/render/list.c lib/render/list.h \
@@ -15,6 +17,7 @@ libsalvage_core_la_SOURCES += \
     lib/render/report_stack.c \
     lib/render/report_tables.c \
     lib/render/report_why.c \
+    lib/render/source.c lib/render/source.h \
     lib/render/template.cc lib/render/template.h \
     lib/render/tree.c lib/render/tree.h \
     lib/render/vcs.c lib/render/vcs.h \

@@ -19,6 +19,8 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
     modules/crashstats/limits.c \
     modules/crashstats/limits.h \
     modules/crashstats/error_page.c \
+    modules/crashstats/buginfo.c \
+    modules/crashstats/diff_page.c \
     modules/crashstats/intake_page.c \
     modules/crashstats/list_pages.c \
     modules/crashstats/login_page.c \
@@ -28,6 +30,7 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
     modules/crashstats/report_data.c \
     modules/crashstats/report_docs.c \
     modules/crashstats/report_links.c \
+    modules/crashstats/report_more.c \
     modules/crashstats/report_page.c \
     modules/crashstats/reprocess.c \
     modules/crashstats/saved_page.c \
@@ -41,6 +44,7 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
     modules/crashstats/siteadmin.c \
     modules/crashstats/siteadmin.h \
     modules/crashstats/siteadmin_status.c \
+    modules/crashstats/source_page.c \
     modules/crashstats/status_page.c \
     modules/crashstats/throttling_page.c
 # httpd's headers define PACKAGE_VERSION anew

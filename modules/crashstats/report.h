@@ -50,6 +50,15 @@ int crashstats_no_report(crashstats_req_t *q, const char *id);
 /* Notes who saw protected data of a report. */
 void crashstats_note_access(crashstats_req_t *q, const char *id);
 
+/* ---- neighbours (report_more.c) ---- */
+
+/* Leads to the next older or newer report of the signature, or to its comparison with this one. */
+int crashstats_neighbour(crashstats_req_t *q, const char *id, bool older, bool compare);
+
+/* The newest report of a signature; *id NULL: there is none. */
+apr_status_t crashstats_newest(const char **id, crashstats_req_t *q, const char *signature,
+                               sal_error_t *err);
+
 /* ---- what stands beside them (report_data.c, report_links.c) ---- */
 
 /* Fills what the report's view may be told beyond its documents; what cannot be had stays out. */
