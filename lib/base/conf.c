@@ -108,6 +108,7 @@ static const conf_key_t keys[] = {
     { "telemetry-batch", COUNT },
     { "telemetry-interval", DURATION },
     { "templates", PATH },
+    { "triage-permission", TEXT },
     { "webhook", TEXTS },
     { "workers", COUNT },
 };

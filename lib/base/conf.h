@@ -24,7 +24,8 @@
  *        reprocess-rate, -max-running, -quota, -debounce, -newest, -most, -tries, -missing-keep
  *        docs/reprocessing.md
  *        beta-version-products, bugzilla-url, bugzilla-key-file, product-version-url (list),
- *        bug-url (address of bugs with %d), correlation-days, correlation-signatures docs/triage.md
+ *        bug-url (address of bugs with %d), correlation-days, correlation-signatures,
+ *        triage-permission   docs/triage.md
  *        job (list), job-keep, job-stuck-ready, job-stuck-leased, pci-ids   periodic jobs
  *        crash-keep, dump-keep, search-keep, ledger-keep, keep-first, keep-newest   retention:
  *        docs/jobs.md

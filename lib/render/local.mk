@@ -18,6 +18,8 @@ libsalvage_core_la_SOURCES += \
     lib/render/report_tables.c \
     lib/render/report_why.c \
     lib/render/source.c lib/render/source.h \
+    lib/render/signature_trend.c \
+    lib/render/signature_view.c lib/render/signature_view.h \
     lib/render/template.cc lib/render/template.h \
     lib/render/tree.c lib/render/tree.h \
     lib/render/vcs.c lib/render/vcs.h \

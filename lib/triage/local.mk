@@ -19,10 +19,13 @@ libsalvage_core_la_SOURCES += \
 EXTRA_DIST += docs/triage.md docs/messages.d/triage.md
 dist_man_MANS += docs/man/salvage-bugs.1
 if WITH_CMOCKA
-check_PROGRAMS += tests/unit/test_triage tests/unit/test_triage_db
+check_PROGRAMS += tests/unit/test_triage tests/unit/test_triage_db tests/unit/test_states
 tests_unit_test_triage_SOURCES = tests/unit/test_triage.c
 tests_unit_test_triage_LDADD = $(UNIT_LIBS)
 tests_unit_test_triage_db_SOURCES = tests/unit/test_triage_db.c tests/unit/db_fixture.c \
     tests/unit/db_fixture.h
 tests_unit_test_triage_db_LDADD = $(UNIT_LIBS)
+tests_unit_test_states_SOURCES = tests/unit/test_states.c tests/unit/db_fixture.c \
+    tests/unit/db_fixture.h
+tests_unit_test_states_LDADD = $(UNIT_LIBS)
 endif

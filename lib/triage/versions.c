@@ -131,6 +131,13 @@ apr_status_t sal_versions_seen(sal_rows_t **out, const char *product, sal_db_t *
     return sal_db_exec(db, &sal_s_triage_versions_seen, out, p, err, SAL_V_TEXT(product));
 }
 
+apr_status_t sal_versions_began(sal_rows_t **out, const char *product, const char *const *versions,
+                                int n, sal_db_t *db, apr_pool_t *p, sal_error_t *err)
+{
+    return sal_db_exec(db, &sal_s_triage_versions_began, out, p, err, SAL_V_TEXT(product),
+                       SAL_V_TEXTS(versions, (apr_size_t)n));
+}
+
 apr_status_t sal_versions_expire(int64_t *n, apr_time_t before, sal_db_t *db, apr_pool_t *p,
                                  sal_error_t *err)
 {

@@ -105,6 +105,11 @@ SAL_API apr_status_t sal_versions_featured(const char ***out, const char *produc
 SAL_API apr_status_t sal_versions_seen(sal_rows_t **out, const char *product, sal_db_t *db,
                                        apr_pool_t *p, sal_error_t *err);
 
+/* Rows, oldest first: version, when it was first seen; those of n versions that were. */
+SAL_API apr_status_t sal_versions_began(sal_rows_t **out, const char *product,
+                                        const char *const *versions, int n, sal_db_t *db,
+                                        apr_pool_t *p, sal_error_t *err);
+
 /* Forgets builds that no crash came from since `before`. *n: rows. */
 SAL_API apr_status_t sal_versions_expire(int64_t *n, apr_time_t before, sal_db_t *db, apr_pool_t *p,
                                          sal_error_t *err);
