@@ -45,6 +45,11 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
     modules/crashstats/siteadmin.h \
     modules/crashstats/siteadmin_status.c \
     modules/crashstats/source_page.c \
+    modules/crashstats/signature.h modules/crashstats/signature_ask.c \
+    modules/crashstats/signature_json.c \
+    modules/crashstats/signature_life.c \
+    modules/crashstats/signature_page.c \
+    modules/crashstats/signature_parts.c \
     modules/crashstats/status_page.c \
     modules/crashstats/throttling_page.c
 # httpd's headers define PACKAGE_VERSION anew
