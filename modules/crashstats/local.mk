@@ -57,3 +57,4 @@ mod_crashstats_la_CPPFLAGS = $(WEB_CPPFLAGS) -DSALVAGE_VERSION='"$(PACKAGE_VERSI
 mod_crashstats_la_LIBADD = $(WEB_LIBS) $(XXHASH_LIBS)
 mod_crashstats_la_LDFLAGS = $(MODULE_LINK) -export-symbols-regex '^crashstats_module$$'
 EXTRA_DIST += modules/crashstats/api_search.c docs/api.md
+EXTRA_DIST += docs/messages.d/signature.md

@@ -103,7 +103,7 @@ static void log_protected(const signature_t *s)
 {
     if (s->comments) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, s->q->r,
-                      "SAL4080: comments of a signature shown to %s",
+                      "SAL4085: comments of a signature shown to %s",
                       s->q->who.user ? s->q->who.user : "a token");
     }
 }
