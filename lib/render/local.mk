@@ -10,6 +10,7 @@ libsalvage_core_la_SOURCES += \
     lib/render/format.c lib/render/format.h \
     lib/render/link.c lib/render/link.h \
     lib/render/list.c lib/render/list.h \
+    lib/render/overview.c lib/render/overview.h \
     lib/render/report.c lib/render/report.h lib/render/report_private.h \
     lib/render/report_debug.c \
     lib/render/report_details.c \
@@ -21,6 +22,7 @@ libsalvage_core_la_SOURCES += \
     lib/render/signature_trend.c \
     lib/render/signature_view.c lib/render/signature_view.h \
     lib/render/template.cc lib/render/template.h \
+    lib/render/top.h lib/render/top_ask.c lib/render/top_export.c lib/render/top_versions_view.c lib/render/top_view.c \
     lib/render/tree.c lib/render/tree.h \
     lib/render/vcs.c lib/render/vcs.h \
     lib/render/wire.c lib/render/wire.h

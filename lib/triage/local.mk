@@ -3,16 +3,21 @@ libsalvage_core_la_SOURCES += \
     lib/triage/bug_info.c lib/triage/bug_info.h \
     lib/triage/alert.c lib/triage/alert.h \
     lib/triage/saved.c lib/triage/saved.h \
+    lib/triage/board.c lib/triage/board.h lib/triage/board_days.c lib/triage/board_live.c \
+    lib/triage/board_private.h \
     lib/triage/bugs.c lib/triage/bugs.h lib/triage/bugzilla.c \
     lib/triage/correlate.c lib/triage/correlate.h lib/triage/correlate_find.c \
     lib/triage/correlate_load.c lib/triage/correlate_private.h lib/triage/correlate_read.c \
     lib/triage/devices.c lib/triage/devices.h \
     lib/triage/http.c lib/triage/http.h \
+    lib/triage/overview.c lib/triage/overview.h lib/triage/overview_moves.c \
+    lib/triage/overview_private.h \
     lib/triage/products.c lib/triage/products.h lib/triage/product_file.c \
     lib/triage/rollup.c lib/triage/rollup.h \
     lib/triage/signatures.c lib/triage/signatures.h \
     lib/triage/states.c lib/triage/states.h lib/triage/states_check.c \
     lib/triage/table.c lib/triage/table.h \
+    lib/triage/top.c lib/triage/top.h lib/triage/top_versions.c \
     lib/triage/version_active.c lib/triage/version_cache.c lib/triage/version_fetch.c \
     lib/triage/version_fetch.h lib/triage/version_key.c lib/triage/version_read.c \
     lib/triage/versions.c lib/triage/versions.h

@@ -21,8 +21,8 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
     modules/crashstats/error_page.c \
     modules/crashstats/buginfo.c \
     modules/crashstats/diff_page.c \
+    modules/crashstats/home_pages.c \
     modules/crashstats/intake_page.c \
-    modules/crashstats/list_pages.c \
     modules/crashstats/login_page.c \
     modules/crashstats/ping_page.c \
     modules/crashstats/pings_page.c \
@@ -51,7 +51,8 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
     modules/crashstats/signature_page.c \
     modules/crashstats/signature_parts.c \
     modules/crashstats/status_page.c \
-    modules/crashstats/throttling_page.c
+    modules/crashstats/throttling_page.c \
+    modules/crashstats/topcrashers_page.c
 # httpd's headers define PACKAGE_VERSION anew
 mod_crashstats_la_CPPFLAGS = $(WEB_CPPFLAGS) -DSALVAGE_VERSION='"$(PACKAGE_VERSION)"'
 mod_crashstats_la_LIBADD = $(WEB_LIBS) $(XXHASH_LIBS)

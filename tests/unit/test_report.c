@@ -379,11 +379,12 @@ static void test_list(void **state)
     json_object_set_new(
         data, "facets",
         json_pack("[o]", sal_list_facet(facet, "Signature", 1, "/search/?signature=%3D", 4, pool)));
-    html = page(sal_json_own(data, pool), "overview");
+    html = page(sal_json_own(data, pool), "crash-table");
     assert_true(has(html, "href=\"/report/index/" ID "\""));
     assert_true(has(html, "a&lt;b&gt;"));
     assert_true(has(html, "data-l=\"uptime s\">1,234"));
     assert_true(has(html, "no signature"));
+    html = page(data, "facets");
     assert_true(has(html, "/search/?signature=%3Da%26b"));
     assert_true(has(html, "75.0%"));
     assert_null(sal_list_facet(doc("[]"), "x", 0, "", 0, pool));
