@@ -15,7 +15,10 @@ libsalvage_core_la_SOURCES += lib/search/agg.c lib/search/agg.h lib/search/condi
 EXTRA_DIST += lib/search/fields.def
 
 if WITH_CMOCKA
-check_PROGRAMS += tests/unit/test_search_fields tests/unit/test_search_db
+check_PROGRAMS += tests/unit/test_search_fields tests/unit/test_search_db \
+    tests/unit/test_search_regex
+tests_unit_test_search_regex_SOURCES = tests/unit/test_search_regex.c
+tests_unit_test_search_regex_LDADD = $(UNIT_LIBS)
 tests_unit_test_search_fields_SOURCES = tests/unit/test_search_fields.c
 tests_unit_test_search_fields_LDADD = $(UNIT_LIBS)
 tests_unit_test_search_db_SOURCES = tests/unit/test_search_db.c tests/unit/db_fixture.c \

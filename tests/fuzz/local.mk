@@ -18,9 +18,11 @@ FUZZ_TARGETS = tests/fuzz/fuzz_books_filter \
     tests/fuzz/fuzz_products \
     tests/fuzz/fuzz_ping \
     tests/fuzz/fuzz_query \
+    tests/fuzz/fuzz_regex \
     tests/fuzz/fuzz_report \
     tests/fuzz/fuzz_signature \
     tests/fuzz/fuzz_stackwalk \
+    tests/fuzz/fuzz_super \
     tests/fuzz/fuzz_symbolicate \
     tests/fuzz/fuzz_symcache \
     tests/fuzz/fuzz_object \
@@ -76,6 +78,12 @@ tests_fuzz_fuzz_query_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_process_SOURCES = tests/fuzz/fuzz_process.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_process_LDADD = $(FUZZ_LIBS) -lz
 tests_fuzz_fuzz_process_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_regex_SOURCES = tests/fuzz/fuzz_regex.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_regex_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_regex_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_super_SOURCES = tests/fuzz/fuzz_super.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_super_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_super_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_report_SOURCES = tests/fuzz/fuzz_report.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_report_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_report_LDFLAGS = $(FUZZ_LINK)
