@@ -251,9 +251,21 @@ void board_timing(const char *name, const char *label, apr_interval_time_t took)
     board_metric(SAL_METRIC_TIMING, name, label, took, NULL);
 }
 
+static apr_interval_time_t aside;
+
+apr_time_t board_now(void)
+{
+    return apr_time_now() - aside;
+}
+
+void board_aside(apr_interval_time_t took)
+{
+    aside += took;
+}
+
 void board_phase(const char *phase, apr_time_t *since)
 {
-    apr_time_t now = apr_time_now();
+    apr_time_t now = board_now();
     char label[40];
 
     snprintf(label, sizeof(label), "phase:%s", phase);

@@ -54,8 +54,14 @@ void board_buried(pid_t pid);
 
 void board_count(const char *name, const char *label, int64_t n);
 void board_timing(const char *name, const char *label, apr_interval_time_t took);
-/* Time since *since of a part of a job; *since becomes now. */
+/*
+ * Time since *since of a part of a job; *since becomes now. These times are of a clock that stands
+ * still while other jobs are dealt with: begin with board_now().
+ */
 void board_phase(const char *phase, apr_time_t *since);
+apr_time_t board_now(void);
+/* So long the process was at something else. */
+void board_aside(apr_interval_time_t took);
 /* A sal_metric_fn; its baton is not used. */
 void board_metric(sal_metric_kind_t kind, const char *name, const char *label, int64_t value,
                   void *baton);

@@ -61,7 +61,7 @@ static apr_status_t run_pipeline(worker_t *w, finished_t *f, sal_db_t *db, sal_e
     kept_t *kept = is_fresh(w->job) ? &w->kept : NULL;
     walk_t walk = { s, worker_tick, w, w->signals, &w->fetcher, s->walk_timeout, kept };
     sal_crash_reader_t *reader;
-    apr_time_t start = apr_time_now();
+    apr_time_t start = board_now();
     sal_process_opts_t opts;
     json_t *previous;
     apr_status_t rv;
@@ -183,7 +183,7 @@ static apr_status_t end_job(worker_t *w, finished_t *f, outcome_t outcome, const
     apr_time_t began = apr_time_now();
     apr_status_t rv = SAL_E_NODB;
 
-    step_since = began;
+    step_since = board_now();
     for (bool first = true; first || (rv == SAL_E_NODB && may_wait(w, began)); first = false) {
         sal_db_t *db = link_get(&w->link, w->pool);
         apr_pool_t *p;
@@ -309,7 +309,7 @@ static bool store_together(worker_t *w, finished_t *const *f, int n)
         endings[i] = f[i]->ending;
     }
     apr_pool_create(&p, w->pool);
-    step_since = apr_time_now();
+    step_since = board_now();
     rv = sal_job_store_all(endings, n, w->settings->store, db, p, &err);
     apr_pool_destroy(p);
     if (rv == SAL_E_NODB) {
@@ -352,7 +352,7 @@ static bool hold(worker_t *w, finished_t *f)
     sal_db_t *db = is_fresh(f->job) && !w->stopping ? link_get(&w->link, w->pool) : NULL;
     sal_error_t err;
 
-    step_since = apr_time_now();
+    step_since = board_now();
     if (!db || write_result(w, f, db, &err) != APR_SUCCESS) {
         return false; /* the end of the job will find out why */
     }
@@ -380,7 +380,7 @@ void pass_run(worker_t *w, const sal_job_t *job, apr_pool_t *p)
 {
     finished_t *f = begin(job, p);
     sal_error_t err = { .message = "" };
-    apr_time_t start = apr_time_now();
+    apr_time_t start = apr_time_now(), clock = board_now();
     outcome_t outcome;
     const char *reason;
 
@@ -390,7 +390,7 @@ void pass_run(worker_t *w, const sal_job_t *job, apr_pool_t *p)
     w->job_began = start;
     w->renew_at = start + worker_renew_interval(w->settings);
     outcome = process(w, f, &err);
-    f->took = apr_time_now() - start;
+    f->took = board_now() - clock;
     reason = apr_pstrdup(p, err.message);
     if (outcome != PASS_DONE || !hold(w, f)) {
         apr_status_t rv = end_job(w, f, outcome, reason, &err);

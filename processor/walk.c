@@ -67,7 +67,7 @@ apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t
                            apr_pool_t *p, sal_error_t *err)
 {
     walk_job_t job = { .dump = dump, .raw = raw };
-    apr_time_t start = apr_time_now();
+    apr_time_t start = board_now();
     child_end_t end;
     apr_status_t rv = APR_SUCCESS;
 

@@ -154,6 +154,7 @@ walk_tick_t worker_tick(void *baton, apr_status_t *why)
     worker_take_signals(w);
     if (pass_store_due(w)) {
         pass_store(w);
+        board_aside(apr_time_now() - now);
     }
     if (w->job && (w->stopping || now - w->job_began > SLOW_US)) {
         give_back_rest(w);
@@ -331,7 +332,7 @@ static void run_next(worker_t *w)
         pass_run(w, job, p);
     }
     set_pace(w, apr_time_now() - start);
-    start = apr_time_now();
+    start = board_now();
     if (++w->untrimmed >= TRIM_JOBS) {
         trim(w);
     }
@@ -341,7 +342,7 @@ static void run_next(worker_t *w)
 /* Runs a job; claims some before if need be. False if there was none. */
 static bool try_job(worker_t *w, sal_db_t *db)
 {
-    apr_time_t start = apr_time_now();
+    apr_time_t start = board_now();
     sal_error_t err;
 
     if (w->batch_at == w->batch_n) {

@@ -2,8 +2,12 @@
  * A large .sym and a minidump of a process that has its module: what the benchmarks of symbols
  * work on. The same arguments give the same bytes.
  *
- *   bench_make_sym DIR MEGABYTES  -> DIR/symbols/bench.so/ID/bench.so.sym, DIR/bench.dmp;
- *                                    prints "functions size_of_module bytes_of_text"
+ *   bench_make_sym DIR MEGABYTES [THREADS FRAMES MODULES]
+ *       -> DIR/symbols/bench.so/ID/bench.so.sym, DIR/bench.dmp;
+ *          prints "functions size_of_module bytes_of_text"
+ *
+ * The dump has 12 threads of 48 frames, all of them in that module, and no other module; with
+ * numbers, so many, and stacks as long as they are used.
  *
  * Densities are those of an optimised C++ program (Breakpad's dump_syms on a release build): a FUNC
  * has 24 line records and 12 INLINE records on average, of one to three ranges and up to four deep;
@@ -11,26 +15,30 @@
  * five deltas. All of a function follows from its number.
  */
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <apr_general.h>
+#include <apr_strings.h>
 
 #include "minidump/writer.h"
 
 enum {
     BYTES_A_FUNC = 1480, /* of text, about */
     FILES = 6000,
-    THREADS = 12,
-    FRAMES = 48,
     STACK = 64 << 10,
+    FRAMES_MAX = 200,
     ALIGN = 16,
     CONTEXT_SIZE = 1232
 };
 #define MODULE_BASE UINT64_C(0x7f0000000000)
 #define STACK_BASE UINT64_C(0x7ffc00000000)
+
+static uint32_t threads = 12, frames = 48, modules = 1;
+static bool trimmed; /* stacks end with their frames */
 
 static const uint8_t build_id[16] = { 0x67, 0x45, 0x23, 0x01, 0xab, 0x89, 0xef, 0xcd,
                                       0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10 };
@@ -293,20 +301,21 @@ static void set64(uint8_t *at, uint64_t v)
 }
 
 /* Frames from the top down: each function's return address lies where its CFI says. */
-static uint32_t fill_stack(uint8_t *stack, uint32_t thread, uint32_t functions,
+static uint32_t fill_stack(uint8_t *stack, uint32_t *used, uint32_t thread, uint32_t functions,
                            const uint32_t *starts, uint64_t *ip)
 {
     uint32_t f = thread * 7919 % functions, sp = 256, at = sp;
 
     *ip = address_in(f, starts, thread * 13);
-    for (uint32_t i = 1; i <= FRAMES; i++) {
+    for (uint32_t i = 1; i <= frames; i++) {
         uint32_t caller = (thread * 7919 + i * 104729) % functions;
 
         at += frame_of(f);
-        set64(stack + at - 8, i < FRAMES ? address_in(caller, starts, i * 29) : 0);
+        set64(stack + at - 8, i < frames ? address_in(caller, starts, i * 29) : 0);
         set64(stack + at - 16, STACK_BASE + at + 64); /* rbp */
         f = caller;
     }
+    *used = at + 256;
     return sp;
 }
 
@@ -326,11 +335,11 @@ static void put_thread(sal_mdw_t *w, uint32_t n, uint32_t functions, const uint3
     static uint8_t stack[STACK];
     uint64_t ip, base = STACK_BASE + (uint64_t)n * 0x100000;
     sal_mdw_thread_t t = { .id = 1000 + n, .stack_start = base };
-    uint32_t sp;
+    uint32_t sp, used;
 
     memset(stack, 0, sizeof(stack));
-    sp = fill_stack(stack, n, functions, starts, &ip);
-    t.stack = sal_mdw_copy(w, stack, sizeof(stack));
+    sp = fill_stack(stack, &used, n, functions, starts, &ip);
+    t.stack = sal_mdw_copy(w, stack, trimmed ? used : sizeof(stack));
     t.context = put_context(w, ip, base + sp);
     sal_mdw_thread(w, &t);
     sal_mdw_memory(w, base, t.stack);
@@ -339,6 +348,22 @@ static void put_thread(sal_mdw_t *w, uint32_t n, uint32_t functions, const uint3
 
         e.context = put_context(w, ip, base + sp);
         sal_mdw_exception(w, &e);
+    }
+}
+
+/* As a process has them: mapped one behind the other, no frame lies in them. */
+static void put_others(sal_mdw_t *w, apr_pool_t *p)
+{
+    for (uint32_t i = 1; i < modules; i++) {
+        sal_mdw_module_t m = { .base = MODULE_BASE + (UINT64_C(1) << 33) + i * 0x400000u,
+                               .size = 0x100000 };
+        uint8_t id[16];
+
+        memcpy(id, build_id, sizeof(id));
+        set64(id, i * 0x9e3779b97f4a7c15u);
+        m.name = apr_psprintf(p, "/usr/lib/x86_64-linux-gnu/libother%u.so.%u", i, i % 7);
+        m.cv = sal_mdw_cv_elf(w, id, sizeof(id));
+        sal_mdw_module(w, &m);
     }
 }
 
@@ -354,7 +379,8 @@ static int write_dump(const char *path, uint32_t functions, const uint32_t *star
     sal_mdw_system(w, &system);
     module.cv = sal_mdw_cv_elf(w, build_id, sizeof(build_id));
     sal_mdw_module(w, &module);
-    for (uint32_t i = 0; i < THREADS; i++) {
+    put_others(w, p);
+    for (uint32_t i = 0; i < threads; i++) {
         put_thread(w, i, functions, starts);
     }
     if (fd < 0 || sal_mdw_finish(w, 1700000000, 0, &err) != APR_SUCCESS ||
@@ -386,8 +412,18 @@ int main(int argc, char **argv)
     apr_pool_t *p;
     int code;
 
-    if (argc != 3 || strlen(argv[1]) > 3000) {
-        fprintf(stderr, "usage: bench_make_sym DIR MEGABYTES\n");
+    if ((argc != 3 && argc != 6) || strlen(argv[1]) > 3000) {
+        fprintf(stderr, "usage: bench_make_sym DIR MEGABYTES [THREADS FRAMES MODULES]\n");
+        return 2;
+    }
+    if (argc == 6) {
+        threads = (uint32_t)strtoul(argv[3], NULL, 10);
+        frames = (uint32_t)strtoul(argv[4], NULL, 10);
+        modules = (uint32_t)strtoul(argv[5], NULL, 10);
+        trimmed = true;
+    }
+    if (frames > FRAMES_MAX) {
+        fprintf(stderr, "bench_make_sym: at most %d frames\n", FRAMES_MAX);
         return 2;
     }
     functions = (uint32_t)(strtoull(argv[2], NULL, 10) * 1000000 / BYTES_A_FUNC) + 1;

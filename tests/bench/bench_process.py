@@ -1,14 +1,18 @@
-"""Processing: crashes a second, the part outside the walk, claims, memory, reprocessing.
+"""Processing: crashes a second, the part outside the walk, claims, memory.
 
-The daemon runs with one worker, so that a second of it is a second of one core. The limit is the
-library that walks the same dumps in one process, and what `salvage stackwalk` takes with a process
-a dump. BENCH_CRASHES (10000 shows the goal of the worker's memory), BENCH_REPROCESS (100000 that of
-reprocessing) say how many crashes are used; the defaults keep a run short.
+The daemon runs with one worker, so that a second of it is a second of one core (but for what the
+worker does while its walker walks). The limit is the library that walks the same dumps in one
+process, and what `salvage stackwalk` takes with a process a dump. Dumps come in two kinds: the
+corpus, small dumps made for tests, whose walk takes less than anything around it; and dumps as
+applications send them, with many modules and threads and deep stacks (bench_make_sym), with the
+corpus' among them. BENCH_CRASHES (10000 shows the goal of the worker's memory) says how many crashes are used; the
+default keeps a run short. Reprocessing is in bench_reprocess.py.
 """
 import concurrent.futures
 import contextlib
 import os
 import pathlib
+import shutil
 import subprocess
 import threading
 import time
@@ -16,55 +20,48 @@ import time
 import requests
 from figures import (BENCH, SHARED, alternate, anonymous_kib, figure, pss_kib, skipped)
 
+import daemon  # the path to these two is set by bench.py
+from instance import free_port
+
 CRASHES = int(os.environ.get("BENCH_CRASHES", "3000"))
-REPROCESS = int(os.environ.get("BENCH_REPROCESS", "2000"))
 TREES = [SHARED / "data/minidumps" / d / "symbols" for d in ("breakpad", "rust-minidump")]
 SAMPLE = pathlib.Path(__file__).resolve().parent.parent / "data/crashes/crasher_cpp.dmp"
 
 
-class Daemon:
+class Daemon(daemon.Daemon):
     """salvaged of its own on the instance's database and store; gives its metrics."""
 
-    def __init__(self, stack, scratch, workers=1):
-        from instance import free_port  # the path is set by bench.py
-        self.stack, self.port, self.workers = stack, free_port(), workers
+    def __init__(self, stack, scratch, workers=1, trees=()):
+        super().__init__(stack, "bench", binary=stack.env["SALVAGED_BIN"], lease=180, timeout=120,
+                         workers=workers)
+        self.port = free_port()
         self.cache = scratch / "process-cache"
         self.cache.mkdir(exist_ok=True)
-        self.conf = stack.dir / "bench.conf"
-        lines = [x for x in pathlib.Path(stack.conf).read_text().splitlines()
-                 if not x.startswith("symcache ")]
+        stat = stack.store.stat()
+        if os.getuid() == 0:                # the daemon becomes the store's user
+            os.chown(self.cache, stat.st_uid, stat.st_gid)
+            for folder in (scratch, *scratch.rglob("symbols")):
+                folder.chmod(0o755)
+        lines = [x for x in self.conf.read_text().splitlines() if not x.startswith("symcache ")]
         lines += [f"symcache {self.cache}", f"metrics-listen {self.port}"]
-        lines += [f"symbols-path {t}" for t in TREES if t.is_dir()]
+        lines += [f"symbols-path {t}" for t in trees]
         self.conf.write_text("\n".join(lines) + "\n")
 
     def __enter__(self):
         self.stack.stop("salvaged")
-        stat = self.stack.store.stat()
-        for path in (self.cache, self.conf.parent):
-            if os.getuid() == 0 and path == self.cache:
-                os.chown(path, stat.st_uid, stat.st_gid)
-                path.parent.chmod(0o755)
-
-        def as_runner():
-            if os.getuid() == 0 and stat.st_uid:
-                os.setgid(stat.st_gid)
-                os.setuid(stat.st_uid)
-        self.log = open(self.stack.dir / "logs" / "bench.log", "wb")
-        self.process = subprocess.Popen([self.stack.env["SALVAGED_BIN"], "-c", self.conf, "--workers",
-                                         str(self.workers)], stdout=self.log, stderr=self.log,
-                                        preexec_fn=as_runner)
-        for _ in range(100):
-            with contextlib.suppress(requests.RequestException):
-                self.metrics()
-                break
-            time.sleep(0.1)
+        self.start()
+        daemon.wait_until(self.answers, 10)
         return self
 
     def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(60)
-        self.log.close()
+        self.stop()
         self.stack.start("salvaged")
+
+    def answers(self):
+        try:
+            return self.metrics()
+        except requests.RequestException:
+            return None
 
     def metrics(self):
         text = requests.get(f"http://127.0.0.1:{self.port}/metrics", timeout=10).text
@@ -74,8 +71,7 @@ class Daemon:
     def worker_pids(self):
         """The workers: children that have LISTENed, i.e. all but housekeeper and metrics."""
         names = self.stack.query("select distinct worker from crash_job where worker is not null")
-        out = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True)
-        every = {int(x) for x in out.stdout.split()}
+        every = set(self.children())
         return every & {int(n[0].rsplit(":", 1)[1]) for n in names} or every
 
 
@@ -132,52 +128,89 @@ def spent(before, after):
     return phases, total
 
 
-def processing(stack, scratch):
-    """The corpus with its symbols, processed; against the library alone, and a process a dump."""
-    dumps = sorted((SHARED / "data/minidumps").rglob("*.dmp"))
-    if not dumps:
-        return skipped("process_rate", f"the shared corpus is not at {SHARED}")
-    listed = scratch / "dumps"
-    listed.write_text("".join(f"{d}\n" for d in dumps))
-    trees = [t for t in TREES if t.is_dir()]
-    command = [stack.env["SALVAGE_BIN"], "stackwalk", "--json", "--symbols-cache", scratch / "walk"]
-    for tree in trees:
-        command += ["--symbols", tree]
-    with Daemon(stack, scratch) as daemon:
-        ids = submit(stack, dumps)
+class Mix:
+    """Dumps, and the trees that have their symbols."""
+
+    def __init__(self, name, dumps, trees, scratch):
+        self.name, self.dumps, self.trees = name, dumps, [t for t in trees if t.is_dir()]
+        self.listed = scratch / f"dumps{name}"
+        self.listed.write_text("".join(f"{d}\n" for d in dumps))
+        self.cache = scratch / f"walk{name}"
+
+    def library(self):
+        """Seconds for all of them in one process that does nothing else."""
+        out = subprocess.run([BENCH / "bench_walk", "3", self.cache, self.listed, *self.trees],
+                             capture_output=True, text=True, check=True).stdout
+        return float(out) / 1000
+
+    def processes(self, stack):
+        """Seconds with a process a dump."""
+        command = [stack.env["SALVAGE_BIN"], "stackwalk", "--json", "--symbols-cache", self.cache]
+        for tree in self.trees:
+            command += ["--symbols", tree]
+        out = subprocess.run([BENCH / "bench_spawn", "1", self.listed, *map(str, command)],
+                             check=True, capture_output=True, text=True).stdout
+        return float(out.split()[0]) / 1000
+
+
+def measure(stack, scratch, mix, rounds, times):
+    """A mix processed by one worker; against the library alone, and a process a dump."""
+    with Daemon(stack, scratch, trees=mix.trees) as daemon:
+        ids = submit(stack, mix.dumps)
         drain(stack)                        # the symcaches are there now
 
-        def library():
-            out = subprocess.run([BENCH / "bench_walk", "3", scratch / "walk", listed, *trees],
-                                 capture_output=True, text=True, check=True).stdout
-            return float(out) / 1000
-
-        def processes():
-            out = subprocess.run([BENCH / "bench_spawn", "1", listed, *map(str, command)], check=True,
-                                 capture_output=True, text=True).stdout
-            return float(out.split()[0]) / 1000
-
         def daemon_run():
-            stack.query("delete from processed_crash where crash_id = any(%s)", ids)
             before = daemon.metrics()
-            for _ in range(4):
+            for _ in range(times):
+                stack.query("delete from processed_crash where crash_id = any(%s)", ids)
                 again(stack, ids)
                 drain(stack)
             time.sleep(0.1)
             phases, total = spent(before, daemon.metrics())
-            return total / 4, {k: v / 4 for k, v in phases.items()}
-        processes()
-        runs = alternate(5, library, processes, daemon_run)
+            return total / times, {k: v / times for k, v in phases.items()}
+        mix.processes(stack)
+        runs = alternate(rounds, mix.library, lambda: mix.processes(stack), daemon_run)
     in_library, in_processes = min(runs[0]), min(runs[1])
     total, phases = min(runs[2], key=lambda r: r[0])
     n = len(ids)
-    parts = ", ".join(f"{k} {v / n * 1000:.2f}" for k, v in sorted(phases.items(), key=lambda x: -x[1]))
-    figure("process_rate", n / total, n / in_library, ">=0.6", "/s",
+    parts = ", ".join(f"{k} {v / n * 1000:.2f}" for k, v in sorted(phases.items(), key=lambda x: -x[1])
+                      if v / n > 5e-6)
+    figure(f"process{mix.name}_rate", n / total, n / in_library, ">=0.6", "/s",
            f"{n} dumps with symbols, one worker; against the library walking them in one process")
-    figure("process_rate_command", n / total, n / in_processes, ">=1", "/s",
+    figure(f"process{mix.name}_rate_command", n / total, n / in_processes, ">=1", "/s",
            "against `salvage stackwalk`, a process a dump")
-    figure("process_outside_walk", total - phases.get("stackwalk", 0), total, "<=0.25", "s",
-           f"of a crash's time, what is not the walk itself; ms a crash: {parts}")
+    figure(f"process{mix.name}_outside_walk", total - phases.get("stackwalk", 0), total, "<=0.25",
+           "s", f"of a crash's time, what is not the walk itself; ms a crash: {parts}")
+
+
+def corpus():
+    return sorted((SHARED / "data/minidumps").rglob("*.dmp"))
+
+
+def processing(stack, scratch):
+    """The corpus with its symbols."""
+    if not corpus():
+        return skipped("process_rate", f"the shared corpus is not at {SHARED}")
+    measure(stack, scratch, Mix("", corpus(), TREES, scratch), 5, 4)
+
+
+# threads, frames of each, modules: an application, a large one, a small program
+SHAPES = [(64, 48, 110), (120, 40, 180), (12, 30, 40)]
+
+
+def processing_applications(stack, scratch):
+    """Half of the dumps as applications send them, half of the corpus."""
+    made = scratch / "application"
+    made.mkdir()
+    dumps = []
+    for shape in SHAPES:
+        subprocess.run([BENCH / "bench_make_sym", made, "60", *map(str, shape)], check=True,
+                       stdout=subprocess.DEVNULL)
+        dumps.append((made / "bench.dmp").rename(made / f"{shape[0]}.dmp"))
+    dumps = dumps * 8
+    few = corpus()[:len(dumps)]
+    measure(stack, scratch, Mix("_app", dumps + few, [made / "symbols", *TREES], scratch), 3, 1)
+    shutil.rmtree(made)
 
 
 def claims(stack, scratch):
@@ -219,37 +252,4 @@ def worker_memory(stack, scratch):
            f"growth for 1,000 crashes, over {done} small ones: {first} to {last} KiB of its own")
 
 
-def reprocessing(stack, scratch):
-    """Many stored crashes again, live ones first, memory flat."""
-    with Daemon(stack, scratch, workers=2) as daemon:
-        ids = submit(stack, [SAMPLE] * min(1000, REPROCESS))
-        drain(stack)
-        stored = stack.query("select count(*) from crash")[0][0]
-        for ruleset in ("regenerate_signature", "default"):
-            memory, waits, done = [], [], 0
-            start = time.monotonic()
-            while done < REPROCESS:
-                again(stack, ids, ruleset, 2)
-                done += len(ids)
-                while stack.query("select count(*) from crash_job where state = 0")[0][0] > 200:
-                    begun = time.monotonic()
-                    live = submit(stack, [SAMPLE])
-                    drain(stack, "(1)")
-                    waits.append(time.monotonic() - begun)
-                    ids_live = stack.query("select 1 from processed_crash where crash_id = any(%s)",
-                                           live)
-                    assert ids_live, "a live crash was not processed"
-                    memory.append(max(anonymous_kib(p) for p in daemon.worker_pids()))
-                    time.sleep(0.3)
-            drain(stack)
-            took = time.monotonic() - start
-            waits.sort()
-            quarter = memory[len(memory) // 4] if memory else 1
-            figure(f"reprocess_{ruleset}_live_wait", waits[int(len(waits) * 0.9)] if waits else 0, 1,
-                   "<=1", "s", f"a crash accepted and processed beside {done} of {stored} stored "
-                   f"that are processed again at {done / took:.0f}/s; the slowest tenth begins here")
-            figure(f"reprocess_{ruleset}_memory", memory[-1] if memory else 1, quarter, "<=1.1", "KiB",
-                   "a worker's own memory at the end, against after a quarter")
-
-
-BENCHES = [processing, claims, worker_memory, reprocessing]
+BENCHES = [processing, processing_applications, claims, worker_memory]
