@@ -99,6 +99,18 @@ static apr_status_t start(watch_t *w, child_main_fn run, void *job, sal_error_t 
     return APR_SUCCESS;
 }
 
+/* A packed result says how long it is; a text ends with its writer. */
+static bool is_whole(const child_end_t *end)
+{
+    uint64_t size;
+
+    if (end->size < PACKED_HEAD || end->out[0] != PACKED) {
+        return false;
+    }
+    memcpy(&size, end->out + 1, sizeof(size));
+    return size == end->size - PACKED_HEAD;
+}
+
 /* False at the end of the output or when there is too much of it. */
 static bool take(watch_t *w)
 {
@@ -121,7 +133,7 @@ static bool take(watch_t *w)
     }
     w->end->size += (size_t)n;
     w->end->too_big = w->end->size > OUTPUT_MAX;
-    w->end->whole = n > 0 && w->line && w->end->out[w->end->size - 1] == '\n';
+    w->end->whole = n > 0 && w->framed && is_whole(w->end);
     return n > 0 && !w->end->too_big && !w->end->whole;
 }
 

@@ -12,7 +12,7 @@ typedef struct watch_t {
     const walk_t *walk;
     pid_t pid;
     int fd;
-    bool line; /* the output is over with a newline at its end; else at the end of the file */
+    bool framed; /* the output is over when it is as long as it says; else at the end of the file */
     relay_t relay;
     size_t cap;
     child_end_t *end;

@@ -23,6 +23,7 @@
 
 #define DUMP_MAX ((size_t)4 << 20) /* the copy of a larger one costs more than a fork */
 #define WALKS_MAX 200
+#define RESULT_PIPE (1 << 20)
 
 /* ---- its life ---- */
 
@@ -65,6 +66,7 @@ static bool make(kept_t *kept, const walk_t *walk)
         close(room);
         return false;
     }
+    (void)fcntl(pipes.ours[0], F_SETPIPE_SZ, RESULT_PIPE); /* fewer turns; it works without */
     *kept = (kept_t){ .pid = pid, .room = room };
     memcpy(kept->fds, pipes.ours, sizeof(kept->fds));
     return true;
@@ -145,7 +147,7 @@ bool kept_walk(child_end_t *out, const walk_t *walk, sal_span_t dump, const json
                child_output_fn read, bool (*good)(const void *job), void *job)
 {
     kept_t *kept = walk->kept;
-    watch_t w = { .walk = walk, .end = out, .line = true };
+    watch_t w = { .walk = walk, .end = out, .framed = true };
     bool alone, fine;
 
     memset(out, 0, sizeof(*out));

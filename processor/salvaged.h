@@ -199,6 +199,12 @@ typedef void (*child_main_fn)(const settings_t *s, void *job, const int fds[3]);
 apr_status_t child_run(child_end_t *out, const walk_t *walk, child_main_fn run,
                        child_output_fn read, void *job, sal_error_t *err);
 
+/*
+ * What a walker writes: this byte, the size of what follows in 8, a packed value
+ * (base/json_pack.h); or, if it has no memory for that, JSON text.
+ */
+enum { PACKED = 1, PACKED_HEAD = 9 };
+
 /* A sal_walk_fn; its baton is a walk_t. */
 apr_status_t walk_in_child(sal_walk_result_t *out, sal_span_t dump, const json_t *raw, void *baton,
                            apr_pool_t *p, sal_error_t *err);
@@ -222,7 +228,7 @@ typedef struct kept_request_t {
 } kept_request_t;
 
 /*
- * What the child runs: walks and writes one JSON object to fds[0]; fds[1] takes its questions,
+ * What the child runs: walks and writes a result to fds[0]; fds[1] takes its questions,
  * fds[2] has the answers (-1: nobody answers). Never returns.
  */
 void walker_main(const settings_t *s, sal_span_t dump, const json_t *raw, const int fds[3])
@@ -296,11 +302,14 @@ void test_hook_crash(const char *where, const char *id, sal_crash_reader_t *cras
 void test_hook_step(const char *step, const char *id, int attempts);
 /* Whether the crash asks for what only a child of its own does. */
 bool test_hook_alone(const json_t *raw);
+/* SALVAGE_TEST_BATCH is set: a slow machine shall claim several jobs at once, too. */
+bool test_hook_batch(void);
 #else
 #define test_hook(where, raw) ((void)(raw))
 #define test_hook_crash(where, id, crash) ((void)(crash))
 #define test_hook_step(step, id, attempts) ((void)(step), (void)(id), (void)(attempts))
 #define test_hook_alone(raw) false
+#define test_hook_batch() false
 #endif
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <sys/socket.h>
@@ -54,6 +55,11 @@ bool test_hook_alone(const json_t *raw)
     const char *hook = sal_json_str(raw, "SalvageTestHook");
 
     return hook && !strncmp(hook, "uncaged-", 8);
+}
+
+bool test_hook_batch(void)
+{
+    return getenv("SALVAGE_TEST_BATCH") != NULL;
 }
 
 void test_hook_crash(const char *where, const char *id, sal_crash_reader_t *crash)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <apr_strings.h>
 #include "base/json.h"
+#include "base/json_pack.h"
 #include "board.h"
 
 static void no_result(sal_walk_result_t *out, const char *error, apr_pool_t *p)
@@ -20,15 +21,28 @@ typedef struct walk_job_t {
     sal_span_t dump;
     const json_t *raw;
     json_t *result; /* NULL: none that could be read, see why */
-    json_error_t why;
+    char why[200];
 } walk_job_t;
 
 /* A child_output_fn. A walker that was taken over may have written anything. */
 static void parse(const child_end_t *end, void *job)
 {
     walk_job_t *j = job;
+    json_error_t where;
+    sal_error_t err;
 
-    j->result = json_loadb(end->out, end->size, JSON_ALLOW_NUL, &j->why);
+    j->why[0] = '\0';
+    if (end->size >= PACKED_HEAD && end->out[0] == PACKED) {
+        if (sal_json_unpack(&j->result, end->out + PACKED_HEAD, end->size - PACKED_HEAD, &err) !=
+            APR_SUCCESS) {
+            apr_cpystrn(j->why, err.message, sizeof(j->why));
+        }
+        return;
+    }
+    j->result = json_loadb(end->out, end->size, JSON_ALLOW_NUL, &where);
+    if (!j->result) {
+        apr_snprintf(j->why, sizeof(j->why), "line %d column %d", where.line, where.column);
+    }
 }
 
 /* A document of a dump that was read from one end to the other. */
@@ -48,7 +62,7 @@ static void read_result(sal_walk_result_t *out, const child_end_t *end, const wa
     if (error) {
         no_result(out, error, p);
     } else if (out->exit_code == 0 && !job->result && end->size) {
-        out->not_json = apr_psprintf(p, "line %d column %d", job->why.line, job->why.column);
+        out->not_json = apr_pstrdup(p, job->why);
     } else if (out->exit_code == 0) {
         out->doc = json_incref(json_object_get(job->result, "doc"));
         board_timing("job.phase", "phase:stackwalk",

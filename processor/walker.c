@@ -1,9 +1,8 @@
 /*
- * The walker: a child of a worker that walks a dump and writes the outcome to a pipe, as
+ * The walker: a child of a worker that walks a dump and writes the outcome to a pipe, packed:
  * {"us": ..., "doc": ...} or {"error": "NAME - reason"}. Whatever the dump does to it, it costs one
  * crash report. It never returns into the worker's code and runs none of its cleanups. A kept
- * walker (kept.c) takes one dump after the other, with a newline after each result, for as long as
- * all goes well: what fails ends it.
+ * walker (kept.c) takes one dump after the other for as long as all goes well: what fails ends it.
  */
 #include "salvaged.h"
 
@@ -15,48 +14,7 @@
 #include <sys/mman.h>
 #include "analysis/stackwalk.h"
 #include "base/file.h"
-
-typedef struct writer_t {
-    size_t n;
-    char buf[65536];
-} writer_t;
-
-static int flush(writer_t *w)
-{
-    apr_status_t rv = sal_fd_write_all(RESULT_FD, w->buf, w->n);
-
-    w->n = 0;
-    return rv == APR_SUCCESS ? 0 : -1;
-}
-
-/* jansson writes a few bytes at a time. */
-static int put(const char *data, size_t size, void *baton)
-{
-    writer_t *w = baton;
-
-    while (size > 0) {
-        size_t n = size < sizeof(w->buf) - w->n ? size : sizeof(w->buf) - w->n;
-
-        memcpy(w->buf + w->n, data, n);
-        w->n += n;
-        data += n;
-        size -= n;
-        if (w->n == sizeof(w->buf) && flush(w) != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static void write_result(const json_t *result)
-{
-    static writer_t writer;
-
-    if (json_dump_callback(result, put, &writer, JSON_COMPACT) != 0 || put("\n", 1, &writer) != 0 ||
-        flush(&writer) != 0) {
-        _exit(EXIT_FAILED);
-    }
-}
+#include "base/json_pack.h"
 
 /* An allocation that the limit refused ends the walk with a reason instead of a fault. */
 static int out_of_memory(int code)
@@ -66,6 +24,25 @@ static int out_of_memory(int code)
     (void)code;
     (void)!write(RESULT_FD, text, sizeof(text) - 1);
     _exit(EXIT_FAILED);
+}
+
+static void write_result(const json_t *result)
+{
+    unsigned char head[PACKED_HEAD] = { PACKED };
+    apr_size_t size;
+    uint64_t n;
+    void *data;
+
+    if (sal_json_pack(&data, &size, result) != APR_SUCCESS) {
+        out_of_memory(APR_ENOMEM);
+    }
+    n = size;
+    memcpy(head + 1, &n, sizeof(n));
+    if (sal_fd_write_all(RESULT_FD, head, sizeof(head)) != APR_SUCCESS ||
+        sal_fd_write_all(RESULT_FD, data, size) != APR_SUCCESS) {
+        _exit(EXIT_FAILED);
+    }
+    free(data);
 }
 
 static void fail(const char *what)

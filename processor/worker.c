@@ -295,7 +295,7 @@ static void set_pace(worker_t *w, apr_interval_time_t took)
     if (most > 2 * w->claim_most) {
         most = 2 * w->claim_most;
     }
-    w->claim_most = most < 1 ? 1 : most > GROUP_MAX ? GROUP_MAX : (int)most;
+    w->claim_most = test_hook_batch() || most > GROUP_MAX ? GROUP_MAX : most < 1 ? 1 : (int)most;
 }
 
 /* Claims some; none if the lanes are empty. False with err. */

@@ -5,6 +5,7 @@ libsalvage_core_la_SOURCES += \
     lib/base/error.c lib/base/error.h \
     lib/base/file.c lib/base/file.h \
     lib/base/json.c lib/base/json.h \
+    lib/base/json_pack.c lib/base/json_pack.h \
     lib/base/json_text.c \
     lib/base/log.c lib/base/log.h \
     lib/base/reader.h \

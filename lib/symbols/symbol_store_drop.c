@@ -170,16 +170,19 @@ apr_status_t sal_symbol_store_loose_blobs(sal_symbol_store_t *store, int min_age
 {
     const walk_t w = { min_age, fn, baton };
     apr_status_t rv = APR_SUCCESS;
+    apr_pool_t *tmp;
 
-    /* Two levels of two hex digits. */
-    for (int i = 0; i < 65536 && rv == APR_SUCCESS; i++) {
-        char dir[16];
+    apr_pool_create(&tmp, p);
+    for (int i = 0; i < 256 && rv == APR_SUCCESS; i++) { /* two levels of two hex digits */
+        const char *dir = apr_psprintf(tmp, "%s/blob/%02x", store->root, i);
+        struct stat st;
+        bool there = stat(dir, &st) == 0;
 
-        apr_snprintf(dir, sizeof(dir), "%02x/%02x", i >> 8, i & 255);
-        rv = walk_leaves(apr_pstrcat(p, store->root, "/blob/", dir, NULL), &w, err);
-        if (i % 256 == 255) {
-            apr_pool_clear(p);
+        for (int k = 0; k < 256 && rv == APR_SUCCESS && there; k++) {
+            rv = walk_leaves(apr_psprintf(tmp, "%s/%02x", dir, k), &w, err);
         }
+        apr_pool_clear(tmp); /* dir, too */
     }
+    apr_pool_destroy(tmp);
     return rv;
 }

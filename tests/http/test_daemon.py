@@ -105,7 +105,7 @@ def test_walker_dies(stack, hooked, hook, code, note):
 
 def test_dumps_of_one_walker(stack, hooked):
     """A worker keeps its walker: what one dump does to it reaches no other crash."""
-    hooked = Daemon(stack, workers=1, timeout=1)
+    hooked.workers = 1
     hooks = [None, None, None, "walker-kill", None, None, "walker-fault", None, None, "walker-hang",
              None, None, "broken", None, None, "uncaged-kill", None]
     ids = [stack.submit({"ProductName": "Demo", "Version": "1.0"}, b"MDMP" + b"x" * 500)

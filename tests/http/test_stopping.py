@@ -128,10 +128,10 @@ def test_no_lease_without_owner(stack, daemon):
 def test_killed_worker_holds_only_what_it_began(stack, daemon):
     """What it had claimed besides is for others at once, and not to blame."""
     daemon.workers = 1
-    quick = crashes(stack, 20)      # so that it claims several
+    daemon.env["SALVAGE_TEST_BATCH"] = "1"
+    first = crashes(stack, 1)           # behind it, it claims several
     daemon.start()
-    for crash_id in quick:
-        stack.wait_processed(crash_id)
+    stack.wait_processed(*first)
     with paused(stack):
         ids = [stack.submit({"ProductName": "Demo", "Version": "1.0",
                              "SalvageTestHook": "worker-kill"}, DUMP), *crashes(stack, 5)]

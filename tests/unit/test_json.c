@@ -8,11 +8,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 #include <apr_general.h>
 #include <apr_strings.h>
 
 #include "base/json.h"
+#include "base/json_pack.h"
 
 static apr_pool_t *pool;
 
@@ -209,6 +211,80 @@ static void test_ownership(void **state)
     json_decref(shared);
 }
 
+static json_t *many_keys(int n)
+{
+    json_t *v = sal_json_own(json_object(), pool);
+
+    for (int i = 0; i < n; i++) {
+        json_object_set_new(v, apr_psprintf(pool, "key %d", i), json_integer(i));
+    }
+    return v;
+}
+
+static void assert_packs(const json_t *v)
+{
+    apr_size_t size;
+    sal_error_t err;
+    json_t *back;
+    void *data;
+
+    assert_int_equal(sal_json_pack(&data, &size, v), APR_SUCCESS);
+    assert_int_equal(sal_json_unpack(&back, data, size, &err), APR_SUCCESS);
+    assert_string_equal(sal_json_text(back, pool), sal_json_text(v, pool));
+    assert_true(json_equal(back, v));
+    json_decref(back);
+    free(data);
+}
+
+static void test_packed(void **state)
+{
+    (void)state;
+    assert_packs(parse("{\"a\":[1,-9223372036854775808,9223372036854775807,0.1,-1e300,null,true,"
+                       "false,\"\",\"\\u0000x\",\"\xf0\x9f\x98\x80\"],\"b\":{\"a\":{},\"\":[]}}"));
+    assert_packs(parse("[[[[]]],{\"a\":1},{\"a\":2},{\"b\":{\"a\":3}}]"));
+    assert_packs(many_keys(3000)); /* more than are numbered */
+}
+
+/* What is cut off or changed is refused or is another value; nothing is read beyond the end. */
+static void test_packed_by_a_liar(void **state)
+{
+    json_t *v = parse("{\"abc\":[1,2.5,\"text\",{\"abc\":null,\"d\":[true]}]}"), *back;
+    apr_size_t size;
+    sal_error_t err;
+    void *data;
+
+    (void)state;
+    assert_int_equal(sal_json_pack(&data, &size, v), APR_SUCCESS);
+    for (apr_size_t n = 0; n < size; n++) {
+        void *part = malloc(n ? n : 1); /* of its own, so that valgrind and ASan see its end */
+
+        memcpy(part, data, n);
+        assert_int_equal(sal_json_unpack(&back, part, n, &err), SAL_E_MALFORMED);
+        assert_null(back);
+        free(part);
+    }
+    for (apr_size_t n = 0; n < size; n++) {
+        for (int c = 0; c < 256; c++) {
+            unsigned char *copy = malloc(size);
+
+            memcpy(copy, data, size);
+            copy[n] = (unsigned char)c;
+            if (sal_json_unpack(&back, copy, size, &err) == APR_SUCCESS) {
+                json_decref(back);
+            } else {
+                assert_null(back);
+            }
+            free(copy);
+        }
+    }
+    free(data);
+    /* a count that promises much, depth, a key that was never there */
+    assert_int_equal(sal_json_unpack(&back, "a\xff\xff\xff\xff\xff\xff\xff\x7fn", 10, &err),
+                     SAL_E_MALFORMED);
+    assert_int_equal(sal_json_unpack(&back, "o\x01\x05n", 4, &err), SAL_E_MALFORMED);
+    assert_int_equal(sal_json_unpack(&back, "s\x02\xc3\x28", 4, &err), SAL_E_MALFORMED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +297,8 @@ int main(void)
         cmocka_unit_test(test_duplicates_last_wins),
         cmocka_unit_test(test_members),
         cmocka_unit_test(test_ownership),
+        cmocka_unit_test(test_packed),
+        cmocka_unit_test(test_packed_by_a_liar),
     };
     int failed;
 
