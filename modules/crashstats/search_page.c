@@ -396,7 +396,9 @@ static void put_found(search_t *s, json_t *data)
     json_object_set_new(data, "table", table);
     put_figures(s, data, total);
     if (total > 0) {
-        put_chart(s, data);
+        if (s->step) { /* a histogram of the reader's own is in the facets */
+            put_chart(s, data);
+        }
         put_pager(s, data, total);
     } else {
         json_object_set_new(data, "none", json_true());

@@ -82,7 +82,8 @@ def starts(stack, top, crash_id):
         f"/report/raw/{crash_id}", f"/home/product/{PRODUCT}", f"/topcrashers/?product={PRODUCT}",
         f"/signature/?{query}", f"/search/?{query}", f"/search/results/?{query}",
         f"/search/?product={PRODUCT}&_facets=user_comments&_columns=url&_sort=remote_type",
-        f"/ping/{crash_id}", "/error/404", "/buginfo/bug?bug_ids=1", "/search/saved/new"]
+        f"/ping/{crash_id}", "/error/404",
+        f"/search/?product={PRODUCT}&_histogram.date=product", "/buginfo/bug?bug_ids=1", "/search/saved/new"]
 
 
 def seen_marks(walked, marks):
@@ -106,7 +107,7 @@ def test_no_page_leaks(stack, top, marked, people, who):
     assert broken == {}
     # A field that is held back is named
     page = walked[f"/report/index/{crash_id}"].text
-    assert "lockmark" in page and "Comments" in page
+    assert "lockmark" in page and "View Personal Identifiable Information" in page
 
 
 def test_who_may_sees_all_of_it_and_is_remembered(stack, top, marked, people):
@@ -152,6 +153,8 @@ def fields(stack):
 
 
 def search(stack, params, who=None):
+    if requests.get(stack.url + "/api/SuperSearch/?_results_number=0", timeout=30).status_code == 404:
+        pytest.skip("SKIPPED LOUDLY: there is no /api/SuperSearch/ here")
     return requests.get(stack.url + "/api/SuperSearch/", params=params, timeout=60,
                         auth=who and (who.name, who.password))
 
@@ -368,6 +371,8 @@ def test_forms_of_strangers_are_refused(stack, top, marked, people):
                     re.findall(r'href="(/siteadmin/[\w-]+/)"', w.get("/siteadmin/").text), most=80)
     assert walked
     posts = {r.path for r in routes(top) if r.methods == "POST"} | w.posts | set(POSTS_ELSEWHERE)
+    # Forms that try the API: what changes something there looks itself (test_reprocess.py)
+    posts = {p for p in posts if not p.startswith("/api/") or "tokens" in p}
     assert len(posts) > 12
     before = state(stack)
     for path in sorted(posts):
