@@ -29,3 +29,7 @@ EXTRA_DIST += tests/bench/bench_stackwalk.py
 EXTRA_DIST += tests/bench/bench_dumpsyms.py
 EXTRA_DIST += tests/bench/bench_upload.py tests/bench/bench_collect.py
 EXTRA_DIST += tests/bench/bench_throttle.py
+EXTRA_PROGRAMS += tests/bench/bench_make_crashes
+tests_bench_bench_make_crashes_SOURCES = tests/bench/bench_make_crashes.c
+tests_bench_bench_make_crashes_LDADD = libsalvage_core.la -lm
+EXTRA_DIST += tests/bench/bench_search.py tests/bench/crowd.py
