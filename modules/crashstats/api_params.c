@@ -68,11 +68,9 @@ json_t *api_check(api_call_t *c)
     for (const api_param_t *x = c->endpoint->params; x->name; x++) {
         check_one(c, x, errors);
     }
-#ifdef SAL_SUPER_SEARCH
     if (c->endpoint->flags & API_SEARCH) {
         api_search_check(c, errors);
     }
-#endif
     if (json_object_size(errors) > 0) {
         return errors;
     }

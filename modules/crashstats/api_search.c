@@ -12,7 +12,6 @@
 #include <apr_strings.h>
 
 #include "db/token.h"
-#include "search/products.h"
 #include "search/super.h"
 
 /* ---- parameters ---- */
@@ -86,21 +85,8 @@ void api_search_check(const api_call_t *c, json_t *errors)
 
 typedef struct {
     sal_super_t *search;
-    const char **products;
-    int nproducts;
-    const char *unknown; /* products, NULL if all are known */
     json_t *out;
 } search_t;
-
-/* The product that a condition names, NULL if it names none. */
-static const char *product_of(const char *value)
-{
-    value += *value == '!';
-    if (strcmp(value, "__null__") == 0) {
-        return NULL;
-    }
-    return value + (*value == '=');
-}
 
 static void take_params(search_t *s, api_call_t *c)
 {
@@ -108,9 +94,8 @@ static void take_params(search_t *s, api_call_t *c)
     const apr_table_entry_t *e = (const apr_table_entry_t *)a->elts;
     apr_pool_t *p = c->q->r->pool;
 
-    s->products = apr_palloc(p, ((apr_size_t)a->nelts + 1) * sizeof(*s->products));
     for (int i = 0; i < a->nelts; i++) {
-        const char *value = e[i].val, *product;
+        const char *value = e[i].val;
 
         if (is_number(e[i].key)) {
             value = crashstats_trimmed(value, p);
@@ -119,21 +104,14 @@ static void take_params(search_t *s, api_call_t *c)
         if (value) {
             sal_super_param(s->search, e[i].key, value);
         }
-        if (strcmp(e[i].key, "product") == 0 && (product = product_of(e[i].val)) && *product) {
-            s->products[s->nproducts++] = product;
-        }
     }
 }
 
 static apr_status_t run(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
 {
     search_t *s = baton;
-    apr_status_t rv = APR_SUCCESS;
 
-    if (s->nproducts) {
-        rv = sal_search_unknown_products(&s->unknown, s->products, s->nproducts, db, p, err);
-    }
-    return rv == APR_SUCCESS && !s->unknown ? sal_super_run(&s->out, s->search, db, p, err) : rv;
+    return sal_super_run(&s->out, s->search, db, p, err);
 }
 
 /* The last sieve before the world: a row has public fields, whatever the search has made of it. */
@@ -188,10 +166,6 @@ static int search(api_call_t *c, bool strict)
     rv = web_with_db(q->r, run, &s, &err);
     if (rv != APR_SUCCESS) {
         return refused(c, rv, &err);
-    }
-    if (s.unknown) {
-        return api_bad_argument(c,
-                                apr_pstrcat(q->r->pool, "Not valid products: ", s.unknown, NULL));
     }
     if (!q->pii) {
         clean(s.out);

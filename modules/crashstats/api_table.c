@@ -35,7 +35,6 @@ static const api_param_t reprocessing[] = {
 static const api_param_t missing[] = { { "page", API_STRING, false, "1", "1,000 records each" },
                                        { NULL } };
 
-#ifdef SAL_SUPER_SEARCH
 static const api_param_t super_search[] = {
     { "product", API_LIST, false, "any",
       "As every field of the list: value, or operator and value" },
@@ -53,7 +52,6 @@ static const api_param_t super_search[] = {
     { "_return_query", API_STRING, false, "no", "1: the statements instead of their result" },
     { NULL }
 };
-#endif
 
 static const api_param_t signatures[] = {
     { "signatures", API_LIST, true, "", "Whole signatures, any number of times" }, { NULL }
@@ -127,20 +125,16 @@ const api_endpoint_t api_endpoints[] = {
       api_missing_processed, missing, "Crashes that were found without a processed one", "",
       "{\"results\": [{\"crash_id\", \"is_processed\", \"created\"}], \"count\", \"next\", "
       "\"previous\"}" },
-#ifdef SAL_SUPER_SEARCH
     { "SuperSearch", SEARCH, "GET", 0, API_CACHED | API_SEARCH, CRASHSTATS_BUCKET_API,
       api_super_search, super_search, "Finds crashes and counts them", "",
       RESULT "; what touches a field that the caller may not see is left out and named in errors" },
-#endif
     { "SuperSearchFields", SEARCH, "GET", 0, API_CACHED, CRASHSTATS_BUCKET_API,
       api_super_search_fields, none, "The fields of searches, their types and rights", "",
       "{\"NAME\": {\"name\", \"query_type\", \"data_validation_type\", \"permissions_needed\", "
       "\"description\", ...}, ...}" },
-#ifdef SAL_SUPER_SEARCH
     { "SuperSearchUnredacted", SEARCH, "GET", SAL_PERM_VIEW_PII, API_CACHED | API_SEARCH,
       CRASHSTATS_BUCKET_API, api_super_search_unredacted, super_search,
       "The same over all fields; unknown names are errors", "needs " PII, RESULT },
-#endif
     { "Bugs", TRIAGE, "GET, POST", 0, API_CACHED, CRASHSTATS_BUCKET_API, api_bugs, signatures,
       "Bugs that name signatures, with all signatures that they name", "",
       "{\"hits\": [{\"id\": n, \"signature\"}], \"total\": n}" },

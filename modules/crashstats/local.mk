@@ -13,6 +13,7 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
     modules/crashstats/api_page.c \
     modules/crashstats/api_params.c \
     modules/crashstats/api_pings.c \
+    modules/crashstats/api_search.c \
     modules/crashstats/api_signature.c \
     modules/crashstats/api_table.c \
     modules/crashstats/api_triage.c \
@@ -57,5 +58,5 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
 mod_crashstats_la_CPPFLAGS = $(WEB_CPPFLAGS) -DSALVAGE_VERSION='"$(PACKAGE_VERSION)"'
 mod_crashstats_la_LIBADD = $(WEB_LIBS) $(XXHASH_LIBS)
 mod_crashstats_la_LDFLAGS = $(MODULE_LINK) -export-symbols-regex '^crashstats_module$$'
-EXTRA_DIST += modules/crashstats/api_search.c docs/api.md
+EXTRA_DIST += docs/api.md
 EXTRA_DIST += docs/messages.d/signature.md
