@@ -184,7 +184,9 @@ static int mask(int i, int n)
  */
 static void add_top(sal_sql_t *sql, const sal_key_t *key, int i, int n, int size)
 {
-    const char *value = key->kind == SAL_KEY_TERM     ? "t.value"
+    /* no join: the planner, which cannot know how few are chosen, would read the whole dictionary
+     */
+    const char *value = key->kind == SAL_KEY_TERM     ? "(SELECT value FROM term WHERE id = r.k)"
                         : key->kind == SAL_KEY_STACK  ? "coalesce(t.value, '')"
                         : key->kind == SAL_KEY_FOLDED ? "v"
                                                       : sal_key_shown(key);
@@ -203,9 +205,7 @@ static void add_top(sal_sql_t *sql, const sal_key_t *key, int i, int n, int size
                      "FROM g WHERE s = %d AND x%d IS NOT NULL) r",
                      i, mask(i, n), i);
     }
-    if (key->kind == SAL_KEY_TERM) {
-        sal_sql_add(sql, " JOIN term t ON t.id = r.k");
-    } else if (key->kind == SAL_KEY_STACK) {
+    if (key->kind == SAL_KEY_STACK) {
         sal_sql_add(sql, " CROSS JOIN LATERAL (SELECT string_agg(t.value, ' | ' ORDER BY u.o) AS "
                          "value FROM unnest(r.k) WITH ORDINALITY u(i, o) JOIN term t ON t.id = "
                          "u.i) t");
@@ -316,8 +316,9 @@ static sal_sql_t *counting(const work_t *w, const level_t *l, const sal_key_t *k
     add_buckets(sql, l, w->run->p);
     add_counts(sql, w, l, key, n);
     if (key->kind == SAL_KEY_FOLDED) {
-        sal_sql_add(sql, ", h AS (SELECT b, lower(t.value) AS v, array_agg(x0)::text AS k, "
-                         "sum(n) AS n FROM g JOIN term t ON t.id = x0 GROUP BY 1, 2)");
+        sal_sql_add(sql, ", h AS (SELECT b, v, array_agg(x0)::text AS k, sum(n) AS n FROM (SELECT "
+                         "b, x0, n, (SELECT lower(value) FROM term WHERE id = x0) AS v FROM g "
+                         "WHERE x0 IS NOT NULL) g GROUP BY 1, 2)");
     }
     sal_sql_add(sql, " ");
     for (int i = 0; i < n; i++) {

@@ -6,7 +6,6 @@
 #include "search/words.h"
 
 #include <ctype.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -14,7 +13,7 @@
 
 #include "base/text.h"
 
-enum { MAX_WORDS = 200 };
+enum { MAX_WORDS = 200, MAX_PLAIN = 20 };
 
 /* Letters beyond ASCII: everything but the blocks of punctuation, signs and pictures. */
 static const struct {
@@ -137,29 +136,81 @@ static const char *word_pattern(const unsigned *w, int n, apr_pool_t *p)
     return apr_pstrcat(p, before_word(w[0]), out, after_word(w[n - 1]), NULL);
 }
 
+/* The next word from *c on, which moves to its first character; its length, 0 at the end. */
+static int next_word(const unsigned **c)
+{
+    int n = 0;
+
+    while (**c && !is_word(**c)) {
+        (*c)++;
+    }
+    while (is_word((*c)[n]) || (n && (*c)[n] && joins((*c)[n - 1], (*c)[n], (*c)[n + 1]))) {
+        n++;
+    }
+    return n;
+}
+
+const char *const *sal_words_plain(const char *text, apr_pool_t *p)
+{
+    const unsigned *c = code_points(text, p);
+    apr_array_header_t *words = apr_array_make(p, 8, sizeof(const char *));
+
+    for (int n; (n = next_word(&c)) > 0; c += n) {
+        char *word = apr_palloc(p, (apr_size_t)n + 1);
+
+        for (int i = 0; i < n; i++) {
+            if (c[i] >= 0x80) {
+                return NULL;
+            }
+            word[i] = (char)tolower((int)c[i]);
+        }
+        word[n] = '\0';
+        APR_ARRAY_PUSH(words, const char *) = word;
+    }
+    if (words->nelts == 0 || words->nelts > MAX_PLAIN) {
+        return NULL;
+    }
+    APR_ARRAY_PUSH(words, const char *) = NULL;
+    return (const char *const *)words->elts;
+}
+
+static bool same(const unsigned *c, int n, const char *word)
+{
+    for (int i = 0; i < n; i++) {
+        if (c[i] >= 0x80 || tolower((int)c[i]) != (unsigned char)word[i]) {
+            return false;
+        }
+    }
+    return word[n] == '\0';
+}
+
+bool sal_words_in(const char *value, const char *const *words, apr_pool_t *p)
+{
+    const unsigned *c = code_points(value, p);
+
+    for (int n; (n = next_word(&c)) > 0; c += n) {
+        for (const char *const *w = words; *w; w++) {
+            if (same(c, n, *w)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 apr_status_t sal_words_pattern(const char **out, const char *text, apr_pool_t *p, sal_error_t *err)
 {
     const unsigned *c = code_points(text, p);
     apr_array_header_t *words = apr_array_make(p, 8, sizeof(const char *));
 
     *out = NULL;
-    while (*c) {
-        int n = 0;
-
-        if (!is_word(*c)) {
-            c++;
-            continue;
-        }
-        while (is_word(c[n]) || (c[n] && joins(c[n - 1], c[n], c[n + 1]))) {
-            n++;
-        }
+    for (int n; (n = next_word(&c)) > 0; c += n) {
         if (words->nelts == MAX_WORDS) {
             return sal_fail(err, SAL_E_MALFORMED,
                             "Search query is too complex to execute. Simplify the search pattern "
                             "and try again.");
         }
         APR_ARRAY_PUSH(words, const char *) = word_pattern(c, n, p);
-        c += n;
     }
     if (words->nelts > 0) {
         *out = apr_array_pstrcat(p, words, '|');

@@ -76,11 +76,11 @@ def test_supersearchfacet(stack, run, crashes):
     done = run("supersearchfacet", f"--product={MINE}", "--_facets=version", "--format=tab")
     rows = [line.split("\t") for line in done.stdout.splitlines()]
     assert ["1.0", "3"] in rows and ["2.0", "1"] in rows, rows
-    done = run("supersearchfacet", f"--product={MINE}", "--period=daily", "--_facets=version",
-               "--format=raw")
+    done = run("supersearchfacet", f"--product={MINE}", "--_histogram.date=version",
+               "--relative-range=1w", "--format=raw")
     assert json.loads(done.stdout)["facets"]["histogram_date"]
     for kind in ("table", "csv", "markdown"):
-        done = run("supersearchfacet", f"--product={MINE}", "--_aggs.signature=version",
+        done = run("supersearchfacet", f"--product={MINE}", "--_aggs.version=signature",
                    f"--format={kind}")
         assert "client::one" in done.stdout, kind
 
@@ -109,12 +109,12 @@ def test_reprocess(stack, run, top):
     crash_id = stack.submit({"ProductName": MINE, "Version": "9"},
                             top / "tests/data/crashes/crasher_cpp.dmp")
     stack.wait_processed(crash_id)
-    asked = "select count(*) from reprocess_item where crash_id = %s"
-    before = stack.query(asked, crash_id)[0][0]
+    asked = "select count(*) from reprocess_request where requester = %s"
+    before = stack.query(asked, "api-client@example.com")[0][0]
     run("reprocess", crash_id)
-    assert stack.query(asked, crash_id)[0][0] == before + 1
+    assert stack.query(asked, "api-client@example.com")[0][0] == before + 1
     run("reprocess", "--ruleset=regenerate_signature",
         f"https://crash-stats.example/report/index/{crash_id}")
-    assert stack.query(asked, crash_id)[0][0] == before + 2
+    assert stack.query(asked, "api-client@example.com")[0][0] == before + 2
     done = run("reprocess", "--ruleset=nobody", crash_id, check=False)
-    assert stack.query(asked, crash_id)[0][0] == before + 2, done.stdout
+    assert stack.query(asked, "api-client@example.com")[0][0] == before + 2, done.stdout
