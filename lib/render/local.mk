@@ -28,6 +28,9 @@ libsalvage_core_la_SOURCES += \
     lib/render/wire.c lib/render/wire.h
 
 if WITH_CMOCKA
+check_PROGRAMS += tests/unit/test_links
+tests_unit_test_links_SOURCES = tests/unit/test_links.c
+tests_unit_test_links_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_render tests/unit/test_report tests/unit/test_chart
 tests_unit_test_chart_SOURCES = tests/unit/test_chart.c
 tests_unit_test_chart_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(srcdir)"'
@@ -38,4 +41,4 @@ tests_unit_test_report_SOURCES = tests/unit/test_report.c
 tests_unit_test_report_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(srcdir)"'
 tests_unit_test_report_LDADD = $(UNIT_LIBS)
 endif
-EXTRA_DIST += docs/pages.md docs/messages.d/stats.md
+EXTRA_DIST += docs/pages.md docs/report.md docs/messages.d/stats.md

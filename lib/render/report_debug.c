@@ -25,7 +25,8 @@ static const json_t *checksums(const sal_report_t *r)
 {
     const json_t *sums = sal_json_path(r->in->protected_annotations, "metadata.dump_checksums");
 
-    return sums ? sums : sal_json_path(r->doc, "collector_metadata.dump_checksums");
+    return json_object_size(sums) ? sums
+                                  : sal_json_path(r->doc, "collector_metadata.dump_checksums");
 }
 
 static json_t *dump_row(const sal_report_t *r, const char *name, bool stored)

@@ -10,8 +10,12 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "render/buglink.h"
+#include "render/diff.h"
 #include "render/list.h"
 #include "render/report.h"
+#include "render/source.h"
+#include "render/tree.h"
 #include "search/values.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -82,6 +86,52 @@ static void check_report(const json_t *doc, bool pii, apr_pool_t *p)
     json_decref(view);
 }
 
+/* Texts for others: bounded, valid, and a fence that is opened is closed. */
+static void check_texts(const json_t *doc, apr_pool_t *p)
+{
+    sal_bug_text_t bug;
+    const char *stack = sal_report_stack_plain(doc, NULL, p);
+    const char *marked = sal_report_stack_markdown(doc, NULL, p);
+
+    sal_bug_text(&bug, doc, "https://h/report/index/x", NULL, p);
+    if (strlen(bug.title) > 255 || !sal_utf8_valid(bug.title, strlen(bug.title)) ||
+        !sal_utf8_valid(bug.description, strlen(bug.description)) ||
+        !sal_utf8_valid(stack, strlen(stack)) || !sal_utf8_valid(marked, strlen(marked))) {
+        abort();
+    }
+}
+
+/* Compared with itself a report has nothing that differs. */
+static void check_diff(const json_t *doc, apr_pool_t *p)
+{
+    sal_diff_in_t in = { .side = { { .id = "a", .processed = doc, .annotations = doc },
+                                   { .id = "b", .processed = doc, .annotations = doc } } };
+    json_t *view = sal_diff_view(&in, p), *row;
+    size_t i;
+
+    if (json_array_size(json_object_get(view, "fields")) ||
+        json_array_size(json_object_get(view, "modules"))) {
+        abort();
+    }
+    json_array_foreach(json_object_get(view, "rows"), i, row)
+    {
+        if (strcmp(json_string_value(json_object_get(row, "cls")), "same") != 0) {
+            abort();
+        }
+    }
+    json_decref(view);
+    in.side[1].processed = json_array_get(doc, 0);
+    json_decref(sal_diff_view(&in, p));
+}
+
+static void check_source(const uint8_t *data, size_t size, apr_pool_t *p)
+{
+    json_t *view = json_object();
+
+    sal_source_view(view, sal_utf8_clean((const char *)data, size, p), 1, p);
+    json_decref(view);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     apr_pool_t *p;
@@ -94,8 +144,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_values(doc, p);
         check_report(doc, false, p);
         check_report(doc, true, p);
+        check_texts(doc, p);
+        check_diff(doc, p);
+        json_decref(sal_tree_view(doc, 1000, p));
         json_decref(sal_list_rows(hits, p));
     }
+    check_source(data, size, p);
     apr_pool_destroy(p);
     return 0;
 }
