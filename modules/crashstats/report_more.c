@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "render/tree.h"
-#include "search/query.h"
+#include "search/super.h"
 
 enum { DAYS_BACK = 182, TREE_MAX = 20000 };
 
@@ -19,7 +19,7 @@ enum { DAYS_BACK = 182, TREE_MAX = 20000 };
 typedef struct {
     crashstats_req_t *q;
     const char *signature, *product;
-    const char *bound; /* of the date, or NULL: the newest */
+    const char *after; /* "DATE,ID" of a report, or NULL: the newest */
     bool older;
     const char *found;
 } near_t;
@@ -27,38 +27,32 @@ typedef struct {
 /* Newest first, so what is next is older. */
 static apr_status_t find_near(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_t *err)
 {
-    static const char *const columns[] = { "uuid" };
     near_t *n = baton;
-    apr_time_t now = n->q->r->request_time;
-    sal_query_t *query = sal_query_make(now, n->q->pii, p);
-    json_t *hits = NULL;
+    const crashstats_req_t *q = n->q;
+    const sal_super_reader_t reader = { .pii = q->pii, .known = q->who.user != NULL };
+    apr_time_t now = q->r->request_time;
+    sal_super_t *s = sal_super_make(&reader, now, p);
+    json_t *found = NULL;
     const char *id;
     apr_status_t rv;
 
-    rv = sal_query_filter(query, "signature", apr_pstrcat(p, "=", n->signature, NULL), err);
-    if (rv == APR_SUCCESS && n->product) {
-        rv = sal_query_filter(query, "product", apr_pstrcat(p, "=", n->product, NULL), err);
+    sal_super_param(s, "signature", apr_pstrcat(p, "=", n->signature, NULL));
+    if (n->product) {
+        sal_super_param(s, "product", apr_pstrcat(p, "=", n->product, NULL));
     }
-    if (rv == APR_SUCCESS && (n->older || !n->bound)) {
-        rv = sal_query_filter(
-            query, "date", apr_pstrcat(p, ">=", sal_time_iso(now - DAYS_BACK * DAY, p), NULL), err);
+    sal_super_param(s, "date", apr_pstrcat(p, ">=", sal_time_iso(now - DAYS_BACK * DAY, p), NULL));
+    sal_super_param(s, "_columns", "uuid");
+    sal_super_param(s, "_facets_size", "0");
+    sal_super_param(s, "_results_number", "1");
+    sal_super_param(s, "_sort", n->older || !n->after ? "-date" : "date");
+    if (n->after) {
+        sal_super_param(s, "_after", n->after);
     }
-    if (rv == APR_SUCCESS && n->bound) {
-        rv = sal_query_filter(query, "date", apr_pstrcat(p, n->older ? "<" : ">", n->bound, NULL),
-                              err);
-    }
+    rv = sal_super_run(&found, s, db, p, err);
     if (rv == APR_SUCCESS) {
-        rv = sal_query_page(query, 1, 0, err);
-    }
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    sal_query_sort(query, n->older || !n->bound ? "-date" : "date");
-    rv = sal_query_rows(&hits, query, columns, 1, db, p, err);
-    if (rv == APR_SUCCESS) {
-        id = sal_json_str(json_array_get(hits, 0), "uuid");
-        n->found = id ? apr_pstrdup(n->q->r->pool, id) : NULL;
-        json_decref(hits);
+        id = sal_json_str(json_array_get(json_object_get(found, "hits"), 0), "uuid");
+        n->found = id ? apr_pstrdup(q->r->pool, id) : NULL;
+        json_decref(found);
     }
     return rv;
 }
@@ -85,6 +79,7 @@ int crashstats_neighbour(crashstats_req_t *q, const char *id, bool older, bool c
 {
     near_t n = { .q = q, .older = older };
     crashstats_docs_t docs;
+    const char *date;
     sal_error_t err = { 0 };
     apr_status_t rv;
     int rc = OK;
@@ -94,13 +89,14 @@ int crashstats_neighbour(crashstats_req_t *q, const char *id, bool older, bool c
     }
     n.signature = sal_json_str(docs.processed, "signature");
     n.product = sal_json_str(docs.processed, "product");
-    n.bound = sal_json_str(docs.processed, "date_processed");
-    if (!n.signature || !n.bound) {
+    date = sal_json_str(docs.processed, "date_processed");
+    if (!n.signature || !date) {
         return nothing_there(q, id, older);
     }
+    n.after = apr_pstrcat(q->r->pool, date, ",", id, NULL);
     rv = web_with_db(q->r, find_near, &n, &err);
     if (rv == SAL_E_MALFORMED) {
-        return nothing_there(q, id, older); /* too old to be asked for */
+        return nothing_there(q, id, older); /* a date that is none, or a name with NUL */
     }
     if (rv != APR_SUCCESS) {
         return crashstats_sick(q, &err);

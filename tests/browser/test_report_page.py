@@ -12,6 +12,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from lib import documents
+
 CHROMEDRIVER = "/usr/bin/chromedriver"
 
 
@@ -54,6 +56,72 @@ def complaints(browser):
 
 def report(stack, crash_id=None):
     return f"{stack.url}/report/index/{crash_id or stack.sample_id}"
+
+
+def deep_stack(entry, *extra):
+    """A stack as programs have them: own code, inlined functions, the runtime, no symbols."""
+    git = "git:github.com/northlight/nl:src/scene/mesh_cache.cpp:0c1d2e3f"
+
+    def frame(function, file=None, line=None, module="northlight", **more):
+        return {"module": module, "function": function, "file": file, "line": line,
+                "trust": "cfi", **more}
+
+    frames = [
+        frame(f"nl::scene::MeshCache::Evict({entry}, nl::scene::EvictReason)", git, 412,
+              trust="context", inlines=[
+                  {"function": "nl::core::Ref<nl::scene::Mesh>::operator->() const",
+                   "file": "git:github.com/northlight/nl:src/core/ref.h:0c1d2e3f", "line": 118}]),
+        *extra,
+        frame("nl::scene::MeshCache::TrimTo(unsigned long long)", git, 361),
+        *[frame(f"std::_Func_impl_no_alloc<{x}>::_Do_call(nl::mem::Pressure const&)",
+                "functional", 822) for x in ("A", "B", "C", "D")],
+        frame(None, module="rdrhook64.dll", module_offset="0x0001d2e4", trust="scan",
+              missing_symbols=True),
+        frame("nl::jobs::Worker::ThreadMain(void*)", git, 44),
+        frame("RtlUserThreadStart", module="ntdll.dll")]
+    return [{"frame": i, "offset": hex(4096 + i), **f} for i, f in enumerate(frames)]
+
+
+@pytest.fixture(scope="module")
+def rich(instance, top):
+    """Two reports of which every field has a value."""
+    out = []
+    values, _ = documents.full(top)
+    for name in ("uuid", "crash_id", "minidump_sha256_hash", "date_processed"):
+        del values[name]
+    for i, entry in enumerate(("nl::scene::MeshCache::Entry&", "nl::scene::MeshCache::Key const&")):
+        extra = [{"module": "northlight", "function": "nl::scene::MeshCache::EvictOldest()",
+                  "file": "mesh_cache.cpp", "line": 388, "trust": "cfi"}] if i == 0 else []
+        stack = deep_stack(entry, *extra)
+        stack[0]["registers"] = {"rcx": "0xe5e5e5e5e5e5e5e5", "rip": "0x00007ff6b52f1c7e"}
+        out.append(documents.store(instance, top, {
+            **values, "signature": "nl::scene::MeshCache::Evict | nl::scene::MeshCache::TrimTo",
+            "product": "Northlight", "version": f"4.2.{i}", "release_channel": "release",
+            "build": "20261104093212", "reason": "EXCEPTION_ACCESS_VIOLATION_READ",
+            "address": "0xe5e5e5e5e5e5e5f5", "crashing_thread": 1, "uptime": 5641 * (i + 1),
+            "process_type": "parent", "addons": ["usd@x:2.4", "hook@x:3.1"],
+            "submitted_timestamp": "2026-11-22T12:49:26.118+00:00",
+            "started_datetime": "2026-11-22T12:49:28.004+00:00",
+            "completed_datetime": "2026-11-22T12:49:29.377+00:00",
+            "crash_inconsistencies": ["int_div_by_zero_not_possible"],
+            "possible_bit_flips_max_confidence": 12,
+            "breadcrumbs": [{"category": "tool", "level": "info", "message": "sculpt " * 9,
+                             "timestamp": "2026-11-22T12:49:20", "type": "default"}],
+            "telemetry_environment": {"build": {"applicationName": "Northlight"}, "addons": {
+                "activeAddons": {"hook@x": {"name": "Hook", "version": "3.1", "signedState": 0}}}},
+            "java_exception": None,
+            "json_dump": {
+                "modules": [{"filename": "northlight", "debug_file": "northlight.pdb",
+                             "debug_id": "0F0C0A8B6E5D4C1B9A3E2D7C1F4B8A601",
+                             "version": f"4.2.{i}.0", "cert_subject": "Fairlead Software GmbH"},
+                            {"filename": "rdrhook64.dll", "debug_file": "rdrhook64.pdb",
+                             "debug_id": "B1D7E2F0C4A348E59D6F0A1B2C3D4E5F2",
+                             "missing_symbols": True, "version": "3.1.0.44"}],
+                "threads": [{"thread_name": "main", "frames": stack[2:5]},
+                            {"thread_name": "worker/1", "frames": stack},
+                            {"thread_name": "worker/2", "frames": stack[2:5]}],
+                "crashing_thread": {"frames": stack[:1]}}}))
+    return out
 
 
 def check_crashing_stack(browser, doc):
@@ -205,6 +273,45 @@ def test_waiting_page_asks_again(stack, chromium, top):
     stack.wait_processed(crash_id)
     browser.implicitly_wait(10)                             # the page refreshes itself after 5 s
     assert browser.find_element(By.ID, "stack").is_displayed()
+
+
+@pytest.mark.parametrize("width", [1400, 360])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_pages_of_reports(stack, chromium, rich, width, dark, tmp_path):
+    """A report with everything, compared with another, as a tree: quiet, and never wider."""
+    folder = pathlib.Path(os.environ.get("SALVAGE_SHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    browser = chromium(width, dark)
+    pages = {"full": report(stack, rich[0]), "diff": f"{stack.url}/report/diff/{rich[0]}/{rich[1]}",
+             "tree": f"{stack.url}/report/raw/{rich[0]}", "alike": f"{stack.url}/report/diff/"
+             f"{stack.sample_id}/{rich[0]}"}
+    for name, url in pages.items():
+        browser.get(url)
+        assert complaints(browser) == [], url
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width, url
+        height = browser.execute_script("return document.documentElement.scrollHeight")
+        resize(browser, width, min(height, 7000))
+        path = folder / f"{name}-{width}-{'dark' if dark else 'light'}.png"
+        assert browser.save_screenshot(str(path)) and path.stat().st_size > 10000
+        resize(browser, width, 900)
+
+
+def test_links_of_a_report(stack, chromium, rich):
+    browser = chromium()
+    browser.get(report(stack, rich[0]) + "#t2")             # a thread that is shown with another
+    alike = browser.find_element(By.ID, "t2")
+    assert "worker/2" in alike.get_attribute("textContent")
+    browser.get(report(stack, rich[0]))
+    links = [a.get_attribute("href") for a in browser.find_elements(By.CSS_SELECTOR, "#stack .s a")]
+    assert ("https://github.com/northlight/nl/blob/0c1d2e3f/src/scene/mesh_cache.cpp#L412"
+            in links)
+    browser.find_element(By.CSS_SELECTOR, ".head .acts summary").click()
+    field = browser.find_element(By.ID, "cmp-b")
+    field.send_keys(report(stack, rich[1]) + Keys.ENTER)
+    arrives(browser, lambda url: url.endswith(f"/report/diff/{rich[0]}/{rich[1]}"))
+    marks = [m.text for m in browser.find_elements(By.CSS_SELECTOR, "table.diff mark")]
+    assert "Entry" in marks and "Key const" in marks
+    assert complaints(browser) == []
 
 
 @pytest.mark.parametrize("width", [1400, 360])
