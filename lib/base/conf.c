@@ -27,6 +27,9 @@ typedef struct key_t {
 } conf_key_t;
 
 static const conf_key_t keys[] = {
+    { "alert-mail-command", TEXT },
+    { "alert-mail-domains", TEXT },
+    { "alert-mail-from", TEXT },
     { "beta-version-products", TEXT },
     { "bug-link", TEXTS },
     { "bug-url", TEXT },
@@ -70,6 +73,7 @@ static const conf_key_t keys[] = {
     { "ping-sample", TEXTS },
     { "process-tables", PATH },
     { "product-version-url", TEXTS },
+    { "public-url", TEXT },
     { "reprocess-debounce", DURATION },
     { "reprocess-max-running", COUNT },
     { "reprocess-missing-keep", DURATION },
