@@ -361,8 +361,8 @@ static int distance(const char *a, const char *b)
 
 const char *sal_ask_guess(const char *name)
 {
-    const char *best = NULL, *within = NULL;
-    int n, least, len = (int)strlen(name), contained = 0;
+    const char *best = NULL, *longer = NULL;
+    int n, least, len = (int)strlen(name), beginnings = 0;
     const sal_search_field_t *f = sal_search_fields(&n);
 
     least = len < 4 ? 2 : len / 3 + 1; /* beyond a third it is another word */
@@ -373,12 +373,12 @@ const char *sal_ask_guess(const char *name)
             least = d;
             best = f[i].name;
         }
-        if (len >= 4 && strstr(f[i].name, name)) {
-            within = f[i].name;
-            contained++;
+        if (len >= 4 && strncmp(f[i].name, name, (size_t)len) == 0) {
+            longer = f[i].name;
+            beginnings++;
         }
     }
-    return best ? best : contained == 1 ? within : NULL;
+    return best ? best : beginnings == 1 ? longer : NULL;
 }
 
 json_t *sal_ask_unknown(const sal_ask_t *ask)

@@ -31,6 +31,9 @@ if WITH_CMOCKA
 check_PROGRAMS += tests/unit/test_links
 tests_unit_test_links_SOURCES = tests/unit/test_links.c
 tests_unit_test_links_LDADD = $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/test_ask
+tests_unit_test_ask_SOURCES = tests/unit/test_ask.c
+tests_unit_test_ask_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_render tests/unit/test_report tests/unit/test_chart
 tests_unit_test_chart_SOURCES = tests/unit/test_chart.c
 tests_unit_test_chart_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(srcdir)"'
