@@ -365,6 +365,9 @@ const char *sal_ask_guess(const char *name)
     int n, least, len = (int)strlen(name), beginnings = 0;
     const sal_search_field_t *f = sal_search_fields(&n);
 
+    if (strlen(name) > 40) {
+        return NULL;
+    }
     least = len < 4 ? 2 : len / 3 + 1; /* beyond a third it is another word */
     for (int i = 0; i < n; i++) {
         int d = distance(name, f[i].name);
