@@ -195,9 +195,8 @@ static json_t *form_of(crashstats_req_t *q, const sal_ask_t *ask)
 
         put_text(form, "new", add);
         put_text(form, "new_problem",
-                 guess
-                     ? apr_psprintf(ask->p, "There is no field “%s”. Did you mean %s?", add, guess)
-                     : apr_psprintf(ask->p, "There is no field “%s”.", add));
+                 apr_pstrcat(ask->p, "There is no field “", add, "”.",
+                             guess ? " Did you mean " : NULL, guess, "?", NULL));
     }
     return form;
 }

@@ -230,7 +230,7 @@ static void stream(export_t *x)
         }
         if (web_with_db(r, portion, x, &err) != APR_SUCCESS) {
             ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
-                          "SAL4080: an export ends after %" APR_INT64_T_FMT " rows: %s",
+                          "SAL4095: an export ends after %" APR_INT64_T_FMT " rows: %s",
                           (apr_int64_t)x->sent, err.message);
             r->connection->keepalive = AP_CONN_CLOSE;
             r->connection->aborted = 1; /* no last chunk: the reader sees that it is cut */
