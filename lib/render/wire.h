@@ -9,8 +9,8 @@
 #include "base/error.h"
 
 /*
- * One line, keys in their order, ", " and ": ", ASCII with \uXXXX, every "</" written "<\/", so that the text can
- * stand in a page; pretty: two blanks of indent instead. In p.
+ * One line, keys in their order, ", " and ": ", ASCII with \uXXXX, every "</" written "<\/", so
+ * that the text can stand in a page; pretty: two blanks of indent instead. In p.
  */
 SAL_API const char *sal_wire_json(const json_t *v, bool pretty, apr_pool_t *p);
 

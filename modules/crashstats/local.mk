@@ -23,6 +23,7 @@ mod_crashstats_la_SOURCES = modules/crashstats/crashstats.h modules/crashstats/r
     modules/crashstats/buginfo.c \
     modules/crashstats/diff_page.c \
     modules/crashstats/home_pages.c \
+    modules/crashstats/health_page.c \
     modules/crashstats/intake_page.c \
     modules/crashstats/login_page.c \
     modules/crashstats/ping_page.c \
