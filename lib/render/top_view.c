@@ -243,6 +243,20 @@ static void state_tag(json_t *list, const sal_state_t *s, apr_pool_t *p)
     }
 }
 
+/* A page of other versions says nothing of it. */
+static bool is_asked(const char *version, const sal_top_ask_t *ask)
+{
+    for (int i = 0; ask->versions && ask->versions[i]; i++) {
+        apr_size_t len = strlen(ask->versions[i]);
+
+        if (!strcmp(version, ask->versions[i]) ||
+            (ask->versions[i][len - 1] == 'b' && !strncmp(version, ask->versions[i], len))) {
+            return true;
+        }
+    }
+    return !ask->versions || !ask->versions[0];
+}
+
 /* Startup: all, most within a minute, or some; in words, since a picture alone says nothing. */
 static json_t *tags_of(const sal_top_row_t *row, const sal_top_ask_t *ask, apr_pool_t *p)
 {
@@ -262,7 +276,7 @@ static json_t *tags_of(const sal_top_row_t *row, const sal_top_ask_t *ask, apr_p
                     apr_psprintf(p, "%s of them within a minute of the start",
                                  sal_format_count(c->early, p)));
     }
-    if (row->new_in) {
+    if (row->new_in && is_asked(row->new_in, ask)) {
         sal_top_tag(list, "accent", apr_psprintf(p, "new in %s", row->new_in), NULL);
     }
     sal_top_day_tags(list, row->days, p);

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include <apr_strings.h>
+
 #include "search/agg.h"
 #include "search/hits.h"
 
@@ -51,6 +53,25 @@ apr_status_t sal_query_filter(sal_query_t *q, const char *field, const char *val
     if (rv == APR_SUCCESS && f->match == SAL_MATCH_DATE) {
         narrow(q, &c);
     } else if (rv == APR_SUCCESS) {
+        APR_ARRAY_PUSH(q->conditions, sal_condition_t) = c;
+    }
+    return rv;
+}
+
+apr_status_t sal_query_is(sal_query_t *q, const char *field, const char *value, sal_error_t *err)
+{
+    const sal_search_field_t *f = sal_search_field(field);
+    sal_condition_t c;
+    apr_status_t rv;
+
+    if (!f || (f->is_protected && !q->pii) || f->store != SAL_STORE_TERM) {
+        return APR_SUCCESS;
+    }
+    rv = sal_condition_read(&c, f, value, q->p, err);
+    if (rv == APR_SUCCESS) {
+        c.op = SAL_OP_IS;
+        c.negated = false;
+        c.text = apr_pstrdup(q->p, value);
         APR_ARRAY_PUSH(q->conditions, sal_condition_t) = c;
     }
     return rv;

@@ -32,6 +32,10 @@ SAL_API sal_query_t *sal_query_make(apr_time_t now, bool pii, apr_pool_t *p);
 SAL_API apr_status_t sal_query_filter(sal_query_t *q, const char *field, const char *value,
                                       sal_error_t *err);
 
+/* The field of texts is exactly the value, in which no operator is looked for. */
+SAL_API apr_status_t sal_query_is(sal_query_t *q, const char *field, const char *value,
+                                  sal_error_t *err);
+
 /* The window, half open. SAL_E_MALFORMED if it is longer than 365 days or empty of sense. */
 SAL_API apr_status_t sal_query_window(const sal_query_t *q, apr_time_t *from, apr_time_t *to,
                                       sal_error_t *err);

@@ -36,6 +36,12 @@ SAL_API sal_super_t *sal_super_make(const sal_super_reader_t *reader, apr_time_t
 SAL_API void sal_super_param(sal_super_t *s, const char *name, const char *value);
 
 /*
+ * A condition that addresses cannot have: the field of texts is exactly the value. For pages, as
+ * `product` of an address matches any word of it.
+ */
+SAL_API void sal_super_is(sal_super_t *s, const char *name, const char *value);
+
+/*
  * Runs it. *out (new reference): {"hits": [...], "total": n, "facets": {...}, "errors": [...]}, or
  * what _return_query asks for. SAL_E_MALFORMED: err->message is for the user, as upstream words it
  * ("Bad value for parameter date: not a valid datetime"); SAL_E_BUSY: too many searches at once;

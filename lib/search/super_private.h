@@ -9,6 +9,7 @@
 
 typedef struct sal_super_pair_t {
     const char *name, *value;
+    bool is; /* the value has no operator, and is all of it */
 } sal_super_pair_t;
 
 struct sal_super_t {

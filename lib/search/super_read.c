@@ -34,7 +34,18 @@ void sal_super_param(sal_super_t *s, const char *name, const char *value)
     } else if (*value) {
         /* an empty value says nothing: forms send them */
         APR_ARRAY_PUSH(s->params, sal_super_pair_t) =
-            (sal_super_pair_t){ apr_pstrdup(s->p, name), apr_pstrdup(s->p, value) };
+            (sal_super_pair_t){ .name = apr_pstrdup(s->p, name),
+                                .value = apr_pstrdup(s->p, value) };
+    }
+}
+
+void sal_super_is(sal_super_t *s, const char *name, const char *value)
+{
+    int n = s->params->nelts;
+
+    sal_super_param(s, name, value);
+    if (s->params->nelts > n) {
+        APR_ARRAY_IDX(s->params, n, sal_super_pair_t).is = true;
     }
 }
 
@@ -227,6 +238,14 @@ static apr_status_t read_after(sal_super_t *s, sal_error_t *err)
     return APR_SUCCESS;
 }
 
+/* Exactly the value, whatever operators the field has. */
+static apr_status_t add_is(sal_super_t *s, const char *name, const char *value, sal_error_t *err)
+{
+    const sal_search_field_t *f = sal_search_field(name);
+
+    return f && sal_super_may(s, f) ? sal_query_is(s->query, name, value, err) : APR_SUCCESS;
+}
+
 static apr_status_t read_pairs(sal_super_t *s, sal_error_t *err)
 {
     apr_status_t rv = APR_SUCCESS;
@@ -239,7 +258,8 @@ static apr_status_t read_pairs(sal_super_t *s, sal_error_t *err)
         } else if (strcmp(pair->name, "_sort") == 0) {
             rv = add_sort(s, pair->value, err);
         } else if (*pair->name != '_') {
-            rv = add_filter(s, pair->name, pair->value, err);
+            rv = pair->is ? add_is(s, pair->name, pair->value, err)
+                          : add_filter(s, pair->name, pair->value, err);
         }
     }
     return rv;

@@ -129,27 +129,23 @@ static void add_details(gather_t *g, sal_board_count_t *c, const json_t *row)
 
 static apr_status_t add_live(gather_t *g, board_range_t range, sal_db_t *db, sal_error_t *err)
 {
-    static const char *const brief[] = { "_aggs.product", "signature", NULL };
-    static const char *const full[] = { "_aggs.product.signature",
-                                        "platform",
-                                        "_aggs.product.signature",
-                                        "is_garbage_collecting",
-                                        "_aggs.product.signature",
-                                        "startup_crash",
-                                        "_aggs.product.signature",
-                                        "process_type",
-                                        NULL };
-    static const char *const early[] = { "uptime", "<60", "_aggs.product", "signature", NULL };
+    static const char *const brief[] = { "_facets", "signature", NULL };
+    static const char *const full[] = {
+        "_aggs.signature",       "platform",        "_aggs.signature",
+        "is_garbage_collecting", "_aggs.signature", "startup_crash",
+        "_aggs.signature",       "process_type",    NULL
+    };
+    static const char *const early[] = { "uptime", "<60", "_facets", "signature", NULL };
     board_ask_t ask = { .filter = g->filter,
                         .range = range,
                         .reader = g->reader,
                         .extra = g->details ? full : brief,
                         .size = SAL_BOARD_SIGNATURES };
-    json_t *product, *row;
-    apr_status_t rv = board_ask(&product, &ask, db, g->p, err);
+    json_t *result, *row;
+    apr_status_t rv = board_ask(&result, &ask, db, g->p, err);
     size_t i;
 
-    json_array_foreach(rv == APR_SUCCESS ? board_facet(product, "signature") : NULL, i, row)
+    json_array_foreach(rv == APR_SUCCESS ? board_facet(result, "signature") : NULL, i, row)
     {
         sal_board_count_t *c = count_of(g, board_term(row));
 
@@ -158,13 +154,13 @@ static apr_status_t add_live(gather_t *g, board_range_t range, sal_db_t *db, sal
             add_details(g, c, row);
         }
     }
-    g->total += rv == APR_SUCCESS ? board_n(product) : 0;
-    if (rv == APR_SUCCESS && g->details && product) {
+    g->total += rv == APR_SUCCESS ? json_integer_value(json_object_get(result, "total")) : 0;
+    if (rv == APR_SUCCESS && g->details) {
         ask.extra = early;
-        rv = board_ask(&product, &ask, db, g->p, err);
+        rv = board_ask(&result, &ask, db, g->p, err);
     }
-    json_array_foreach(rv == APR_SUCCESS && g->details ? board_facet(product, "signature") : NULL,
-                       i, row)
+    json_array_foreach(rv == APR_SUCCESS && g->details ? board_facet(result, "signature") : NULL, i,
+                       row)
     {
         count_of(g, board_term(row))->early += board_n(row);
     }

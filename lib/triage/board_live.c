@@ -1,8 +1,5 @@
 /*
  * What the board asks of Super Search: facets of one product in a range of time.
- *
- * A condition on `product` matches any of its words, as upstream's does, so that "Kestrel" also
- * finds "Kestrel TV"; the facets are therefore asked for by product, and those of others dropped.
  */
 #include "triage/board_private.h"
 
@@ -54,7 +51,7 @@ static void put_filter(sal_super_t *s, const board_ask_t *ask, apr_pool_t *p)
     const sal_board_filter_t *f = ask->filter;
 
     if (f->product) {
-        sal_super_param(s, "product", f->product);
+        sal_super_is(s, "product", f->product);
     }
     for (int i = 0; f->versions && f->versions[i]; i++) {
         sal_super_param(s, "version", f->versions[i]);
@@ -67,7 +64,7 @@ static void put_filter(sal_super_t *s, const board_ask_t *ask, apr_pool_t *p)
         sal_super_param(s, "report_type", f->report_type);
     }
     for (int i = 0; i < ask->n_signatures; i++) {
-        sal_super_param(s, "signature", apr_pstrcat(p, "=", ask->signatures[i], NULL));
+        sal_super_is(s, "signature", ask->signatures[i]);
     }
     sal_super_param(s, "date", apr_pstrcat(p, ">=", sal_time_iso(ask->range.from, p), NULL));
     sal_super_param(s, "date", apr_pstrcat(p, "<", sal_time_iso(ask->range.to, p), NULL));
@@ -77,37 +74,26 @@ static void put_filter(sal_super_t *s, const board_ask_t *ask, apr_pool_t *p)
     }
 }
 
-apr_status_t board_ask(json_t **product, const board_ask_t *ask, sal_db_t *db, apr_pool_t *p,
+apr_status_t board_ask(json_t **result, const board_ask_t *ask, sal_db_t *db, apr_pool_t *p,
                        sal_error_t *err)
 {
     sal_super_t *s = sal_super_make(ask->reader, apr_time_now(), p);
-    json_t *result, *row;
     apr_status_t rv;
-    size_t i;
 
-    *product = NULL;
+    *result = NULL;
     put_filter(s, ask, p);
     sal_super_param(s, "_results_number", "0");
     sal_super_param(s, "_facets_size", apr_itoa(p, ask->size));
-    sal_super_param(s, "_facets", "product");
+    if (!ask->filter->product) {
+        sal_super_param(s, "_facets", "product");
+    }
     for (const char *const *e = ask->extra; e && *e; e += 2) {
         sal_super_param(s, e[0], e[1]);
     }
-    if ((rv = sal_super_run(&result, s, db, p, err)) != APR_SUCCESS) {
-        return rv;
+    if ((rv = sal_super_run(result, s, db, p, err)) == APR_SUCCESS) {
+        sal_json_own(*result, p);
     }
-    sal_json_own(result, p);
-    if (!ask->filter->product) {
-        *product = result;
-        return APR_SUCCESS;
-    }
-    json_array_foreach(json_object_get(json_object_get(result, "facets"), "product"), i, row)
-    {
-        if (!strcmp(board_term(row), ask->filter->product)) {
-            *product = row;
-        }
-    }
-    return APR_SUCCESS;
+    return rv;
 }
 
 /* ---- installations ---- */
@@ -126,27 +112,26 @@ apr_status_t sal_board_installs(int64_t *all, int64_t *each, const sal_board_fil
                                 const sal_super_reader_t *reader, sal_db_t *db, apr_pool_t *p,
                                 sal_error_t *err)
 {
-    static const char *const of_all[] = { "_aggs.product", "_cardinality.install_time", NULL };
-    static const char *const of_each[] = { "_aggs.product.signature", "_cardinality.install_time",
-                                           NULL };
+    static const char *const of_all[] = { "_facets", "_cardinality.install_time", NULL };
+    static const char *const of_each[] = { "_aggs.signature", "_cardinality.install_time", NULL };
     board_ask_t ask = { .filter = filter,
                         .range = { filter->from, filter->to },
                         .extra = of_all,
                         .size = n < 50 ? 50 : n,
                         .reader = reader };
     apr_hash_t *found = apr_hash_make(p);
-    json_t *product, *row;
-    apr_status_t rv = board_ask(&product, &ask, db, p, err);
+    json_t *result, *row;
+    apr_status_t rv = board_ask(&result, &ask, db, p, err);
     size_t i;
 
-    *all = rv == APR_SUCCESS ? cardinality(product, "cardinality_install_time") : 0;
+    *all = rv == APR_SUCCESS ? cardinality(result, "cardinality_install_time") : 0;
     if (rv == APR_SUCCESS && n) {
         ask.extra = of_each;
         ask.signatures = signatures;
         ask.n_signatures = n;
-        rv = board_ask(&product, &ask, db, p, err);
+        rv = board_ask(&result, &ask, db, p, err);
     }
-    json_array_foreach(rv == APR_SUCCESS && n ? board_facet(product, "signature") : NULL, i, row)
+    json_array_foreach(rv == APR_SUCCESS && n ? board_facet(result, "signature") : NULL, i, row)
     {
         apr_hash_set(found, board_term(row), APR_HASH_KEY_STRING, row);
     }
@@ -178,15 +163,15 @@ static void add_day(days_t *d, const char *signature, apr_time_t t, int64_t n)
 static apr_status_t live_days(days_t *d, board_ask_t *ask, sal_db_t *db, apr_pool_t *p,
                               sal_error_t *err)
 {
-    static const char *const extra[] = { "_aggs.product.signature", "_histogram.date", NULL };
-    json_t *product, *row, *bucket;
+    static const char *const extra[] = { "_aggs.signature", "_histogram.date", NULL };
+    json_t *result, *row, *bucket;
     apr_status_t rv;
     apr_time_t t;
     size_t i, k;
 
     ask->extra = extra;
-    rv = board_ask(&product, ask, db, p, err);
-    json_array_foreach(rv == APR_SUCCESS ? board_facet(product, "signature") : NULL, i, row)
+    rv = board_ask(&result, ask, db, p, err);
+    json_array_foreach(rv == APR_SUCCESS ? board_facet(result, "signature") : NULL, i, row)
     {
         json_array_foreach(board_facet(row, "histogram_date"), k, bucket)
         {

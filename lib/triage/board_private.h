@@ -40,8 +40,8 @@ apr_status_t board_ids(board_ids_t *out, const sal_board_filter_t *filter, sal_d
                        apr_pool_t *p, sal_error_t *err);
 
 /*
- * Asks with the filter in a range. signatures: NULL or n of them. The row of the product alone,
- * NULL if it has no crashes; without a product the whole result. Borrowed from p.
+ * Asks with the filter in a range. signatures: NULL or n of them. The result of the search, whose
+ * facets board_facet finds, borrowed from p.
  */
 typedef struct board_ask_t {
     const sal_board_filter_t *filter;
@@ -53,7 +53,7 @@ typedef struct board_ask_t {
     const sal_super_reader_t *reader;
 } board_ask_t;
 
-apr_status_t board_ask(json_t **product, const board_ask_t *ask, sal_db_t *db, apr_pool_t *p,
+apr_status_t board_ask(json_t **result, const board_ask_t *ask, sal_db_t *db, apr_pool_t *p,
                        sal_error_t *err);
 
 /* The facet of that name of one row. */

@@ -21,7 +21,7 @@ libsalvage_core_la_SOURCES += \
     lib/triage/version_active.c lib/triage/version_cache.c lib/triage/version_fetch.c \
     lib/triage/version_fetch.h lib/triage/version_key.c lib/triage/version_read.c \
     lib/triage/versions.c lib/triage/versions.h
-EXTRA_DIST += docs/triage.md docs/messages.d/triage.md
+EXTRA_DIST += docs/crashstats.md docs/triage.md docs/messages.d/triage.md
 dist_man_MANS += docs/man/salvage-bugs.1
 if WITH_CMOCKA
 check_PROGRAMS += tests/unit/test_triage tests/unit/test_triage_db tests/unit/test_states

@@ -27,18 +27,10 @@ apr_status_t overview_ask(json_t **products, const overview_t *o, board_range_t 
                               .extra = extra,
                               .size = size,
                               .reader = o->reader };
-    json_t *row, *list;
-    apr_status_t rv = board_ask(&row, &ask, o->db, o->p, o->err);
+    json_t *result;
+    apr_status_t rv = board_ask(&result, &ask, o->db, o->p, o->err);
 
-    if (o->only) { /* then it is that product's row alone */
-        list = sal_json_own(json_array(), o->p);
-        if (row) {
-            json_array_append(list, row);
-        }
-        *products = list;
-    } else {
-        *products = board_facet(row, "product");
-    }
+    *products = board_facet(result, "product");
     return rv;
 }
 
