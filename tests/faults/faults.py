@@ -200,3 +200,14 @@ class Checked:
     def __str__(self):
         return (f"{self.acknowledged} acknowledged: {self.missing} missing, {self.torn} torn; "
                 f"{self.names} names: {self.torn_names} torn, {self.without_link} not in pending/")
+
+
+class CheckedProcessed:
+    """What store_load check-processed found."""
+
+    def __init__(self, root, log):
+        out = run(LOAD, "check-processed", root, log, timeout=300)
+        self.acknowledged, self.missing, self.torn = map(int, out.split())
+
+    def __str__(self):
+        return f"{self.acknowledged} documents: {self.missing} missing, {self.torn} torn"

@@ -3,7 +3,9 @@
  *
  *   store_load put ROOT [-t THREADS] [-s SECONDS | -n CRASHES] [-b BYTES] [-l LOG] [-d CONNINFO]
  *                  [-c nofsync|nodirsync] [-z DUMP] [-m MARK] [-N] [-p PROCESSES] [-u]
+ *                  [-g DOCUMENTS]
  *   store_load check ROOT LOG
+ *   store_load check-processed ROOT LOG
  *
  * put: each crash is another; once it is acknowledged its line "ID SHA256" goes to LOG in one
  * write. -c leaves syncs out: controls that a test of durability must see fail. -z FILE takes
@@ -12,6 +14,10 @@
  * each thread, and with -s whichever comes first ends it; -u unlinks pending/ID after each crash,
  * which costs what the row thread would have to do. At the end a line: acknowledged, failed,
  * seconds, and the 50th, 95th, 99th percentile in ms.
+ *
+ * -g stores processed documents instead, so many at once as the processor does: all have their
+ * names before the first of them is synced. A line is then "KEY SHA256"; check-processed prints
+ * acknowledged, missing, torn.
  *
  * check prints: acknowledged, missing, torn (acknowledged), names, torn names (all), names that
  * have no link in pending/.
@@ -29,6 +35,7 @@
 #include <unistd.h>
 #include <apr_general.h>
 #include <apr_strings.h>
+#include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "crash/crash_id.h"
@@ -40,7 +47,7 @@
 #define HEAD 8
 
 typedef struct load_t {
-    int processes, threads, crashes, log;
+    int processes, threads, crashes, log, group;
     bool unlink;
     double seconds;
     apr_size_t bytes;
@@ -176,6 +183,66 @@ static void acknowledge(const load_t *l, const char *id, const char *sha)
     }
 }
 
+/* ---- processed documents ---- */
+
+enum { GROUP_MAX = 16 };
+
+static void digest_of(char hex[65], const json_t *doc, apr_pool_t *p)
+{
+    const char *text = sal_json_text(doc, p);
+    unsigned char digest[32];
+
+    sal_sha256(text, strlen(text), digest);
+    sal_hex(hex, digest, 32);
+}
+
+/* Noise, so that its file is as long. */
+static json_t *document(worker_t *w, apr_pool_t *p)
+{
+    json_t *doc = sal_json_own(json_object(), p);
+    char value[40];
+
+    for (unsigned long long i = 0, n = 1 + next(&w->seed) % 400; i < n; i++) {
+        snprintf(value, sizeof(value), "%llx%llx", next(&w->seed), next(&w->seed));
+        json_object_set_new(doc, value, json_string(value));
+    }
+    return doc;
+}
+
+/* True if all of a group are on disk, and told. */
+static bool put_group(worker_t *w, apr_pool_t *p, sal_error_t *err)
+{
+    sal_blob_writer_t *blobs[GROUP_MAX];
+    const char *keys[GROUP_MAX];
+    char sums[GROUP_MAX][65], id[SAL_CRASH_ID_LEN + 1], line[300];
+    int n = w->load->group;
+
+    for (int i = 0; i < n; i++) {
+        json_t *doc = document(w, p);
+
+        sal_crash_id_make(id, apr_time_now(), 0);
+        digest_of(sums[i], doc, p);
+        if (sal_processed_begin(&blobs[i], &keys[i], w->load->store, id, w->done + 1, 1, doc, p,
+                                err) != APR_SUCCESS) {
+            return false;
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        if (sal_blob_sync(blobs[i], err) != APR_SUCCESS) {
+            return false;
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        int size = snprintf(line, sizeof(line), "%s %s\n", keys[i], sums[i]);
+
+        if (w->load->log >= 0 && write(w->load->log, line, (size_t)size) != size) {
+            perror("log");
+            exit(1);
+        }
+    }
+    return true;
+}
+
 static void note_time(worker_t *w, apr_time_t began)
 {
     if (w->done == w->room) {
@@ -201,7 +268,13 @@ static void *work(void *data)
         sal_error_t err;
 
         change(w);
-        if (put_one(w, id, sha, p, &err) == APR_SUCCESS) {
+        if (l->group) {
+            if (put_group(w, p, &err)) {
+                note_time(w, began);
+            } else {
+                w->failed++;
+            }
+        } else if (put_one(w, id, sha, p, &err) == APR_SUCCESS) {
             acknowledge(l, id, sha);
             note_time(w, began);
         } else {
@@ -477,6 +550,36 @@ static int check(sal_crash_store_t *store, const char *log, apr_pool_t *pool)
     return 0;
 }
 
+static int check_processed(sal_crash_store_t *store, const char *log, apr_pool_t *pool)
+{
+    int said = 0, missing = 0, torn = 0;
+    char key[200], sha[70], got[65];
+    FILE *f = fopen(log, "r");
+
+    if (!f) {
+        perror(log);
+        return 1;
+    }
+    while (fscanf(f, "%199s %69s", key, sha) == 2 && strlen(sha) == 64) {
+        apr_status_t rv;
+        json_t *doc;
+        apr_pool_t *p;
+
+        apr_pool_create(&p, pool);
+        said++;
+        rv = sal_processed_get(&doc, store, key, p, NULL);
+        if (rv == APR_SUCCESS) {
+            digest_of(got, doc, p);
+        }
+        missing += APR_STATUS_IS_ENOENT(rv);
+        torn += !APR_STATUS_IS_ENOENT(rv) && (rv != APR_SUCCESS || strcmp(got, sha) != 0);
+        apr_pool_destroy(p);
+    }
+    fclose(f);
+    printf("%d %d %d\n", said, missing, torn);
+    return 0;
+}
+
 static void to_stderr(void *baton, sal_log_level_t level, const char *line)
 {
     (void)baton;
@@ -486,7 +589,8 @@ static void to_stderr(void *baton, sal_log_level_t level, const char *line)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: store_load put ROOT [options] | store_load check ROOT LOG\n");
+    fprintf(stderr,
+            "usage: store_load put ROOT [options] | store_load check|check-processed ROOT LOG\n");
     return 2;
 }
 
@@ -502,7 +606,7 @@ int main(int argc, char **argv)
         return usage();
     }
     optind = 3;
-    while ((c = getopt(argc, argv, "t:s:n:b:l:d:c:z:m:Np:u")) != -1) {
+    while ((c = getopt(argc, argv, "t:s:n:b:l:d:c:z:m:Np:ug:")) != -1) {
         switch (c) {
         case 't':
             l.threads = (int)strtol(optarg, NULL, 10);
@@ -524,6 +628,10 @@ int main(int argc, char **argv)
             break;
         case 'p':
             l.processes = (int)strtol(optarg, NULL, 10);
+            break;
+        case 'g':
+            l.group = (int)strtol(optarg, NULL, 10);
+            l.group = l.group < 1 ? 1 : l.group > GROUP_MAX ? GROUP_MAX : l.group;
             break;
         case 'u':
             l.unlink = true;
@@ -564,6 +672,9 @@ int main(int argc, char **argv)
     }
     if (!strcmp(argv[1], "check")) {
         return optind < argc ? check(l.store, argv[optind], pool) : usage();
+    }
+    if (!strcmp(argv[1], "check-processed")) {
+        return optind < argc ? check_processed(l.store, argv[optind], pool) : usage();
     }
     rc = load_dump(&l, file) == 0 ? put(&l, pool) : 1;
     apr_pool_destroy(pool); /* the row thread drains */

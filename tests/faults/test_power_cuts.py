@@ -7,14 +7,14 @@ import shutil
 import time
 
 import pytest
-from faults import FULL, Checked, FaultDisk, Load, image_mounted, scratch
+from faults import FULL, Checked, CheckedProcessed, FaultDisk, Load, image_mounted, scratch
 
 KINDS = ["ext4", "xfs"] if FULL else ["ext4"]
 CUTS = 3 if FULL else 1
 MIB = 1024 if FULL else 256
 
 
-def cut_while_loaded(kind, *options, cuts=CUTS, seconds=1, until=None):
+def cut_while_loaded(kind, *options, cuts=CUTS, seconds=1, until=None, checked=Checked):
     """Cut after cut under load of 16 threads; what each image holds. Until it is enough."""
     found = []
     with scratch() as folder, FaultDisk(folder, MIB, kind) as disk:
@@ -29,7 +29,7 @@ def cut_while_loaded(kind, *options, cuts=CUTS, seconds=1, until=None):
                 shutil.copyfile(log, folder / "told")
                 disk.tell(f"cut {folder}/cut {20261122 + i}")
                 with image_mounted(folder / "cut", folder / "after"):
-                    result = Checked(folder / "after" / "store", folder / "told")
+                    result = checked(folder / "after" / "store", folder / "told")
                 print(f"\n{kind} {' '.join(options) or 'as it is'}: {result}", end="")
                 found.append(result)
                 if until and until(result):
@@ -48,6 +48,21 @@ def test_no_acknowledged_crash_is_lost(kind):
         # does not know yet (nobody tells it here) is found through pending/.
         assert result.torn_names == 0, result
         assert result.without_link == 0, result
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_document_that_a_row_names_is_lost(kind):
+    """The processor names documents first and syncs them then; a row comes after that."""
+    for result in cut_while_loaded(kind, "-g", "6", checked=CheckedProcessed):
+        assert result.acknowledged > 20
+        assert (result.missing, result.torn) == (0, 0), result
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_control_of_documents_without_any_sync_loses(kind):
+    found = cut_while_loaded(kind, "-g", "6", "-c", "nofsync", cuts=4, checked=CheckedProcessed,
+                             until=lambda r: r.missing + r.torn)
+    assert any(r.missing + r.torn for r in found)
 
 
 @pytest.mark.parametrize("kind", KINDS)
