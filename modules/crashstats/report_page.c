@@ -46,7 +46,8 @@ static bool may_raise(const char *id, apr_time_t now)
 
 typedef struct {
     const char *id;
-    bool raw; /* the crash is in the store */
+    bool raw;       /* the crash is in the store */
+    bool set_aside; /* by the throttle rules, until now */
     sal_lookup_t found;
 } lookup_t;
 
@@ -64,6 +65,7 @@ static apr_status_t look_up(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_
         !may_raise(l->id, apr_time_now())) {
         return rv;
     }
+    l->set_aside = l->found.deferred;
     rv = sal_queue_put(db, l->id, "default", SAL_LANE_PRIORITY, 1, p, err);
     if (rv == APR_SUCCESS) {
         rv = sal_lookup_crash(&l->found, l->id, db, p, err);
@@ -71,19 +73,51 @@ static apr_status_t look_up(sal_db_t *db, void *baton, apr_pool_t *p, sal_error_
     return rv;
 }
 
+/* Where it stands, in words. */
+static const char *pending_state(const lookup_t *l, apr_pool_t *p)
+{
+    if (l->found.busy) {
+        return "A worker is on it now.";
+    }
+    if (l->set_aside) {
+        return "It was set aside by the throttle rules. Since you ask for it, it is processed now.";
+    }
+    if (!l->found.queued) {
+        return "It is on its way into the queue.";
+    }
+    if (l->found.ahead == 0) {
+        return "It was put in front and is the next in the queue.";
+    }
+    return apr_psprintf(p, "It was put in front: number %s of %s that wait.",
+                        sal_format_count(l->found.ahead + 1, p),
+                        sal_format_count(l->found.waiting, p));
+}
+
+/* How far it has come, in percent of the bar. */
+static int pending_share(const lookup_t *l)
+{
+    if (l->found.busy) {
+        return 80;
+    }
+    if (!l->found.queued || l->found.waiting <= 0) {
+        return 15;
+    }
+    return 65 - (int)(45 * l->found.ahead / (l->found.waiting + 1));
+}
+
 static int pending(crashstats_req_t *q, const lookup_t *l)
 {
     apr_pool_t *p = q->r->pool;
-    const char *state = l->found.busy      ? "A worker is on it now."
-                        : !l->found.queued ? "It is on its way into the queue."
-                        : l->found.ahead == 0
-                            ? "It is the next in the queue."
-                            : apr_psprintf(p, "It was put in front: %s before it, %s waiting.",
-                                           sal_format_count(l->found.ahead, p),
-                                           sal_format_count(l->found.waiting, p));
-    json_t *data = json_pack("{s:s, s:b, s:s, s:s, s:i}", "title", "Report is being processed",
-                             "plain_title", 1, "id", l->id, "state", state, "refresh", 5);
+    json_t *data = json_pack("{s:s, s:b, s:s, s:s, s:i, s:i}", "title", "Report is being processed",
+                             "plain_title", 1, "id", l->id, "state", pending_state(l, p), "refresh",
+                             5, "share", pending_share(l));
 
+    if (l->found.enqueued) {
+        json_object_set_new(data, "queued",
+                            json_pack("{s:s, s:s}", "datetime",
+                                      sal_format_datetime(l->found.enqueued, p), "text",
+                                      sal_format_time(l->found.enqueued, 0, p)));
+    }
     apr_table_setn(q->r->headers_out, "Cache-Control", "no-store");
     if (l->found.last_error && *l->found.last_error) {
         json_object_set_new(data, "last_error",

@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import threading
+import time
 import urllib.parse
 import zipfile
 
@@ -130,6 +131,23 @@ def test_neighbours(stack, top):
     both = "&".join(["signature=" + urllib.parse.quote(signature)] * 2)
     assert to(get(stack, "/report/diff/?" + both)).startswith("/report/diff/")
     assert get(stack, "/report/diff/?signature=none-such&signature=none-such").status_code == 404
+
+
+def test_deferred_crashes_are_processed_when_asked_for(stack, top):
+    stack.stop("salvaged")
+    crash_id = stack.submit({"ProductName": "Documents"}, top / documents.DUMP)
+    for _ in range(100):
+        if stack.query("update crash_job set state = 3 where crash_id = %s returning 1", crash_id):
+            break
+        time.sleep(0.1)
+    page = text_of(get(stack, f"/report/index/{crash_id}").text)
+    assert "It was set aside by the throttle rules." in page
+    assert stack.query("select queue, state from crash_job where crash_id = %s", crash_id) == [
+        (0, 0)]
+    page = text_of(get(stack, f"/report/index/{crash_id}").text)
+    assert "It was put in front" in page and "Received 20" in page
+    stack.start("salvaged")
+    stack.wait_processed(crash_id)
 
 
 # ---- sources ----
