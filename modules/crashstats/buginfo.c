@@ -101,7 +101,7 @@ static bool ask_tracker(info_t *i, crashstats_req_t *q, int *rc)
     }
     if (!bugzilla.url || sal_bugzilla_info(&i->told, &i->n_told, &bugzilla, i->asked, i->n_asked,
                                            SECONDS, p, &err) != APR_SUCCESS) {
-        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, q->r, "SAL4083: no details of bugs: %s",
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, q->r, "SAL4193: no details of bugs: %s",
                       err.message);
         *rc = web_reply_json(q->r, HTTP_INTERNAL_SERVER_ERROR,
                              json_pack("{s:s}", "error", "Max retries exceeded with Bugzilla."));

@@ -167,7 +167,7 @@ void crashstats_report_data(sal_report_in_t *in, crashstats_req_t *q, const cras
 
     if (web_with_db(q->r, read_data, &d, &err) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, q->r,
-                      "SAL4081: report %s without what the database knows: %s", docs->id,
+                      "SAL4191: report %s without what the database knows: %s", docs->id,
                       err.message);
     }
     in->fields = q->conf->data->processed;

@@ -75,7 +75,7 @@ void crashstats_links_child(crashstats_links_t *links, const sal_conf_t *conf, s
     if (root && sal_symbol_store_open(&links->symbols, root, p, &err) != APR_SUCCESS) {
         links->symbols = NULL;
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "SAL4080: reports do not link to stored sources: %s", err.message);
+                     "SAL4190: reports do not link to stored sources: %s", err.message);
     }
 }
 

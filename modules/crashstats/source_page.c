@@ -174,7 +174,7 @@ int crashstats_sources(crashstats_req_t *q, const char *rest)
     }
     if (rv != APR_SUCCESS) {
         if (!APR_STATUS_IS_ENOENT(rv)) {
-            ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, q->r, "SAL4082: source %s of %s: %s",
+            ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, q->r, "SAL4192: source %s of %s: %s",
                           at.path, at.id, err.message);
         }
         return refuse(q, HTTP_NOT_FOUND, "Document at URL does not exist.");

@@ -295,7 +295,7 @@ def test_bugs(stack, tracker, top):
                   "?bug_ids=99999999999999999999"):
         assert get(stack, "/buginfo/bug" + query).status_code == 400, query
     tracker.fail = True
-    stack.error_log.expect("SAL4083")
+    stack.error_log.expect("SAL4193")
     r = get(stack, "/buginfo/bug?bug_ids=7704")
     assert (r.status_code, r.json()) == (500, {"error": "Max retries exceeded with Bugzilla."})
     # on the report: open ones first, then by number; closed ones struck through
