@@ -1,5 +1,6 @@
 # lib/search
-libsalvage_core_la_SOURCES += lib/search/agg.c lib/search/agg.h lib/search/condition.c \
+libsalvage_core_la_SOURCES += lib/search/agg.c lib/search/agg.h lib/search/agg_private.h \
+    lib/search/agg_sql.c lib/search/condition.c \
     lib/search/condition.h lib/search/fields.c lib/search/fields.h lib/search/guard.c \
     lib/search/guard.h lib/search/hits.c lib/search/hits.h lib/search/index.c \
     lib/search/index.h lib/search/key.c lib/search/lookup.c lib/search/lookup.h \
@@ -16,7 +17,10 @@ EXTRA_DIST += lib/search/fields.def
 
 if WITH_CMOCKA
 check_PROGRAMS += tests/unit/test_search_fields tests/unit/test_search_db \
-    tests/unit/test_search_regex
+    tests/unit/test_search_regex tests/unit/test_search_super
+tests_unit_test_search_super_SOURCES = tests/unit/test_search_super.c tests/unit/db_fixture.c \
+    tests/unit/db_fixture.h
+tests_unit_test_search_super_LDADD = $(UNIT_LIBS)
 tests_unit_test_search_regex_SOURCES = tests/unit/test_search_regex.c
 tests_unit_test_search_regex_LDADD = $(UNIT_LIBS)
 tests_unit_test_search_fields_SOURCES = tests/unit/test_search_fields.c

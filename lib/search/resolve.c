@@ -6,7 +6,6 @@
 #include <apr_strings.h>
 
 #include "search/match.h"
-#include "search/words.h"
 
 enum { MAX_IDS = 20000 }; /* above, the dictionary is joined instead of listed */
 
@@ -39,69 +38,14 @@ static apr_status_t test_value(sal_sql_t *sql, bool *none, const sal_condition_t
     return sal_match_text(sql, none, c, "t.value", err);
 }
 
-/* Values that hold one of the words somewhere: the trigram index finds them, or there are few. */
-static apr_status_t candidates(sal_rows_t **rows, const sal_condition_t *c,
-                               const char *const *words, sal_run_t *run, sal_error_t *err)
-{
-    sal_sql_t *sql = sal_sql_make(run->p);
-
-    sal_sql_add(sql, "SELECT t.id, t.value FROM term t WHERE t.field = ");
-    sal_sql_param(sql, SAL_V_INT(c->field->number), "::smallint AND (");
-    for (const char *const *w = words; *w; w++) {
-        sal_sql_add(sql, w == words ? "t.value ILIKE " : " OR t.value ILIKE ");
-        sal_sql_param(sql, SAL_V_TEXT(sal_match_like(*w, SAL_OP_CONTAINS, run->p)), "::text");
-    }
-    sal_sql_addf(sql, ") LIMIT %d", MAX_IDS + 1);
-    return sal_sql_run(sql, c->field->name, rows, run, err);
-}
-
-/*
- * Bare words of ASCII: whether they are words of a value is seen here. The pattern that says the
- * same costs the server ten milliseconds to compile. *done: not where there are too many values.
- */
-static apr_status_t resolve_words(sal_ids_t *out, bool *done, const sal_condition_t *c,
-                                  sal_run_t *run, sal_error_t *err)
-{
-    const char *const *words = c->op == SAL_OP_BARE && c->field->match == SAL_MATCH_TEXT
-                                   ? sal_words_plain(c->text, run->p)
-                                   : NULL;
-    apr_pool_t *tmp;
-    sal_rows_t *rows;
-    apr_status_t rv;
-
-    *done = false;
-    if (!words) {
-        return APR_SUCCESS;
-    }
-    rv = candidates(&rows, c, words, run, err);
-    if (rv != APR_SUCCESS || sal_rows_count(rows) > MAX_IDS) {
-        return rv;
-    }
-    apr_pool_create(&tmp, run->p);
-    out->ids = apr_palloc(run->p, sizeof *out->ids * (apr_size_t)(sal_rows_count(rows) + 1));
-    for (int i = 0; i < sal_rows_count(rows); i++) {
-        apr_pool_clear(tmp);
-        if (sal_words_in(sal_rows_text(rows, i, 1), words, tmp)) {
-            out->ids[out->n++] = sal_rows_int(rows, i, 0);
-        }
-    }
-    apr_pool_destroy(tmp);
-    *done = true;
-    return APR_SUCCESS;
-}
-
 apr_status_t sal_resolve(sal_ids_t *out, const sal_condition_t *c, sal_run_t *run, sal_error_t *err)
 {
     sal_sql_t *sql = sal_sql_make(run->p);
     sal_rows_t *rows;
-    bool none, done;
+    bool none;
     apr_status_t rv;
 
     *out = (sal_ids_t){ .where = sal_sql_make(run->p) };
-    rv = resolve_words(out, &done, c, run, err);
-    if (rv != APR_SUCCESS || done) {
-        return rv;
-    }
     sal_sql_add(out->where, "t.field = ");
     sal_sql_param(out->where, SAL_V_INT(c->field->number), "::smallint AND ");
     rv = test_value(out->where, &none, c, err);

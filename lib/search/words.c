@@ -6,6 +6,7 @@
 #include "search/words.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -13,19 +14,21 @@
 
 #include "base/text.h"
 
-enum { MAX_WORDS = 200, MAX_PLAIN = 20 };
+enum { MAX_WORDS = 200 };
 
-/* Letters beyond ASCII: everything but the blocks of punctuation, signs and pictures. */
+/*
+ * Beyond ASCII everything is a letter but these signs and punctuation. In patterns words are what
+ * these are not: a class of few characters, since the server looks for the other case of each.
+ */
 static const struct {
     unsigned low, high;
-} letters[] = { { 0xaa, 0xaa },      { 0xb5, 0xb5 },     { 0xba, 0xba },     { 0xc0, 0xd6 },
-                { 0xd8, 0xf6 },      { 0xf8, 0x1fff },   { 0x2c00, 0x2dff }, { 0x3040, 0xd7ff },
-                { 0xf900, 0xfdff },  { 0xfe70, 0xfefe }, { 0xff10, 0xffdc }, { 0x10000, 0x1efff },
-                { 0x20000, 0x3ffff } };
-#define LETTERS                                                                                    \
-    "A-Za-z\\u00aa\\u00b5\\u00ba\\u00c0-\\u00d6\\u00d8-\\u00f6\\u00f8-\\u1fff\\u2c00-\\u2dff"      \
-    "\\u3040-\\ud7ff\\uf900-\\ufdff\\ufe70-\\ufefe\\uff10-\\uffdc\\U00010000-\\U0001efff"          \
-    "\\U00020000-\\U0003ffff"
+} signs[] = { { 0x80, 0xa9 }, { 0xab, 0xb4 }, { 0xb6, 0xb9 },     { 0xbb, 0xbf },
+              { 0xd7, 0xd7 }, { 0xf7, 0xf7 }, { 0x2000, 0x206f }, { 0x3000, 0x303f } };
+#define NO_WORD                                                                                    \
+    "\\u0001-/:-@\\[-\\^`{-\\u007f\\u0080-\\u00a9\\u00ab-\\u00b4\\u00b6-\\u00b9\\u00bb-\\u00bf"    \
+    "\\u00d7\\u00f7\\u2000-\\u206f\\u3000-\\u303f"
+#define WORD "[^" NO_WORD "]"
+#define LETTER "[^" NO_WORD "0-9_]"
 
 static bool is_digit(unsigned c)
 {
@@ -37,12 +40,12 @@ static bool is_letter(unsigned c)
     if (c < 0x80) {
         return isalpha((int)c) != 0;
     }
-    for (apr_size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
-        if (c >= letters[i].low && c <= letters[i].high) {
-            return true;
+    for (apr_size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
+        if (c >= signs[i].low && c <= signs[i].high) {
+            return false;
         }
     }
-    return false;
+    return true;
 }
 
 static bool is_word(unsigned c)
@@ -100,16 +103,16 @@ static bool joins(unsigned before, unsigned c, unsigned after)
 
 static const char *before_word(unsigned first)
 {
-    return is_letter(first)  ? "(?<![0-9_" LETTERS "])(?<![" LETTERS "][.'])"
-           : is_digit(first) ? "(?<![0-9_" LETTERS "])(?<![0-9][.,])"
-                             : "(?<![0-9_" LETTERS "])";
+    return is_letter(first)  ? "(?<!" WORD ")(?<!" LETTER "[.'])"
+           : is_digit(first) ? "(?<!" WORD ")(?<![0-9][.,])"
+                             : "(?<!" WORD ")";
 }
 
 static const char *after_word(unsigned last)
 {
-    return is_letter(last)  ? "(?![0-9_" LETTERS "])(?![.'][" LETTERS "])"
-           : is_digit(last) ? "(?![0-9_" LETTERS "])(?![.,][0-9])"
-                            : "(?![0-9_" LETTERS "])";
+    return is_letter(last)  ? "(?!" WORD ")(?![.']" LETTER ")"
+           : is_digit(last) ? "(?!" WORD ")(?![.,][0-9])"
+                            : "(?!" WORD ")";
 }
 
 /* n code points as a pattern; words hold no other special character than '.'. */
@@ -136,81 +139,29 @@ static const char *word_pattern(const unsigned *w, int n, apr_pool_t *p)
     return apr_pstrcat(p, before_word(w[0]), out, after_word(w[n - 1]), NULL);
 }
 
-/* The next word from *c on, which moves to its first character; its length, 0 at the end. */
-static int next_word(const unsigned **c)
-{
-    int n = 0;
-
-    while (**c && !is_word(**c)) {
-        (*c)++;
-    }
-    while (is_word((*c)[n]) || (n && (*c)[n] && joins((*c)[n - 1], (*c)[n], (*c)[n + 1]))) {
-        n++;
-    }
-    return n;
-}
-
-const char *const *sal_words_plain(const char *text, apr_pool_t *p)
-{
-    const unsigned *c = code_points(text, p);
-    apr_array_header_t *words = apr_array_make(p, 8, sizeof(const char *));
-
-    for (int n; (n = next_word(&c)) > 0; c += n) {
-        char *word = apr_palloc(p, (apr_size_t)n + 1);
-
-        for (int i = 0; i < n; i++) {
-            if (c[i] >= 0x80) {
-                return NULL;
-            }
-            word[i] = (char)tolower((int)c[i]);
-        }
-        word[n] = '\0';
-        APR_ARRAY_PUSH(words, const char *) = word;
-    }
-    if (words->nelts == 0 || words->nelts > MAX_PLAIN) {
-        return NULL;
-    }
-    APR_ARRAY_PUSH(words, const char *) = NULL;
-    return (const char *const *)words->elts;
-}
-
-static bool same(const unsigned *c, int n, const char *word)
-{
-    for (int i = 0; i < n; i++) {
-        if (c[i] >= 0x80 || tolower((int)c[i]) != (unsigned char)word[i]) {
-            return false;
-        }
-    }
-    return word[n] == '\0';
-}
-
-bool sal_words_in(const char *value, const char *const *words, apr_pool_t *p)
-{
-    const unsigned *c = code_points(value, p);
-
-    for (int n; (n = next_word(&c)) > 0; c += n) {
-        for (const char *const *w = words; *w; w++) {
-            if (same(c, n, *w)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 apr_status_t sal_words_pattern(const char **out, const char *text, apr_pool_t *p, sal_error_t *err)
 {
     const unsigned *c = code_points(text, p);
     apr_array_header_t *words = apr_array_make(p, 8, sizeof(const char *));
 
     *out = NULL;
-    for (int n; (n = next_word(&c)) > 0; c += n) {
+    while (*c) {
+        int n = 0;
+
+        if (!is_word(*c)) {
+            c++;
+            continue;
+        }
+        while (is_word(c[n]) || (c[n] && joins(c[n - 1], c[n], c[n + 1]))) {
+            n++;
+        }
         if (words->nelts == MAX_WORDS) {
             return sal_fail(err, SAL_E_MALFORMED,
                             "Search query is too complex to execute. Simplify the search pattern "
                             "and try again.");
         }
         APR_ARRAY_PUSH(words, const char *) = word_pattern(c, n, p);
+        c += n;
     }
     if (words->nelts > 0) {
         *out = apr_array_pstrcat(p, words, '|');

@@ -93,7 +93,9 @@ def exists(doc, field):
 
 # ---- words ----
 
-_LETTER = "A-Za-z\u00aa\u00b5\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u1fff\u3040-\ud7ff"
+# beyond ASCII: what is no sign and no punctuation
+_LETTER = ("A-Za-z\u00aa\u00b5\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u1fff\u2070-\u2fff"
+           "\u3040-\U0010ffff")
 _WORD = re.compile(rf"(?:[0-9_{_LETTER}]|(?<=[{_LETTER}])[.'](?=[{_LETTER}])|(?<=[0-9])[.,](?=[0-9]))+")
 
 
