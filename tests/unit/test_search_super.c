@@ -27,6 +27,10 @@ static apr_status_t store_fn(sal_db_t *d, void *row, apr_pool_t *p, sal_error_t 
 
 static void index_many(int n)
 {
+    apr_time_t week_before;
+
+    assert_true(sal_time_parse("2026-11-15T15:00:00+00:00", &week_before));
+    assert_int_equal(sal_search_partitions(db, week_before, 1, pool, NULL), APR_SUCCESS);
     for (int i = 0; i < n; i++) {
         const char *text =
             apr_psprintf(pool,
