@@ -150,12 +150,31 @@ static bool read_graph(signature_t *s, int *rc)
     return true;
 }
 
-/* "Add a condition" sends field, operator and value apart: here they become the address. */
+/* Operator and value in the words of the field's kind; NULL: it has no such operator. */
+static const char *condition_of(const sal_search_field_t *f, const char *op, const char *value,
+                                apr_pool_t *p)
+{
+    bool not = *op == '!';
+
+    if (!strcmp(op + not, "=")) {
+        const char *exactly = sal_ask_exactly(f, value, p);
+
+        return not &&*exactly == '!' ? exactly + 1 : apr_pstrcat(p, not ? "!" : "", exactly, NULL);
+    }
+    for (const sal_ask_op_t *each = sal_ask_ops(f); each->words; each++) {
+        if (!strcmp(each->code, op)) {
+            return apr_pstrcat(p, op, each->valued ? value : "", NULL);
+        }
+    }
+    return NULL;
+}
+
+/* "Add a filter" sends field, operator and value apart: here they become the address. */
 static bool no_new_condition(signature_t *s, int *rc)
 {
     static const char *const names[] = { "f", "op", "v", "page", NULL };
     const char *field = sal_ask_value(s->ask, "f"), *op = sal_ask_value(s->ask, "op");
-    const char *value = sal_ask_value(s->ask, "v");
+    const char *value = sal_ask_value(s->ask, "v"), *condition;
     sal_ask_t *ask;
 
     if (!field) {
@@ -166,10 +185,15 @@ static bool no_new_condition(signature_t *s, int *rc)
                               apr_psprintf(s->p, "Unknown field '%s'", field));
         return false;
     }
-    op = op ? op : "";
+    condition = condition_of(sal_search_field(field), op ? op : "", value ? value : "", s->p);
+    if (!condition) {
+        *rc =
+            signature_error(s->q, HTTP_BAD_REQUEST,
+                            apr_psprintf(s->p, "The field %s cannot be compared like this", field));
+        return false;
+    }
     ask = sal_ask_without(s->ask, names);
-    sal_ask_add(ask, field,
-                apr_pstrcat(s->p, op, value && !strstr(op, "__null__") ? value : "", NULL));
+    sal_ask_add(ask, field, condition);
     *rc =
         web_redirect(s->q->r, HTTP_SEE_OTHER, apr_pstrcat(s->p, s->self, sal_ask_query(ask), NULL));
     return false;

@@ -5,8 +5,9 @@
 plain Python over `documents`.
 """
 import datetime
+import uuid
 
-from search_loader import SearchLoader, crash_id
+from search_loader import SearchLoader
 
 PRODUCT = "Signature Works"
 CANARY = "\"'><script>canary()</script><img src=x onerror=canary()>{{{x}}}"
@@ -28,10 +29,16 @@ def midnight():
     return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+def crash_id(i, signature, when):
+    """The same at each loading: the crashes take their own place."""
+    made = uuid.uuid5(uuid.NAMESPACE_OID, f"{i} {signature} {when}")
+    return f"{str(made)[:-7]}0{when:%y%m%d}"
+
+
 def document(i, signature, when, **more):
     name, pretty = SYSTEMS[i % len(SYSTEMS)]
     doc = {
-        "uuid": crash_id(when), "date_processed": when.isoformat(), "product": PRODUCT,
+        "uuid": crash_id(i, signature, when), "date_processed": when.isoformat(), "product": PRODUCT,
         "signature": signature, "version": VERSIONS[i % len(VERSIONS)],
         "release_channel": "beta" if "b" in VERSIONS[i % len(VERSIONS)] else "release",
         "os_name": name, "os_pretty_version": pretty, "cpu_arch": "amd64" if i % 5 else "arm64",
