@@ -61,3 +61,4 @@ mod_crashstats_la_LIBADD = $(WEB_LIBS) $(XXHASH_LIBS)
 mod_crashstats_la_LDFLAGS = $(MODULE_LINK) -export-symbols-regex '^crashstats_module$$'
 EXTRA_DIST += docs/api.md
 EXTRA_DIST += docs/messages.d/signature.md
+EXTRA_DIST += docs/signature-report.md
