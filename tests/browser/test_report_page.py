@@ -220,7 +220,7 @@ def test_search_form(stack, chromium):
     assert stack.sample_id
     browser = chromium()
     browser.get(stack.url + "/search/")
-    field = browser.find_element(By.ID, "s-p")
+    field = browser.find_element(By.ID, "s-product")
     field.send_keys("Sampler" + Keys.ENTER)     # returns before the form has been sent
     arrives(browser, lambda url: "product=Sampler" in url)
     assert stack.sample_id in browser.page_source
