@@ -60,6 +60,7 @@ static json_t *pair_of(const sal_top_pair_t *pair, const sal_top_compare_t *c,
                        const sal_top_ask_t *ask, const char *version, const sal_top_env_t *env,
                        apr_pool_t *p)
 {
+    const char *arrow = pair->moved > 0 ? "▲" : "▼";
     const char *kind = pair->moved > 0.005 ? "up" : pair->moved < -0.005 ? "down" : "";
     json_t *row = json_object();
 
@@ -69,11 +70,8 @@ static json_t *pair_of(const sal_top_pair_t *pair, const sal_top_compare_t *c,
     put_count(row, "in_b", pair->b, c->b.total, p);
     json_object_set_new(
         row, "change",
-        sal_top_delta(
-            kind,
-            *kind ? apr_psprintf(p, "%s %.2f pp", pair->moved > 0 ? "▲" : "▼", fabs(pair->moved))
-                  : "±0",
-            NULL));
+        sal_top_delta(kind, *kind ? apr_psprintf(p, "%s %.2f pp", arrow, fabs(pair->moved)) : "±0",
+                      NULL));
     return row;
 }
 

@@ -98,46 +98,76 @@ apr_status_t board_ask(json_t **result, const board_ask_t *ask, sal_db_t *db, ap
 
 /* ---- installations ---- */
 
-/* {"value": n}, which some answers have in a list. */
-static int64_t cardinality(const json_t *row, const char *name)
+/* Of a row, or of all: {"value": n}. */
+static int64_t cardinality_of(const json_t *facets)
 {
-    const json_t *v = board_facet(row, name);
-
-    v = json_is_array(v) ? json_array_get(v, 0) : v;
-    return json_integer_value(json_object_get(v, "value"));
+    return json_integer_value(
+        json_object_get(json_object_get(facets, "cardinality_install_time"), "value"));
 }
 
+static int64_t cardinality(const json_t *row)
+{
+    return cardinality_of(json_object_get(row, "facets"));
+}
+
+/* What a result tells of the signatures; what it does not tell stays. */
+static void take_installs(int64_t *each, const json_t *result, const char *const *signatures, int n,
+                          apr_pool_t *p)
+{
+    apr_hash_t *found = apr_hash_make(p);
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach(board_facet(result, "signature"), i, row)
+    {
+        apr_hash_set(found, board_term(row), APR_HASH_KEY_STRING, row);
+    }
+    for (int k = 0; k < n; k++) {
+        row = apr_hash_get(found, signatures[k], APR_HASH_KEY_STRING);
+        each[k] = row ? cardinality(row) : each[k];
+    }
+}
+
+/*
+ * The signatures are mostly those with the most crashes, so that the first question need not name
+ * them; a second one is about those that it did not tell of.
+ */
 apr_status_t sal_board_installs(int64_t *all, int64_t *each, const sal_board_filter_t *filter,
                                 const char *const *signatures, int n,
                                 const sal_super_reader_t *reader, sal_db_t *db, apr_pool_t *p,
                                 sal_error_t *err)
 {
-    static const char *const of_all[] = { "_facets", "_cardinality.install_time", NULL };
-    static const char *const of_each[] = { "_aggs.signature", "_cardinality.install_time", NULL };
+    static const char *const extra[] = { "_facets", "_cardinality.install_time", "_aggs.signature",
+                                         "_cardinality.install_time", NULL };
+    const char **rest = apr_palloc(p, sizeof(char *) * ((apr_size_t)n + 1));
     board_ask_t ask = { .filter = filter,
                         .range = { filter->from, filter->to },
-                        .extra = of_all,
-                        .size = n < 50 ? 50 : n,
+                        .extra = extra,
+                        .size = n < 1 ? 1 : n,
                         .reader = reader };
-    apr_hash_t *found = apr_hash_make(p);
-    json_t *result, *row;
+    json_t *result;
     apr_status_t rv = board_ask(&result, &ask, db, p, err);
-    size_t i;
 
-    *all = rv == APR_SUCCESS ? cardinality(result, "cardinality_install_time") : 0;
-    if (rv == APR_SUCCESS && n) {
-        ask.extra = of_each;
-        ask.signatures = signatures;
-        ask.n_signatures = n;
-        rv = board_ask(&result, &ask, db, p, err);
+    *all = rv == APR_SUCCESS ? cardinality_of(json_object_get(result, "facets")) : 0;
+    for (int k = 0; k < n; k++) {
+        each[k] = -1;
     }
-    json_array_foreach(rv == APR_SUCCESS && n ? board_facet(result, "signature") : NULL, i, row)
-    {
-        apr_hash_set(found, board_term(row), APR_HASH_KEY_STRING, row);
+    if (rv == APR_SUCCESS) {
+        take_installs(each, result, signatures, n, p);
     }
     for (int k = 0; k < n; k++) {
-        each[k] = cardinality(apr_hash_get(found, signatures[k], APR_HASH_KEY_STRING),
-                              "cardinality_install_time");
+        if (each[k] < 0) {
+            rest[ask.n_signatures++] = signatures[k];
+            each[k] = 0;
+        }
+    }
+    if (rv == APR_SUCCESS && ask.n_signatures) {
+        ask.signatures = rest;
+        ask.extra = extra + 2;
+        rv = board_ask(&result, &ask, db, p, err);
+        if (rv == APR_SUCCESS) {
+            take_installs(each, result, signatures, n, p);
+        }
     }
     return rv;
 }
@@ -179,6 +209,26 @@ static apr_status_t live_days(days_t *d, board_ask_t *ask, sal_db_t *db, apr_poo
                 add_day(d, board_term(row), t, board_n(bucket));
             }
         }
+    }
+    return rv;
+}
+
+/* A range inside one day needs no histogram, and no naming of signatures: these go to the day. */
+static apr_status_t live_day(days_t *d, board_ask_t *ask, sal_db_t *db, apr_pool_t *p,
+                             sal_error_t *err)
+{
+    static const char *const extra[] = { "_facets", "signature", NULL };
+    json_t *result, *row;
+    apr_status_t rv;
+    size_t i;
+
+    ask->extra = extra;
+    ask->n_signatures = 0;
+    ask->size = SAL_BOARD_SIGNATURES;
+    rv = board_ask(&result, ask, db, p, err);
+    json_array_foreach(rv == APR_SUCCESS ? board_facet(result, "signature") : NULL, i, row)
+    {
+        add_day(d, board_term(row), ask->range.from, board_n(row));
     }
     return rv;
 }
@@ -233,7 +283,8 @@ apr_status_t sal_board_days(int64_t *days, const sal_board_filter_t *filter,
                             .size = n < 50 ? 50 : n,
                             .reader = reader };
 
-        rv = live_days(&d, &ask, db, p, err);
+        rv = (ask.range.to - 1) / DAY == ask.range.from / DAY ? live_day(&d, &ask, db, p, err)
+                                                              : live_days(&d, &ask, db, p, err);
     }
     return rv;
 }
