@@ -52,21 +52,22 @@ def theme(browser, name):
 
 
 def test_every_page_wide_and_narrow(chromium, stack, product):      # noqa: F811
+    browser = chromium()
     shots = os.environ.get("SALVAGE_SHOTS")
     for name, url in pages(stack, product).items():
         for width in (1400, 360):
             for look in ("light", "dark"):
-                resize(chromium, width)
-                theme(chromium, look)
-                chromium.get(url)
-                wide = chromium.execute_script("return document.documentElement.scrollWidth")
+                resize(browser, width, 1200)
+                theme(browser, look)
+                browser.get(url)
+                wide = browser.execute_script("return document.documentElement.scrollWidth")
                 assert wide <= width, (name, width, wide)
-                assert len(chromium.find_elements(By.TAG_NAME, "h1")) == 1, name
-                assert complaints(chromium) == [], (name, width, look)
+                assert len(browser.find_elements(By.TAG_NAME, "h1")) == 1, name
+                assert complaints(browser) == [], (name, width, look)
                 if shots:
-                    chromium.save_screenshot(
+                    browser.save_screenshot(
                         str(pathlib.Path(shots) / f"{name}-{width}-{look}.png"))
-    theme(chromium, "light")
+    theme(browser, "light")
 
 
 def cells(browser, column):
@@ -74,39 +75,39 @@ def cells(browser, column):
 
 
 def test_top_crashers_can_be_worked_with(chromium, stack, product):     # noqa: F811
-    resize(chromium, 1400)
-    chromium.get(pages(stack, product)["top"])
-    assert cells(chromium, 1) == ["1", "2", "3", "4"]
-    assert cells(chromium, 5) == ["9", "6", "4", "2"]
-    text = chromium.find_element(By.ID, "tc").text.replace("\n", "")
+    browser = chromium()
+    browser.get(pages(stack, product)["top"])
+    assert cells(browser, 1) == ["1", "2", "3", "4"]
+    assert cells(browser, 5) == ["9", "6", "4", "2"]
+    text = browser.find_element(By.ID, "tc").text.replace("\n", "")
     assert "nl::scene::MeshCache::Evict" in text and "<script>x()</script>" in text
     assert "startup" in text
-    spark = chromium.find_element(By.CSS_SELECTOR, "svg.spark")
+    spark = browser.find_element(By.CSS_SELECTOR, "svg.spark")
     assert spark.get_attribute("aria-label").startswith("28 days: lowest")
     # the head is a link that turns the order round
-    chromium.find_element(By.LINK_TEXT, "Count").click()
-    assert cells(chromium, 5) == ["2", "4", "6", "9"]
-    head = chromium.find_element(By.CSS_SELECTOR, "th[aria-sort]")
+    browser.find_element(By.LINK_TEXT, "Count").click()
+    assert cells(browser, 5) == ["2", "4", "6", "9"]
+    head = browser.find_element(By.CSS_SELECTOR, "th[aria-sort]")
     assert (head.text, head.get_attribute("aria-sort")) == ("Count", "ascending")
     # words in the row
-    chromium.find_element(By.ID, "tcf").send_keys("memmove")
-    shown = [x for x in chromium.find_elements(By.CSS_SELECTOR, "#tc tbody tr") if x.is_displayed()]
+    browser.find_element(By.ID, "tcf").send_keys("memmove")
+    shown = [x for x in browser.find_elements(By.CSS_SELECTOR, "#tc tbody tr") if x.is_displayed()]
     assert len(shown) == 1 and "memmove" in shown[0].text
-    chromium.find_element(By.LINK_TEXT, "Linux").click()
-    assert "platform=Linux" in chromium.current_url and "_sort=count" in chromium.current_url
-    assert complaints(chromium) == []
+    browser.find_element(By.LINK_TEXT, "Linux").click()
+    assert "platform=Linux" in browser.current_url and "_sort=count" in browser.current_url
+    assert complaints(browser) == []
 
 
 def test_from_the_overview_to_a_signature(chromium, stack, product):    # noqa: F811
-    resize(chromium, 1400)
-    chromium.get(stack.url + "/")
-    chromium.find_element(By.LINK_TEXT, product).click()
-    assert chromium.find_element(By.TAG_NAME, "h1").text == product
-    assert chromium.find_elements(By.CSS_SELECTOR, "svg.chart a rect")
-    chromium.find_element(By.CSS_SELECTOR, "details.fold summary").click()
-    assert "others" in chromium.find_element(By.CSS_SELECTOR, "details.fold table").text
-    chromium.find_element(By.LINK_TEXT, "4.2.1").click()
-    assert "/topcrashers/?" in chromium.current_url
-    assert chromium.find_element(By.CSS_SELECTOR, "a.sig").get_attribute("href").startswith(
+    browser = chromium()
+    browser.get(stack.url + "/")
+    browser.find_element(By.LINK_TEXT, product).click()
+    assert browser.find_element(By.TAG_NAME, "h1").text == product
+    assert browser.find_elements(By.CSS_SELECTOR, "svg.chart a rect")
+    browser.find_element(By.CSS_SELECTOR, "details.fold summary").click()
+    assert "others" in browser.find_element(By.CSS_SELECTOR, "details.fold table").text
+    browser.find_element(By.LINK_TEXT, "4.2.1").click()
+    assert "/topcrashers/?" in browser.current_url
+    assert browser.find_element(By.CSS_SELECTOR, "a.sig").get_attribute("href").startswith(
         stack.url + "/signature/?signature=nl%3A%3Ascene")
-    assert complaints(chromium) == []
+    assert complaints(browser) == []
