@@ -1,14 +1,11 @@
 /*
- * Queries: conditions, window, page, order; and the questions asked of them one by one.
+ * Queries: conditions, window, page, order.
  */
 #include "search/query_private.h"
 
 #include <string.h>
 
 #include <apr_strings.h>
-
-#include "search/agg.h"
-#include "search/hits.h"
 
 static const apr_time_t day = APR_INT64_C(24) * 3600 * APR_USEC_PER_SEC;
 
@@ -118,86 +115,17 @@ void sal_query_sort(sal_query_t *q, const char *field)
     }
 }
 
-/* ---- the questions ---- */
-
-/* A statement at a time, outside of a transaction. */
-static apr_status_t begin(sal_run_t *run, sal_where_t *where, const sal_query_t *q, sal_db_t *db,
-                          apr_pool_t *p, sal_error_t *err)
-{
-    apr_status_t rv;
-
-    *run = (sal_run_t){ .db = db, .p = p };
-    rv = sal_run_begin(run, q, err);
-    return rv == APR_SUCCESS ? sal_where(where, q, run, err) : rv;
-}
-
-/* Turns names into fields; those the reader may not see are left out. */
-static apr_status_t find_columns(const sal_search_field_t **out, int *found, const sal_query_t *q,
-                                 const char *const *columns, int n, sal_error_t *err)
-{
-    *found = 0;
-    for (int i = 0; i < n; i++) {
-        const sal_search_field_t *f = sal_search_field(columns[i]);
-
-        if (!f) {
-            return sal_fail(err, SAL_E_MALFORMED, "Unknown field '%s'", columns[i]);
-        }
-        if (!f->is_protected || q->pii) {
-            out[(*found)++] = f;
-        }
-    }
-    return APR_SUCCESS;
-}
-
-apr_status_t sal_query_rows(json_t **hits, sal_query_t *q, const char *const *columns, int n,
-                            sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    const sal_search_field_t **f = apr_palloc(p, sizeof *f * (apr_size_t)(n + 1));
-    sal_where_t where;
-    sal_run_t run;
-    apr_status_t rv = find_columns(f, &n, q, columns, n, err);
-
-    if (rv == APR_SUCCESS) {
-        rv = begin(&run, &where, q, db, p, err);
-    }
-    return rv == APR_SUCCESS ? sal_hits(hits, q, &where, f, n, &run, err) : rv;
-}
-
 apr_status_t sal_query_count(int64_t *total, sal_query_t *q, sal_db_t *db, apr_pool_t *p,
                              sal_error_t *err)
 {
+    sal_run_t run = { .db = db, .p = p };
     sal_where_t where;
-    sal_run_t run;
-    apr_status_t rv = begin(&run, &where, q, db, p, err);
+    apr_status_t rv = sal_run_begin(&run, q, err);
 
+    if (rv == APR_SUCCESS) {
+        rv = sal_where(&where, q, &run, err);
+    }
     return rv == APR_SUCCESS ? sal_count(total, &where, &run, err) : rv;
-}
-
-apr_status_t sal_query_facet(json_t **out, sal_query_t *q, const char *field, int size,
-                             sal_db_t *db, apr_pool_t *p, sal_error_t *err)
-{
-    sal_agg_t agg = { .kind = SAL_AGG_TERMS, .field = sal_search_field(field), .name = field };
-    sal_aggs_t aggs = { apr_array_make(p, 1, sizeof(sal_agg_t *)), size };
-    json_t *facets;
-    sal_where_t where;
-    sal_run_t run;
-    int64_t total;
-    apr_status_t rv;
-
-    if (!agg.field || (agg.field->is_protected && !q->pii)) {
-        return sal_fail(err, SAL_E_MALFORMED, "Unknown field '%s'", field);
-    }
-    agg.children = apr_array_make(p, 1, sizeof(sal_agg_t *));
-    APR_ARRAY_PUSH(aggs.roots, sal_agg_t *) = &agg;
-    rv = begin(&run, &where, q, db, p, err);
-    if (rv == APR_SUCCESS) {
-        rv = sal_agg_run(&facets, &total, &aggs, &where, NULL, &run, err);
-    }
-    if (rv == APR_SUCCESS) {
-        *out = json_incref(json_object_get(facets, field));
-        json_decref(facets);
-    }
-    return rv;
 }
 
 json_t *sal_query_conditions(const sal_query_t *q)

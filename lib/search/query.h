@@ -1,5 +1,6 @@
 /*
- * Searching crashes: conditions as users write them, rows newest first, counts, facets.
+ * Conditions on crashes as users write them, their window and number. Rows and facets are asked for
+ * through super.h.
  *
  * Two steps, always: the text of a condition is resolved to ids in the dictionary, then one
  * statement runs over integers (docs/search.md). A field's name becomes SQL only through the
@@ -43,26 +44,12 @@ SAL_API apr_status_t sal_query_window(const sal_query_t *q, apr_time_t *from, ap
 /* Rows [offset, offset + limit) of the result; limit 0..1000, offset + limit at most 10000. */
 SAL_API apr_status_t sal_query_page(sal_query_t *q, int limit, int offset, sal_error_t *err);
 
-/* "field" or "-field" (descending); date, numbers and truth values; others change nothing. */
+/* "field" or "-field" (descending), one after the other; unknown ones change nothing. */
 SAL_API void sal_query_sort(sal_query_t *q, const char *field);
-
-/*
- * Rows as an array of objects (new reference) with the n columns asked for; null if missing, a
- * list of one as its element. SAL_E_MALFORMED for an unknown column.
- */
-SAL_API apr_status_t sal_query_rows(json_t **hits, sal_query_t *q, const char *const *columns,
-                                    int n, sal_db_t *db, apr_pool_t *p, sal_error_t *err);
 
 /* All rows that match. */
 SAL_API apr_status_t sal_query_count(int64_t *total, sal_query_t *q, sal_db_t *db, apr_pool_t *p,
                                      sal_error_t *err);
-
-/*
- * The commonest values of a dictionary field with one value a crash, as an array of
- * {"term", "count"} (new reference), by count, then by text.
- */
-SAL_API apr_status_t sal_query_facet(json_t **out, sal_query_t *q, const char *field, int size,
-                                     sal_db_t *db, apr_pool_t *p, sal_error_t *err);
 
 /* The conditions so far, for display: array of {"field", "words", "value", "not"} (new ref.). */
 SAL_API json_t *sal_query_conditions(const sal_query_t *q);
