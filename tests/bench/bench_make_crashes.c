@@ -485,7 +485,7 @@ static void put_facts(void)
     put_signature(40);
     fputs(" 40\nfragment\tgfx::Cache\nregex\t.*::BufferParser::Write[0-9]+.*\nword\t", stdout);
     printf("aab%s\n", "word");
-    puts("module\tlibrary7\nframe\tnet::Stream\nabort\tabort because of 3");
+    puts("module\tlibrary57\nframe\tnet::Stream\nabort\tabort because of 3");
 }
 
 int main(int argc, char **argv)
