@@ -130,9 +130,13 @@ class Api:
     def get(self, path):
         """Seconds, and the answer's text."""
         start = time.monotonic()
-        self.conn.request("GET", path, headers=self.headers)
-        answer = self.conn.getresponse()
-        text = answer.read()
+        for _ in range(20):
+            self.conn.request("GET", path, headers=self.headers)
+            answer = self.conn.getresponse()
+            text = answer.read()
+            if answer.status != 503:
+                break
+            time.sleep(0.5)         # too many at once: a client comes again, and that is its time
         took = time.monotonic() - start
         if answer.status != 200:
             raise RuntimeError(f"{answer.status} {path}: {text[:300]}")
