@@ -14,6 +14,7 @@
 #include "render/ask.h"
 #include "render/signature_view.h"
 #include "search/super.h"
+#include "triage/bug_info.h"
 #include "triage/states.h"
 
 /* Parts of the page; a tab is one of them. */
@@ -57,6 +58,8 @@ typedef struct signature_t {
     json_t *stack; /* rows of the commonest stack, NULL: not to be had */
     sal_state_t *state;
     sal_rows_t *fixes, *notes, *history, *bugs, *began;
+    sal_bug_info_t *bug_info;
+    int n_bug_info;
     const char *first_seen, *first_build;
 } signature_t;
 

@@ -13,7 +13,7 @@
 #include "triage/bugs.h"
 #include "triage/signatures.h"
 
-enum { HISTORY = 50, FORM_MAX = 65536, DAY_S = 86400 };
+enum { HISTORY = 50, BUGS = 100, FORM_MAX = 65536, DAY_S = 86400 };
 
 static void put(json_t *o, const char *key, const char *text)
 {
@@ -40,6 +40,9 @@ apr_status_t signature_life(signature_t *s, sal_db_t *db, sal_error_t *err)
     }
     if (rv == APR_SUCCESS) {
         rv = sal_bugs_of(&s->bugs, &s->signature, 1, db, s->p, err);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = sal_bug_info_of(&s->bug_info, &s->n_bug_info, s->signature, BUGS, db, s->p, err);
     }
     if (rv == APR_SUCCESS && s->want & SIGNATURE_NOTES) {
         rv = sal_state_fixes(&s->fixes, s->signature, db, s->p, err);
@@ -192,6 +195,22 @@ static const char *bug_url(const signature_t *s, const char *id)
                 : NULL;
 }
 
+/* What the tracker said of it last, if it was asked. */
+static void put_info(const signature_t *s, json_t *bug, int64_t id)
+{
+    for (int i = 0; i < s->n_bug_info; i++) {
+        const sal_bug_info_t *info = &s->bug_info[i];
+
+        if (info->id == id) {
+            put(bug, "summary", info->summary);
+            put(bug, "state",
+                *info->resolution ? apr_pstrcat(s->p, info->status, " ", info->resolution, NULL)
+                                  : info->status);
+            put(bug, "kind", *info->resolution ? "ok" : "accent");
+        }
+    }
+}
+
 /* Rows are by bug, then by signature. */
 void signature_put_bugs(signature_t *s, json_t *data)
 {
@@ -205,6 +224,7 @@ void signature_put_bugs(signature_t *s, json_t *data)
             others = json_array();
             one = json_pack("{s:s, s:o}", "id", id, "others", others);
             put(one, "url", bug_url(s, id));
+            put_info(s, one, sal_rows_int(s->bugs, i, 0));
             json_array_append_new(list, one);
             last = id;
         }

@@ -362,8 +362,12 @@ def test_bugs_and_related_signatures(stack, data):
     bugs = stack.dir / "signature-bugs.csv"
     bugs.write_text(f'bug,signature\n770001,"{MAIN}"\n770001,"{OTHERS[0]}"\n770002,"{OTHERS[0]}"\n')
     stack.salvage("bugs", "import", str(bugs))
+    stack.query("INSERT INTO bug_info VALUES (770001, %s, 'RESOLVED', 'FIXED', now())"
+                " ON CONFLICT DO NOTHING", "Evicts what is in use " + CANARY)
     text = get(stack, "/signature/bugzilla/", headers=XHR).text
     assert "770001" in text and "770002" not in text
+    assert "Evicts what is in use" in text and "<script" not in text
+    assert '<span class="tag ok">RESOLVED FIXED</span>' in text
     assert requests.utils.quote(OTHERS[0], safe="") in text
     assert "770001" in re.search(r'<p class="sub">.*?</p>', page(stack), re.S).group(0)
 
