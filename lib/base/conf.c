@@ -30,6 +30,7 @@ static const conf_key_t keys[] = {
     { "alert-mail-command", TEXT },
     { "alert-mail-domains", TEXT },
     { "alert-mail-from", TEXT },
+    { "audit-domains", TEXTS },
     { "beta-version-products", TEXT },
     { "bug-link", TEXTS },
     { "bug-url", TEXT },

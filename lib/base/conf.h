@@ -32,6 +32,7 @@
  *        exporter, exporter-timeout, exporter-attempts, telemetry, telemetry-interval,
  *        telemetry-batch, s3, s3-region, s3-credentials, stage-submit, webhook   docs/export.md
  *        sign-in-url, sign-out-url   where people are authenticated
+ *        audit-domains (list)   whose people may see protected data: docs/access.md
  *        source-link (list), bug-link (list), bug-url, build-link (list)   docs/report.md
  *        store-unsafe-fs   on|off: accept a file system whose promises are not known
  *        templates, htdocs directories of the pages

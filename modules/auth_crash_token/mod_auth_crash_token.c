@@ -12,6 +12,7 @@
 #include "common/web.h"
 
 #include <apr_base64.h>
+#include <ap_expr.h>
 #include <apr_strings.h>
 #include <mod_auth.h>
 
@@ -54,8 +55,12 @@ static int refuse(request_rec *r, int status, const char *text)
 static int is_crashstats(request_rec *r)
 {
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    const char *handler = core->handler, *err = NULL;
 
-    return core->handler && !strcmp(core->handler, "crashstats");
+    if (core->expr_handler) { /* SetHandler has an expression for a plain name too */
+        handler = ap_expr_str_exec(r, core->expr_handler, &err);
+    }
+    return handler && !err && !strcmp(handler, "crashstats");
 }
 
 static int refuse_token(request_rec *r, sal_token_state_t state)

@@ -332,7 +332,8 @@ static const char *read_form(work_t *w, apr_table_t *form, apr_pool_t *p)
         } else {
             value = crashstats_trimmed(value, p);
         }
-        if (!*value && (c->flags & SAL_SITE_REQUIRED) && !problem) {
+        if (!*value && (c->flags & SAL_SITE_REQUIRED) && !problem &&
+            !(w->id && (c->flags & SAL_SITE_FIXED))) {
             problem = apr_pstrcat(p, c->title, ": this field is required.", NULL);
         }
         values[n++] = value;

@@ -1,6 +1,7 @@
 /*
- * /status/: the queue, what it gave up, periodic jobs and their history, for administrators; errors
- * there may name files and hosts. /monitoring/cron/: whether jobs are well, for monitors.
+ * /status/: the queue and periodic jobs; what was given up, errors and the history of jobs are
+ * shown to staff only, since they may name files and hosts. /monitoring/cron/: whether jobs are
+ * well, for monitors.
  */
 #include "crashstats/crashstats.h"
 
@@ -15,8 +16,8 @@ enum { HISTORY = 50, DEAD = 20, STALE_SECONDS = 7200 };
 
 typedef struct look_t {
     sal_cron_env_t env;
-    const char *job; /* the history of this one; NULL: of all */
-    bool failed;
+    const char *job;    /* the history of this one; NULL: of all */
+    bool failed, staff; /* staff: with errors, which may name files and hosts */
     sal_queue_stats_t stats;
     sal_queue_pause_t pauses[3];
     sal_queue_row_t *dead;
@@ -102,7 +103,7 @@ static const char *mode(const sal_cron_state_t *s)
                              : "switched off";
 }
 
-static json_t *job_view(const sal_cron_state_t *s, apr_pool_t *p)
+static json_t *job_view(const sal_cron_state_t *s, bool staff, apr_pool_t *p)
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:i, s:b, s:s, s:s}", "name",
                      s->app_name, "purpose", s->job->purpose, "health", health(s), "mode", mode(s),
@@ -110,7 +111,8 @@ static json_t *job_view(const sal_cron_state_t *s, apr_pool_t *p)
                      s->plan.enabled && s->usable ? when(s->next_run, p) : json_null(), "last",
                      when(s->last_success, p), "took",
                      s->last_run ? seconds(s->last_duration, p) : "", "errors", s->error_count,
-                     "failing", s->error_count > 0, "error", s->last_error, "runner", s->runner);
+                     "failing", s->error_count > 0, "error", staff ? s->last_error : "", "runner",
+                     staff ? s->runner : "");
 }
 
 static json_t *log_view(const sal_cron_log_t *e, apr_pool_t *p)
@@ -130,26 +132,27 @@ static json_t *status_view(const look_t *l, apr_pool_t *p)
     for (int i = 0; i < 3; i++) {
         json_array_append_new(lanes, lane_view(l, (sal_lane_t)i, p));
     }
-    for (int i = 0; i < l->ndead; i++) {
+    for (int i = 0; i < l->ndead && l->staff; i++) {
         json_array_append_new(dead, dead_view(&l->dead[i], p));
     }
     for (int i = 0; i < l->nstates; i++) {
         failing += l->states[i].error_count > 0;
-        json_array_append_new(jobs, job_view(&l->states[i], p));
+        json_array_append_new(jobs, job_view(&l->states[i], l->staff, p));
     }
-    for (int i = 0; i < l->nlog; i++) {
+    for (int i = 0; i < l->nlog && l->staff; i++) {
         json_array_append_new(log, log_view(&l->log[i], p));
     }
     return json_pack("{s:s, s:b, s:o, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:b, s:s, "
-                     "s:b, s:b}",
+                     "s:b, s:b, s:b}",
                      "title", "Queue and jobs", "plain_title", 1, "now", when(l->now, p), "ready",
                      sal_format_count(l->stats.all.ready, p), "leased",
                      sal_format_count(l->stats.all.leased, p), "dead_count",
                      sal_format_count(l->stats.all.dead, p), "oldest",
                      sal_format_duration(l->stats.all.oldest_ready_seconds, p), "failing",
                      apr_psprintf(p, "%d", failing), "lanes", lanes, "dead", dead, "any_dead",
-                     l->ndead > 0, "jobs", jobs, "log", log, "any_log", l->nlog > 0, "of",
-                     l->job ? l->job : "", "one", l->job != NULL, "any_failing", failing > 0);
+                     l->ndead > 0 && l->staff, "jobs", jobs, "log", log, "any_log", l->nlog > 0,
+                     "of", l->job ? l->job : "", "one", l->job != NULL, "any_failing", failing > 0,
+                     "show_log", l->staff);
 }
 
 static void prepare(look_t *l, crashstats_req_t *q)
@@ -168,18 +171,13 @@ int crashstats_status(crashstats_req_t *q, const char *rest)
     sal_error_t err;
 
     (void)rest;
-    if (!(q->who.permissions & SAL_PERM_ADMIN)) {
-        return crashstats_message(q, q->who.user ? HTTP_FORBIDDEN : HTTP_UNAUTHORIZED,
-                                  "For administrators",
-                                  "The queue and the jobs are shown to those who hold the right "
-                                  "admin.");
-    }
     prepare(&l, q);
     if (web_with_db(q->r, look_at_all, &l, &err) != APR_SUCCESS) {
         return crashstats_sick(q, &err);
     }
+    l.staff = (q->who.permissions & (SAL_PERM_STAFF | SAL_PERM_ADMIN)) != 0;
     apr_table_setn(q->r->headers_out, "Cache-Control", "no-store");
-    return crashstats_page(q, HTTP_OK, "status", NULL, status_view(&l, q->r->pool));
+    return crashstats_page(q, HTTP_OK, "status", "Queue", status_view(&l, q->r->pool));
 }
 
 /* ---- monitors ---- */
