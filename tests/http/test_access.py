@@ -140,7 +140,7 @@ def test_closed_site(stack):
             assert requests.get(stack.url + path, timeout=30).status_code == 200, path
         # who has signed in, and programs with a token
         assert who.get("/", headers=HTML).status_code == 200
-        assert requests.get(stack.url + "/api/NoOp/", headers={"Auth-Token": key},
+        assert requests.get(stack.url + "/api/SuperSearchFields/", headers={"Auth-Token": key},
                             timeout=30).status_code == 200
         r = requests.get(stack.url + "/symbols/a.pdb/1/a.sym", headers={"Auth-Token": key}, timeout=30)
         assert r.status_code == 404
