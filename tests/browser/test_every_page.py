@@ -92,7 +92,7 @@ def test_every_page_is_sound(stack, top, chromium, width, dark):
         if shots:
             name = re.sub(r"\W+", "-", path.strip("/"))[:60] or "overview"
             browser.save_screenshot(f"{shots}/{name}-{width}{'-dark' if dark else ''}.png")
-    assert wrong == {}
+    assert not wrong, "\n".join(f"{path}: {bad}" for path, bad in wrong.items())
     if not source:
         pytest.skip("SKIPPED LOUDLY: $SALVAGE_AXE does not name axe.min.js; all else was looked at")
 
