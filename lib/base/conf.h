@@ -29,6 +29,8 @@
  *        job (list), job-keep, job-stuck-ready, job-stuck-leased, pci-ids   periodic jobs
  *        crash-keep, dump-keep, search-keep, ledger-keep, keep-first, keep-newest   retention:
  *        docs/jobs.md
+ *        search-at-once, search-wait, search-limit, search-limit-anonymous, search-limit-long
+ *        bounds of searches: docs/search.md
  *        exporter, exporter-timeout, exporter-attempts, telemetry, telemetry-interval,
  *        telemetry-batch, s3, s3-region, s3-credentials, stage-submit, webhook   docs/export.md
  *        sign-in-url, sign-out-url   where people are authenticated

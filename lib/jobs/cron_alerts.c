@@ -5,6 +5,7 @@
 
 #include <apr_strings.h>
 #include "jobs/alerts.h"
+#include "search/super.h"
 
 #define EVENT_DAYS 180
 
@@ -13,9 +14,11 @@ apr_status_t cron_alerts(sal_cron_run_t *run, sal_error_t *err)
     sal_alerts_t all = { .conf = run->env->conf, .now = run->run_time, .deadline = run->deadline };
     sal_error_t first = { 0 };
     int mails = 0;
-    apr_status_t looked = sal_alerts_look(&all, run->db, run->p, &first);
-    apr_status_t rv = sal_alerts_mail(&mails, &all, run->db, run->p, err);
+    apr_status_t looked, rv;
 
+    sal_super_configure(run->env->conf);
+    looked = sal_alerts_look(&all, run->db, run->p, &first);
+    rv = sal_alerts_mail(&mails, &all, run->db, run->p, err);
     run->done = all.looked;
     if (all.told || all.failed || mails) {
         run->note = apr_psprintf(run->p, "%d alarms, %d mails, %d alerts could not be looked at",

@@ -28,6 +28,24 @@ void sal_super_set_limits(const sal_super_limits_t *in)
     limits = *in;
 }
 
+static void set_time(apr_time_t *to, const sal_conf_t *conf, const char *key)
+{
+    apr_int64_t seconds = sal_conf_int(conf, key, 0);
+
+    *to = seconds > 0 ? apr_time_from_sec(seconds) : *to;
+}
+
+void sal_super_configure(const sal_conf_t *conf)
+{
+    apr_int64_t at_once = sal_conf_int(conf, "search-at-once", limits.at_once);
+
+    limits.at_once = at_once < 1 ? 1 : at_once > 250 ? 250 : (int)at_once;
+    set_time(&limits.wait, conf, "search-wait");
+    set_time(&limits.anonymous, conf, "search-limit-anonymous");
+    set_time(&limits.known, conf, "search-limit");
+    set_time(&limits.long_run, conf, "search-limit-long");
+}
+
 static apr_status_t enter(sal_rows_t **rows, int slot, apr_time_t limit, sal_run_t *run,
                           sal_error_t *err)
 {

@@ -11,6 +11,7 @@
 #ifndef SAL_SEARCH_SUPER_H
 #define SAL_SEARCH_SUPER_H
 
+#include "base/conf.h"
 #include "search/query.h"
 
 typedef struct sal_super_t sal_super_t;
@@ -67,5 +68,10 @@ typedef struct sal_super_limits_t {
 SAL_API void sal_super_limits(sal_super_limits_t *out);
 /* Before threads search. */
 SAL_API void sal_super_set_limits(const sal_super_limits_t *in);
+/*
+ * What salvage.conf says of them (search-at-once, ...). All processes that search one database
+ * should say the same, or those that allow less wait for the others.
+ */
+SAL_API void sal_super_configure(const sal_conf_t *conf);
 
 #endif

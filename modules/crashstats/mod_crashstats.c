@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "common/person.h"
 #include "db/token.h"
+#include "search/super.h"
 
 extern module AP_MODULE_DECLARE_DATA crashstats_module;
 
@@ -118,6 +119,7 @@ static void complete(crashstats_conf_t *cf, server_rec *s, apr_pool_t *p)
     const char *dir = sal_conf_get(cf->shared, "siglists", SAL_SIGLISTS_DIR);
     sal_error_t err = { 0 };
 
+    sal_super_configure(cf->shared);
     if (!cf->api_rate.anonymous) {
         cf->api_rate = (crashstats_rate_t){ 100, 1000 };
     }
