@@ -54,7 +54,9 @@ def sign_in(browser, stack, who):
 
 
 def text(browser, selector="main"):
-    return browser.find_element(By.CSS_SELECTOR, selector).text
+    """Of the page that is there: one that a click has just sent for may come in between."""
+    wait = WebDriverWait(browser, 20, ignored_exceptions=[StaleElementReferenceException])
+    return wait.until(lambda b: (b.find_element(By.CSS_SELECTOR, selector).text,))[0]
 
 
 def no_fault(browser):
