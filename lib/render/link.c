@@ -134,3 +134,15 @@ const char *sal_link_word(const char **at, apr_pool_t *p)
     *at = from + len + strspn(from + len, " \t");
     return len ? apr_pstrmemdup(p, from, len) : NULL;
 }
+
+const char *sal_link_bug(const char *pattern, const char *number, apr_pool_t *p)
+{
+    const char *hole = pattern ? strstr(pattern, "%d") : NULL, *url;
+
+    if (!hole) {
+        return NULL;
+    }
+    url = apr_pstrcat(p, apr_pstrmemdup(p, pattern, (apr_size_t)(hole - pattern)), number, hole + 2,
+                      NULL);
+    return sal_link_safe(url) ? url : NULL;
+}

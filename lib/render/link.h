@@ -39,4 +39,8 @@ SAL_API const char *sal_link_encode(const char *text, sal_link_how_t how, apr_po
 /* The first word of *at, which moves behind it and the blanks that follow; NULL at the end. */
 SAL_API const char *sal_link_word(const char **at, apr_pool_t *p);
 
+/* A tracker's address of bugs with the number in the place of its "%d"; NULL if it makes no safe
+   link, or pattern is NULL or has no such place. */
+SAL_API const char *sal_link_bug(const char *pattern, const char *number, apr_pool_t *p);
+
 #endif

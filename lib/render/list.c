@@ -1,5 +1,5 @@
 /*
- * Lists of crashes, facets and pagers.
+ * Facets and pagers.
  */
 #include "render/list.h"
 
@@ -8,75 +8,13 @@
 #include <apr_strings.h>
 
 #include "base/json.h"
-#include "base/text.h"
 #include "render/format.h"
-
-static const char *const columns[] = { "uuid",    "date",    "signature",
-                                       "product", "version", "platform_pretty_version",
-                                       "reason",  "uptime",  "process_type" };
-
-const char *const *sal_list_columns(int *n)
-{
-    *n = (int)(sizeof columns / sizeof columns[0]);
-    return columns;
-}
 
 static void put(json_t *row, const char *key, const char *text)
 {
     if (text && *text) {
         json_object_set_new(row, key, json_string(text));
     }
-}
-
-static json_t *row_of(const json_t *hit, apr_pool_t *p)
-{
-    const char *id = sal_json_str(hit, "uuid"), *date = sal_json_str(hit, "date");
-    const char *signature = sal_json_str(hit, "signature"), *reason = sal_json_str(hit, "reason");
-    const char *product = sal_json_str(hit, "product"), *version = sal_json_str(hit, "version");
-    const json_t *uptime = json_object_get(hit, "uptime");
-    json_t *row = json_object();
-    apr_time_t t;
-
-    put(row, "id", id);
-    put(row, "short_id", id ? sal_format_short_id(id, p) : NULL);
-    if (date && sal_time_parse(date, &t)) {
-        put(row, "date", sal_format_time(t, 1, p));
-        put(row, "datetime", sal_format_datetime(t, p));
-    }
-    json_object_set_new(row, "signature",
-                        sal_format_signature(signature && *signature ? signature : "no signature"));
-    put(row, "signature_link",
-        signature && *signature
-            ? apr_pstrcat(p, "/search/?signature=%3D", sal_format_urlencode(signature, p), NULL)
-            : NULL);
-    put(row, "product", product);
-    put(row, "version", version);
-    /* in one line if that cannot push the page sideways */
-    json_object_set_new(
-        row, "short",
-        json_boolean((product ? strlen(product) : 0) + (version ? strlen(version) : 0) <= 24));
-    put(row, "platform", sal_json_str(hit, "platform_pretty_version"));
-    put(row, "process", sal_json_str(hit, "process_type"));
-    if (reason) {
-        json_object_set_new(row, "reason", sal_format_pieces(reason));
-        json_object_set_new(row, "any_reason", json_true());
-    }
-    if (json_is_integer(uptime)) {
-        put(row, "uptime", sal_format_count(json_integer_value(uptime), p));
-    }
-    return row;
-}
-
-json_t *sal_list_rows(const json_t *hits, apr_pool_t *p)
-{
-    json_t *out = json_array(), *hit;
-    size_t i;
-
-    json_array_foreach(hits, i, hit)
-    {
-        json_array_append_new(out, row_of(hit, p));
-    }
-    return out;
 }
 
 json_t *sal_list_facet(const json_t *facet, const char *title, int code, const char *prefix,

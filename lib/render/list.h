@@ -1,17 +1,11 @@
 /*
- * The view model of lists of crashes: rows of a query in, template data out.
+ * View models of what stands beside lists: facets, links of pages.
  */
 #ifndef SAL_RENDER_LIST_H
 #define SAL_RENDER_LIST_H
 
 #include <jansson.h>
 #include "base/error.h"
-
-/* The columns that sal_list_rows reads, and their number. */
-SAL_API const char *const *sal_list_columns(int *n);
-
-/* New reference: one object a hit (docs/pages.md). */
-SAL_API json_t *sal_list_rows(const json_t *hits, apr_pool_t *p);
 
 /*
  * New reference: a facet as {"title", "code", "items": [{"parts", "link", "count", "share"}]},

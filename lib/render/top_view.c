@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "render/chart.h"
 #include "render/format.h"
+#include "render/link.h"
 #include "triage/bug_info.h"
 
 #define DAY apr_time_from_sec(24 * 3600)
@@ -289,30 +290,22 @@ static json_t *tags_of(const sal_top_row_t *row, const sal_top_ask_t *ask, apr_p
     return list;
 }
 
-/* bug_url with the number in the place of "%d"; "" if there is none. */
-static const char *bug_address(const char *bug_url, int64_t id, apr_pool_t *p)
-{
-    const char *hole = bug_url ? strstr(bug_url, "%d") : NULL;
-
-    return hole ? apr_psprintf(p, "%.*s%" APR_INT64_T_FMT "%s", (int)(hole - bug_url), bug_url, id,
-                               hole + 2)
-                : "";
-}
-
 static json_t *bugs_of(const sal_top_row_t *row, const sal_top_env_t *env, apr_pool_t *p)
 {
     json_t *list = json_array();
 
     for (int i = 0; i < row->n_bugs; i++) {
         const sal_top_bug_t *b = &row->bugs[i];
+        const char *number = apr_psprintf(p, "%" APR_INT64_T_FMT, b->id);
+        const char *href = sal_link_bug(env->bug_url, number, p);
         bool shut = !sal_bug_is_open(b->status);
         const char *state =
             *b->status ? apr_pstrcat(p, b->status, *b->resolution ? " " : "", b->resolution, NULL)
                        : "";
         json_t *bug = json_object();
 
-        put(bug, "id", apr_psprintf(p, "%" APR_INT64_T_FMT, b->id));
-        put(bug, "href", bug_address(env->bug_url, b->id, p));
+        put(bug, "id", number);
+        put(bug, "href", href ? href : "");
         json_object_set_new(bug, "shut", json_boolean(shut));
         put(bug, "state", *state ? state : NULL);
         put(bug, "help",

@@ -10,6 +10,7 @@
 
 #include "admin/frame.h"
 #include "render/format.h"
+#include "render/link.h"
 
 /* Where the menus of products and versions lead: to the report that the reader looks at. */
 typedef struct report_t {
@@ -64,16 +65,6 @@ static apr_size_t bug_at(const char *s, const char *begin, const char **digits)
     return at == *digits || at - *digits > 12 ? 0 : (apr_size_t)(at - s);
 }
 
-/* tracker with the number in the place of its "%d". */
-static const char *bug_href(const char *tracker, const char *digits, apr_size_t n, apr_pool_t *p)
-{
-    const char *hole = tracker ? strstr(tracker, "%d") : NULL;
-
-    return hole ? apr_pstrcat(p, apr_pstrmemdup(p, tracker, (apr_size_t)(hole - tracker)),
-                              apr_pstrmemdup(p, digits, n), hole + 2, NULL)
-                : NULL;
-}
-
 json_t *web_frame_pieces(const char *message, const char *tracker, apr_pool_t *p)
 {
     json_t *out = json_array();
@@ -84,7 +75,9 @@ json_t *web_frame_pieces(const char *message, const char *tracker, apr_pool_t *p
 
         if (n) {
             add_piece(out, from, (apr_size_t)(at - from), NULL);
-            add_piece(out, at, n, bug_href(tracker, digits, (apr_size_t)(at + n - digits), p));
+            add_piece(
+                out, at, n,
+                sal_link_bug(tracker, apr_pstrmemdup(p, digits, (apr_size_t)(at + n - digits)), p));
             from = at += n;
         } else {
             at++;

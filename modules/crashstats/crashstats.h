@@ -107,4 +107,11 @@ typedef enum {
 } crashstats_id_t;
 crashstats_id_t crashstats_id(const char *text);
 
+/*
+ * Where bugs of the tracker are: the address with "%d" for the number (bug-url, or what follows
+ * from bugzilla-url), and that of one bug; NULL if nobody has said. report_links.c
+ */
+const char *crashstats_bug_pattern(crashstats_req_t *q);
+const char *crashstats_bug_url(crashstats_req_t *q, apr_int64_t id);
+
 #endif

@@ -68,9 +68,6 @@ void crashstats_report_data(sal_report_in_t *in, crashstats_req_t *q,
 /* The build id of a module whose sources are in our store, or NULL. */
 const char *crashstats_module_sources(void *baton, const json_t *of);
 
-/* Where a bug of the tracker is; NULL if nobody has said. */
-const char *crashstats_bug_url(crashstats_req_t *q, apr_int64_t id);
-
 /* Where a build is described, by build-link, or for products of which builds are known; NULL. */
 const char *crashstats_build_url(crashstats_req_t *q, const json_t *processed, bool in_buildhub);
 

@@ -112,22 +112,23 @@ const char *crashstats_module_sources(void *baton, const json_t *of)
 
 /* ---- bugs and builds ---- */
 
-const char *crashstats_bug_url(crashstats_req_t *q, apr_int64_t id)
+const char *crashstats_bug_pattern(crashstats_req_t *q)
 {
-    const char *pattern = sal_conf_get(q->conf->shared, "bug-url", NULL), *at;
-    const char *rest = sal_conf_get(q->conf->shared, "bugzilla-url", NULL), *end, *url;
+    const char *pattern = sal_conf_get(q->conf->shared, "bug-url", NULL);
+    const char *rest = sal_conf_get(q->conf->shared, "bugzilla-url", NULL), *end;
     apr_pool_t *p = q->r->pool;
 
-    if (pattern && (at = strstr(pattern, "%d"))) {
-        url =
-            apr_psprintf(p, "%.*s%" APR_INT64_T_FMT "%s", (int)(at - pattern), pattern, id, at + 2);
-    } else if (rest && (end = strstr(rest, "/rest"))) {
-        url =
-            apr_psprintf(p, "%.*s/show_bug.cgi?id=%" APR_INT64_T_FMT, (int)(end - rest), rest, id);
-    } else {
-        return NULL;
-    }
-    return sal_link_safe(url) ? url : NULL;
+    return pattern || !rest || !(end = strstr(rest, "/rest"))
+               ? pattern
+               : apr_pstrcat(p, apr_pstrmemdup(p, rest, (apr_size_t)(end - rest)),
+                             "/show_bug.cgi?id=%d", NULL);
+}
+
+const char *crashstats_bug_url(crashstats_req_t *q, apr_int64_t id)
+{
+    apr_pool_t *p = q->r->pool;
+
+    return sal_link_bug(crashstats_bug_pattern(q), apr_psprintf(p, "%" APR_INT64_T_FMT, id), p);
 }
 
 static const char *text_of(const json_t *doc, const char *key)

