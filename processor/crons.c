@@ -109,6 +109,7 @@ apr_status_t crons_look(crons_t *c, int *started, sal_db_t *db, apr_pool_t *p, s
     int n;
 
     *started = 0;
+    c->more = false;
     fill_env(&env, c->settings);
     rv = sal_cron_states(&states, &n, &now, &env, db, p, err);
     for (int i = 0; i < n && rv == APR_SUCCESS; i++) {
@@ -120,6 +121,7 @@ apr_status_t crons_look(crons_t *c, int *started, sal_db_t *db, apr_pool_t *p, s
         }
         if (!start(c, s->job, db)) {
             c->first = (i + c->first) % n;
+            c->more = true;
             break;
         }
         ++*started;

@@ -136,13 +136,16 @@ static apr_status_t look_for_jobs(keeper_t *k, sal_db_t *db, apr_pool_t *p, sal_
     return crons_look(&k->crons, &started, db, p, err);
 }
 
-static void reap_jobs(keeper_t *k)
+/* True: there is a place, and a job that waits for one. */
+static bool reap_jobs(keeper_t *k)
 {
     apr_pool_t *p;
+    bool any;
 
     apr_pool_create(&p, k->pool);
-    crons_reap(&k->crons, k->link.db, p);
+    any = crons_reap(&k->crons, k->link.db, p);
     apr_pool_destroy(p);
+    return any && k->crons.more;
 }
 
 static void stop_jobs(keeper_t *k)
@@ -245,14 +248,13 @@ int housekeeper_run(const settings_t *s)
     keeper_t k = { .settings = s, .link.conninfo = s->conninfo, .crons.settings = s };
     /* a short lease wants to be looked at as often */
     int expiry = s->lease < SWEEP_SECONDS ? s->lease : SWEEP_SECONDS;
-    chore_t chores[] = { { return_abandoned, ABANDONED_SECONDS, 0 },
-                         { expire_leases, expiry, 0 },
-                         { sweep_pending, SWEEP_SECONDS, 0 },
-                         { reprocess, REPROCESS_SECONDS, 0 },
-                         { watch_transactions, LONG_SECONDS, 0 },
-
-                         { look_for_jobs, LOOK_SECONDS, 0 } };
+    chore_t chores[] = {
+        { return_abandoned, ABANDONED_SECONDS, 0 }, { expire_leases, expiry, 0 },
+        { sweep_pending, SWEEP_SECONDS, 0 },        { reprocess, REPROCESS_SECONDS, 0 },
+        { watch_transactions, LONG_SECONDS, 0 },    { look_for_jobs, LOOK_SECONDS, 0 }
+    };
     int n = (int)(sizeof(chores) / sizeof(chores[0]));
+    chore_t *jobs = &chores[n - 1];
 
     apr_pool_create(&k.pool, NULL);
     k.signals = signals_open();
@@ -268,7 +270,9 @@ int housekeeper_run(const settings_t *s)
         now = apr_time_now();
         wait_ms(&k, good ? (int)apr_time_as_msec(next > now ? next - now : 0) + 10
                          : link_pause_ms(&k.link));
-        reap_jobs(&k);
+        if (reap_jobs(&k)) {
+            jobs->next = 0;
+        }
     }
     stop_jobs(&k);
     apr_pool_destroy(k.pool);

@@ -272,6 +272,7 @@ typedef struct crons_t {
     const settings_t *settings;
     cron_child_t child[CRON_CHILDREN];
     int first; /* where the next look begins */
+    bool more; /* the last look found a due job and no place for it */
     bool stopping;
 } crons_t;
 

@@ -134,9 +134,10 @@ def test_tokens(stack, chromium):
     assert made not in browser.page_source and made[:6] in text(browser, "table")
     before = text(browser, "table td[data-l=expires]")
     browser.find_element(By.XPATH, "//button[contains(., 'Extend')]").click()
-    assert int(text(browser, "table td[data-l=expires]")[:4]) == int(before[:4]) + 1
+    WebDriverWait(browser, 20).until(
+        lambda b: int(text(b, "table td[data-l=expires]")[:4]) == int(before[:4]) + 1)
     browser.find_element(By.XPATH, "//button[contains(., 'Delete')]").click()
-    assert "No tokens here" in text(browser)
+    WebDriverWait(browser, 20).until(lambda b: "No tokens here" in text(b))
     assert no_fault(browser) == []
 
 

@@ -14,9 +14,9 @@ def make_token(stack, user, *permissions, expires="1d"):
     return stack.salvage("token", "create", user, *args, "--expires", expires).stdout.strip()
 
 
-def refused(stack, answer, status, text):
+def refused(stack, answer, status, text, content_type="application/json"):
     assert answer.status_code == status
-    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Content-Type"] == content_type
     assert answer.json() == {"error": text}
 
 
@@ -99,7 +99,7 @@ def test_bad_token_on_an_open_page(stack):
     """Where a token is optional a bad one is still refused, and none is fine."""
     url = stack.url + "/api/ProcessedCrash/?crash_id=00000000-0000-4000-8000-000000261122"
     answer = requests.get(url, headers={"Auth-Token": "c" * 64}, timeout=20)
-    refused(stack, answer, 403, "API Token not matched")
+    refused(stack, answer, 403, "API Token not matched", "application/json; charset=UTF-8")
     assert requests.get(url, timeout=20).status_code != 403
 
 

@@ -314,7 +314,7 @@ def test_limits_per_location(stack):
     stack.httpd_conf('<Location "/submit">\nCrashMaxBody 2k\nCrashMaxInflated 4k\nCrashMaxDump 100'
                      '\nCrashMaxAnnotation 10\n</Location>')
     for body, coding, limit in ((body_of(2049), None, "body over 2048 bytes"),
-                                (gzip.compress(body_of(5000)), "gzip",
+                                (gzip.compress(part("a", "x" * 5000) + END), "gzip",
                                  "inflated body is over 4096 bytes"),
                                 (body_of(1000), None, "dump over 100 bytes")):
         r = post(stack, body, **({"Content_Encoding": coding} if coding else {}))

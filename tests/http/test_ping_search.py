@@ -239,7 +239,7 @@ def test_bad_questions(stack):
                    {"_results_number": 1001}, {"_results_offset": -1}, {"_facets_size": 0},
                    {"date": ">=2020-01-01"}, {"body": "x"}, {"report": "!1"}):
         assert {"error", "errors"} & set(api(stack, status=400, **params)), params
-    assert api(stack, status=400, name="CrashPingSignatures", _days="x")["error"]
+    assert api(stack, status=400, name="CrashPingSignatures", _days="x")["errors"]["_days"]
     injected = "x' OR '1'='1"
     assert api(stack, product=injected, version="~" + injected, signature="@" + injected,
                os="$" + injected)["total"] == 0

@@ -362,7 +362,8 @@ def test_walker_has_no_socket_while_it_asks(stack, daemon, server, app):
     assert workers  # to the database
     walker = [pid for pid in below if not sockets[pid]]
     assert len(walker) == 1, sockets
-    assert sorted(x.split(":")[0] for x in descriptors(walker[0])).count("pipe") == 3
+    # what to walk, what came of it, what it asks the fetcher, what that answers
+    assert sorted(x.split(":")[0] for x in descriptors(walker[0])).count("pipe") == 4
     fetcher, = set(below) - set(walker)
     assert not sockets[fetcher] & workers
     assert pathlib.Path(f"/proc/{walker[0]}/status").read_text().count("Seccomp:\t2") == 1
