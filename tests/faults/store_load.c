@@ -70,7 +70,8 @@ typedef struct worker_t {
     char head[HEAD]; /* of this thread's dump; the rest is everybody's */
 } worker_t;
 
-static enum { ALL_SYNCS, NO_SYNC, NO_DIR_SYNC } syncs;
+typedef enum { ALL_SYNCS, NO_SYNC, NO_DIR_SYNC } syncs_t;
+static syncs_t syncs;
 
 /* Stands before the C library's. */
 int fsync(int fd)
@@ -598,6 +599,7 @@ int main(int argc, char **argv)
 {
     load_t l = { .processes = 1, .threads = 1, .seconds = 0, .bytes = 20000, .log = -1 };
     const char *file = NULL;
+    syncs_t control = ALL_SYNCS;
     int c, named = 0, rc;
     sal_error_t err;
     apr_pool_t *pool;
@@ -637,7 +639,7 @@ int main(int argc, char **argv)
             l.unlink = true;
             break;
         case 'c':
-            syncs = !strcmp(optarg, "nofsync") ? NO_SYNC : NO_DIR_SYNC;
+            control = !strcmp(optarg, "nofsync") ? NO_SYNC : NO_DIR_SYNC;
             break;
         case 'z':
             file = optarg;
@@ -662,11 +664,13 @@ int main(int argc, char **argv)
         return 1;
     }
     sal_crash_store_min_free(l.store, 0);
-    if (!strcmp(argv[1], "put") && syncs == ALL_SYNCS &&
+    if (!strcmp(argv[1], "put") && control == ALL_SYNCS &&
         sal_crash_days_ahead(l.store, apr_time_now(), &err) != APR_SUCCESS) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
+    syncs =
+        control; /* the store itself is there after a cut, or nothing could be looked for in it */
     if (named) {
         l.store->fs.unnamed = false;
     }
