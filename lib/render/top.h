@@ -24,10 +24,8 @@ typedef struct sal_top_ask_t {
 /* What else a view needs to know. */
 typedef struct sal_top_env_t {
     apr_time_t now, from, to;
-    const char *bug_url;  /* with %d, or NULL */
-    const char *file_bug; /* a template of the product's bug_links, or NULL */
-    const char *before;   /* the version before that of the ask, or NULL */
-    bool active;          /* the product is described or has crashes */
+    const char *bug_url; /* with %d, or NULL */
+    const char *before;  /* the version before that of the ask, or NULL */
 } sal_top_env_t;
 
 /* The allowed values, the first one being the default; NULL or 0 at the end. */

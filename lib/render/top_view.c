@@ -386,7 +386,6 @@ static json_t *row_of(const sal_top_t *top, const sal_top_row_t *row, const sal_
     put(out, "last", last_of(row, env, p));
     json_object_set_new(out, "any_bugs", json_boolean(json_array_size(bugs) > 0));
     json_object_set_new(out, "bugs", bugs);
-    put(out, "file", NULL);
     return out;
 }
 

@@ -15,6 +15,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
+from test_report_page import complaints, resize
 
 PRODUCT = "FindBrowser"
 BAD = "\"'><img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
@@ -67,15 +68,6 @@ def chromium(tmp_path):
     yield make
     for each in opened:
         each.quit()
-
-
-def resize(browser, width, height):
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
-        "width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
-
-
-def complaints(browser):
-    return [x for x in browser.get_log("browser") if x["level"] in ("SEVERE", "WARNING")]
 
 
 def arrives(browser, at):
